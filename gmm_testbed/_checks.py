@@ -1,0 +1,92 @@
+"""Errors that say what was got, what was expected and what to do.
+
+Shapes are always known, so they are always checked. Values are checked when they
+are concrete; inside `jit` they are not, and the check is left out.
+"""
+
+from typing import Any, NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+
+class InputError(ValueError):
+    """An argument cannot be used; the message says what to do instead."""
+
+
+class UnsupportedError(InputError):
+    """Two things that are each fine cannot serve together; the message says why."""
+
+
+def fail(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
+    """Raises `InputError` with the three lines every error of this package has."""
+    raise InputError(_message(what, got, expected, hint))
+
+
+def require(ok: Any, what: str, *, got: Any, expected: str, hint: str) -> None:
+    """Raises `InputError` unless `ok`."""
+    if not ok:
+        fail(what, got=got, expected=expected, hint=hint)
+
+
+def unsupported(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
+    """Raises `UnsupportedError`, which a sweep records as a reason to skip."""
+    raise UnsupportedError(_message(what, got, expected, hint))
+
+
+def concrete(*values: Any) -> bool:
+    """Whether every value is known now (none is traced)."""
+    return not any(isinstance(value, jax.core.Tracer) for value in values)
+
+
+def floating(value: Any) -> Array:
+    """`value` as a floating-point array of the precision in use."""
+    array = jnp.asarray(value)
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return array
+    return array.astype(jnp.result_type(float))
+
+
+def check_covariance(matrix: Array, what: str, *, definite: bool) -> None:
+    """Refuses a matrix that is not symmetric positive (semi-)definite, where concrete."""
+    if not concrete(matrix):
+        return
+    host = np.asarray(matrix, dtype=np.float64)
+    require(
+        np.all(np.isfinite(host)),
+        f"{what} is not finite",
+        got="NaN or infinity",
+        expected="finite entries",
+        hint="look for a division by zero before this call",
+    )
+    size = max(float(np.abs(host).max(initial=0.0)), np.finfo(np.float64).tiny)
+    slack = 100 * float(jnp.finfo(jnp.asarray(matrix).dtype).eps) * host.shape[-1]
+    skew = float(np.abs(host - np.swapaxes(host, -1, -2)).max(initial=0.0))
+    require(
+        skew <= slack * size,
+        f"{what} is not symmetric",
+        got=f"largest difference from its transpose {skew:.3g}",
+        expected="a symmetric matrix",
+        hint="pass (M + M.T) / 2 if the asymmetry is rounding",
+    )
+    # Scaled to unit diagonal: a variance of 1e-10 beside one of 1 is legal.
+    diagonal = np.diagonal(host, axis1=-2, axis2=-1)
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    scaled = host * scale[..., :, None] * scale[..., None, :]
+    least = float(np.linalg.eigvalsh(scaled).min(initial=np.inf))
+    floor = np.finfo(np.float64).eps if definite else -slack
+    require(
+        least > floor if definite else least >= floor,
+        f"{what} is not positive {'definite' if definite else 'semi-definite'}",
+        got=f"smallest eigenvalue {least:.3g} (after scaling to unit diagonal)",
+        expected="positive eigenvalues" if definite else "non-negative eigenvalues",
+        hint="add a small multiple of the identity, or check the sign"
+        if definite
+        else "check the sign and the units: these are variances, not scales",
+    )
+
+
+def _message(what: str, got: Any, expected: str, hint: str) -> str:
+    return f"{what}\n  got:      {got}\n  expected: {expected}\n  hint:     {hint}"
