@@ -1,0 +1,136 @@
+"""What users get wrong when they build a mixture or a measurement."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+from jaxtyping import Array
+
+from ._checks import check_covariance, concrete, floating, require
+
+
+def merged(log_weights, atoms):
+    """Equal atoms become one, with the sum of their weights (first occurrence order)."""
+    host = np.asarray(atoms)
+    _, first, inverse = np.unique(host, axis=0, return_index=True, return_inverse=True)
+    if first.shape[0] == host.shape[0]:
+        return log_weights, atoms
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.shape[0])
+    label = rank[inverse.reshape(-1)]
+    weights = np.bincount(label, weights=np.exp(np.asarray(log_weights, np.float64)))
+    log_merged = jnp.asarray(np.log(weights), log_weights.dtype)
+    return log_merged - logsumexp(log_merged), atoms[np.sort(first)]
+
+
+def weights_and_means(weights, means):
+    weights, means = floating(weights), floating(means)
+    require(
+        means.ndim == 2 and weights.shape == means.shape[:1] and means.size > 0,
+        "weights and means do not match",
+        got=f"weights {weights.shape}, means {means.shape}",
+        expected="(K,) and (K, d)",
+        hint="in one dimension write the means as a column: means[:, None]",
+    )
+    if concrete(weights):
+        host = np.asarray(weights, np.float64)
+        require(
+            np.all(host >= 0),
+            "a weight is negative" if np.all(np.isfinite(host)) else "a weight is NaN",
+            got=f"smallest weight {host.min():.6g}",
+            expected="non-negative weights",
+            hint="weights are probabilities, not logarithms",
+        )
+        require(
+            abs(host.sum() - 1.0) < 1e-6,
+            "the weights do not sum to one",
+            got=f"sum {host.sum():.9g}",
+            expected="1 to within 1e-6",
+            hint="divide them by their sum",
+        )
+    if concrete(means):
+        require(
+            np.all(np.isfinite(np.asarray(means))),
+            "a mean is not finite",
+            got="NaN or infinity",
+            expected="finite means",
+            hint="look for a division by zero before this call",
+        )
+    log_weights = jnp.log(weights)
+    return log_weights - logsumexp(log_weights), means
+
+
+def variances(values, shapes, what: str):
+    """Positive variances in one of the allowed shapes."""
+    values = floating(values)
+    require(
+        values.shape in shapes,
+        f"{what} has the wrong shape",
+        got=values.shape,
+        expected=" or ".join(str(shape) for shape in shapes),
+        hint="isotropic takes () or (K,), diagonal (K, d), full (K, d, d)",
+    )
+    require_positive(values, what)
+    return values
+
+
+def covariances(matrices, shape):
+    """Positive semi-definite covariances (K, d, d) for means of shape (K, d)."""
+    matrices = floating(matrices)
+    require(
+        matrices.shape == (*shape, shape[1]),
+        "covariances have the wrong shape",
+        got=f"covariances {matrices.shape} with means {shape}",
+        expected=str((*shape, shape[1])),
+        hint="use GaussianMixture.diagonal for (K, d) variances",
+    )
+    check_covariance(matrices, "a component's covariance", definite=False)
+    return matrices
+
+
+def require_positive(variances, what: str) -> None:
+    if concrete(variances):
+        host = np.asarray(variances)
+        require(
+            np.all(host > 0) and np.all(np.isfinite(host)),
+            f"{what} must be positive",
+            got=f"smallest value {host.min():.6g}",
+            expected="positive, finite variances",
+            hint="for point masses use GaussianMixture.empirical",
+        )
+
+
+def require_columns(A, dim: int) -> None:
+    require(
+        A.ndim == 2 and A.shape[1] == dim,
+        "A does not fit the mixture",
+        got=f"A {A.shape} for a mixture in dimension {dim}",
+        expected=f"(m, {dim})",
+        hint="A maps x (d,) to y (m,); transpose it, or write a row vector as A[None]",
+    )
+
+
+def check_noise(R: Array, rows: int) -> None:
+    """Refuses a noise covariance of the wrong shape, or a singular one."""
+    require(
+        R.shape in ((), (rows,), (rows, rows)),
+        "R has the wrong shape",
+        got=f"R {R.shape} for {rows} measurements",
+        expected=f"a variance (), variances ({rows},) or a covariance ({rows}, {rows})",
+        hint="R holds variances, not standard deviations",
+    )
+    if R.ndim == 2:
+        check_covariance(R, "the noise covariance R", definite=True)
+    else:
+        require_positive(R, "the noise covariance R (singular otherwise)")
+
+
+def check_point(x: Array, dim: int) -> None:
+    """Refuses anything but one point (d,)."""
+    require(
+        x.shape == (dim,),
+        "x has the wrong shape",
+        got=x.shape,
+        expected=f"({dim},), one point",
+        hint="use jax.vmap for many points",
+    )

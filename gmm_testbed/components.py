@@ -1,0 +1,59 @@
+r"""One component: formulas in its spectral form.
+
+The covariance is \(b (I - U U^T) + U \operatorname{diag}(\lambda) U^T\) with orthonormal
+columns U (d, r); `base` is b and `spectrum` is \(\lambda\).
+"""
+
+import jax
+import jax.numpy as jnp
+
+LOG_2PI = 1.8378770664093453
+
+
+def log_normal(x, mean, base, basis, spectrum):
+    dim, rank = basis.shape
+    offset = x - mean
+    inside = basis.T @ offset
+    quadratic = jnp.sum(inside**2 / spectrum)
+    size = dim * LOG_2PI + jnp.sum(jnp.log(spectrum))
+    if rank < dim:  # base is meaningless when the basis is complete
+        outside = offset - basis @ inside if rank else offset
+        quadratic = quadratic + jnp.sum(outside**2) / base
+        size = size + (dim - rank) * jnp.log(base)
+    return -0.5 * (size + quadratic)
+
+
+def apply(vector, base, basis, spectrum):
+    """(b (I - U U^T) + U diag(spectrum) U^T) vector."""
+    dim, rank = basis.shape
+    if rank == 0:
+        return base * vector
+    inside = basis.T @ vector
+    along = basis @ (spectrum * inside)
+    return along if rank == dim else base * (vector - basis @ inside) + along
+
+
+def each(fn, means, base, basis, spectrum):
+    """vmap of fn(mean, base, basis, spectrum); a basis (1, d, r) is shared by all."""
+    if basis.shape[0] == 1:
+        return jax.vmap(fn, in_axes=(0, 0, None, 0))(means, base, basis[0], spectrum)
+    return jax.vmap(fn)(means, base, basis, spectrum)
+
+
+def sampler(log_weights, means, base, basis, spectrum):
+    """A function from a key to one sample (d,) of the mixture."""
+    cumulative = jnp.cumsum(jnp.exp(log_weights))
+    count, dim = means.shape
+
+    def draw(key):
+        key_component, key_noise = jax.random.split(key)
+        level = jax.random.uniform(key_component, (), cumulative.dtype) * cumulative[-1]
+        k = jnp.searchsorted(cumulative, level, side="right")
+        k = jnp.minimum(k, count - 1)
+        noise = jax.random.normal(key_noise, (dim,), means.dtype)
+        columns = basis[0] if basis.shape[0] == 1 else basis[k]
+        return means[k] + apply(
+            noise, jnp.sqrt(base[k]), columns, jnp.sqrt(spectrum[k])
+        )
+
+    return draw

@@ -1,0 +1,210 @@
+r"""Measurements \(y = f(x_0) + N(0, R)\), linear or not, and builders of linear ones."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ._checks import floating, require
+from ._inputs import check_noise
+from ._types import Function, Key, Matrix, Observation, Scalar, Vector
+from .conditioning import Whitened, log_normal_whitened, noise_factor
+
+
+class AbstractMeasurement(eqx.Module):
+    """A forward map with Gaussian noise.
+
+    Attributes:
+        R: (m, m) noise covariance.
+        whitener: (m, m), the inverse of R's lower Cholesky factor.
+    """
+
+    R: eqx.AbstractVar[Float[Array, "m m"]]
+    whitener: eqx.AbstractVar[Float[Array, "m m"]]
+
+    @abstractmethod
+    def apply(self, x0: Vector) -> Observation:
+        """The noise-free measurement f(x0), (m,)."""
+
+    @abstractmethod
+    def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
+        """df/dx at x0, (m, d)."""
+
+    @abstractmethod
+    def pullback(self, x0: Vector, v: Observation) -> Vector:
+        """(df/dx)^T v at x0, (d,)."""
+
+    @property
+    def dim_y(self) -> int:
+        """m."""
+        return self.R.shape[0]
+
+    def log_prob(self, y: Observation, x0: Vector) -> Scalar:
+        """log p(y | x0)."""
+        log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
+        return log_normal_whitened(self.whitener @ (y - self.apply(x0)), log_det)
+
+    def sample(self, key: Key, x0: Vector) -> Observation:
+        """One observation y of x0, (m,)."""
+        factor = noise_factor(self.R, self.dim_y)
+        return self.apply(x0) + factor @ jax.random.normal(key, (self.dim_y,), x0.dtype)
+
+
+class Linear(AbstractMeasurement):
+    """y = A x0 + b + N(0, R).
+
+    Args:
+        A: (m, d).
+        R: variance (), variances (m,) or covariance (m, m); positive definite.
+        b: offset (m,), zero by default.
+
+    Attributes:
+        A: (m, d).
+        R: (m, m).
+        b: (m,).
+        pseudo_inverse: (d, m), A^+.
+
+    Raises:
+        InputError: if shapes disagree or R is not positive definite.
+    """
+
+    A: Float[Array, "m d"]
+    R: Float[Array, "m m"]
+    b: Float[Array, " m"]
+    whitener: Float[Array, "m m"]
+    pseudo_inverse: Float[Array, "d m"]
+
+    def __init__(self, A, R, b=None):
+        self.A = floating(A)
+        require(
+            self.A.ndim == 2,
+            "A is not a matrix",
+            got=f"A {self.A.shape}",
+            expected="(m, d)",
+            hint="write a single measurement as a row: A[None]",
+        )
+        rows = self.A.shape[0]
+        self.b = jnp.zeros(rows, self.A.dtype) if b is None else floating(b)
+        require(
+            self.b.shape == (rows,),
+            "b does not fit A",
+            got=f"b {self.b.shape} with A {self.A.shape}",
+            expected=f"({rows},)",
+            hint="b is an offset of the measurement, one entry a row of A",
+        )
+        self.R, self.whitener = _noise(R, rows)
+        self.pseudo_inverse = jnp.linalg.pinv(self.A)
+
+    def apply(self, x0: Vector) -> Observation:
+        """A x0 + b."""
+        return self.A @ x0 + self.b
+
+    def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
+        """A."""
+        return self.A
+
+    def pullback(self, x0: Vector, v: Observation) -> Vector:
+        """A^T v."""
+        return self.A.T @ v
+
+    def whitened(self, y: Observation) -> Whitened:
+        """The measurement of y in units of its noise."""
+        log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
+        return Whitened(self.whitener @ self.A, self.whitener @ (y - self.b), log_det)
+
+
+class Nonlinear(AbstractMeasurement):
+    """y = fn(x0) + N(0, R).
+
+    Args:
+        fn: from one point (d,) to (m,), differentiable by JAX.
+        R: variance (), variances (m,) or covariance (m, m); positive definite.
+        dim_y: m.
+
+    Raises:
+        InputError: if R has the wrong shape or is not positive definite.
+    """
+
+    fn: Function = eqx.field(static=True)
+    R: Float[Array, "m m"]
+    whitener: Float[Array, "m m"]
+
+    def __init__(self, fn, R, dim_y: int):
+        self.fn = fn
+        self.R, self.whitener = _noise(R, dim_y)
+
+    def apply(self, x0: Vector) -> Observation:
+        """fn(x0).
+
+        Raises:
+            InputError: if fn does not return (m,).
+        """
+        value = self.fn(x0)
+        require(
+            value.shape == (self.dim_y,),
+            "fn returns the wrong shape",
+            got=value.shape,
+            expected=f"({self.dim_y},)",
+            hint="return a vector, also for a single measurement",
+        )
+        return value
+
+    def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
+        """df/dx by forward mode."""
+        return jax.jacfwd(self.apply)(x0)
+
+    def pullback(self, x0: Vector, v: Observation) -> Vector:
+        """(df/dx)^T v by reverse mode."""
+        return jax.vjp(self.apply, x0)[1](v)[0]
+
+
+def inpainting(observed, dim: int, R) -> Linear:
+    """Observes the coordinates in `observed` (indices) of a vector in dimension `dim`."""
+    return Linear(jnp.eye(dim)[jnp.asarray(observed)], R)
+
+
+def blur(kernel, dim: int, R) -> Linear:
+    """Circular convolution with `kernel` (odd length, centred): m = d = `dim`."""
+    kernel = np.asarray(kernel, dtype=float)
+    require(
+        kernel.ndim == 1 and kernel.size % 2 == 1 and kernel.size <= dim,
+        "the blur kernel does not fit",
+        got=f"kernel {kernel.shape} for dimension {dim}",
+        expected="a vector of odd length, at most the dimension",
+        hint="pad the kernel with a zero to make its length odd",
+    )
+    half = kernel.size // 2
+    A = sum(
+        weight * np.roll(np.eye(dim), offset, axis=1)
+        for offset, weight in zip(range(-half, half + 1), kernel, strict=True)
+    )
+    return Linear(A, R)
+
+
+def downsampling(factor: int, dim: int, R) -> Linear:
+    """Means of consecutive blocks of `factor` coordinates: m = d / factor."""
+    require(
+        factor >= 1 and dim % factor == 0,
+        "the factor does not divide the dimension",
+        got=f"factor {factor}, dimension {dim}",
+        expected="a divisor of the dimension",
+        hint="choose a factor that divides the dimension",
+    )
+    return Linear(np.kron(np.eye(dim // factor), np.ones((1, factor)) / factor), R)
+
+
+def random_projection(key: Key, dim_y: int, dim: int, R) -> Linear:
+    """Independent N(0, 1/d) entries, (m, d): compressed sensing."""
+    return Linear(jax.random.normal(key, (dim_y, dim)) / np.sqrt(dim), R)
+
+
+def _noise(R, rows: int) -> tuple[Matrix, Matrix]:
+    R = floating(R)
+    check_noise(R, rows)
+    factor = noise_factor(R, rows)
+    eye = jnp.eye(rows, dtype=factor.dtype)
+    whitener = jax.scipy.linalg.solve_triangular(factor, eye, lower=True)
+    return factor @ factor.T, whitener

@@ -1,0 +1,367 @@
+r"""Gaussian mixtures, closed under noising, denoising, affine maps and conditioning.
+
+Every component has the covariance
+
+\[ \Sigma_k = b_k (I - U_k U_k^T) + U_k \operatorname{diag}(\lambda_k) U_k^T , \]
+
+with orthonormal \(U_k\) of rank \(r\): rank 0 is isotropic, rank \(d\) is full. Noising
+\(\alpha x + \sigma \varepsilon\) and denoising act on \(b\) and \(\lambda\) alone, so after
+construction nothing is ever factorised again and a score costs \(O(K d r)\).
+A finite training set is the mixture with zero covariances.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float
+
+from . import _inputs as inputs
+from . import components, conditioning
+from ._checks import concrete, fail, floating
+from ._types import Key, Matrix, Scalar, Vector
+
+
+class GaussianMixture(eqx.Module):
+    r"""A mixture \(\sum_k w_k N(\mu_k, \Sigma_k)\) on \(\mathbb R^d\).
+
+    Build one with `isotropic`, `diagonal`, `full` or `empirical`.
+
+    Attributes:
+        log_weights: (K,), normalised.
+        means: (K, d).
+        base: (K,), variance outside the span of the basis.
+        basis: (K, d, r) orthonormal columns, or (1, d, r) when all components share it.
+        spectrum: (K, r), variances along the columns of the basis.
+        atomic: whether every component is a point mass (no density).
+    """
+
+    log_weights: Float[Array, " K"]
+    means: Float[Array, "K d"]
+    base: Float[Array, " K"]
+    basis: Float[Array, "J d r"]
+    spectrum: Float[Array, "K r"]
+    atomic: bool = eqx.field(static=True, default=False)
+
+    # --- construction ---------------------------------------------------------------
+
+    @classmethod
+    def isotropic(cls, weights, means, var) -> "GaussianMixture":
+        """Components N(mu_k, var_k I).
+
+        Args:
+            weights: (K,), non-negative, summing to one.
+            means: (K, d).
+            var: () or (K,) variances, positive.
+
+        Raises:
+            InputError: if shapes disagree, a weight is negative, the weights do not sum
+                to one, or a variance is not positive.
+        """
+        log_weights, means = inputs.weights_and_means(weights, means)
+        var = inputs.variances(var, ((), log_weights.shape), "var")
+        base = jnp.broadcast_to(var, log_weights.shape)
+        return cls(log_weights, means, base, *_no_basis(means))
+
+    @classmethod
+    def diagonal(cls, weights, means, variances) -> "GaussianMixture":
+        """Components N(mu_k, diag(variances_k)); variances (K, d), positive.
+
+        Raises:
+            InputError: as `isotropic`.
+        """
+        log_weights, means = inputs.weights_and_means(weights, means)
+        variances = inputs.variances(variances, (means.shape,), "variances")
+        basis = jnp.eye(means.shape[1], dtype=means.dtype)[None]
+        return _spectral(
+            log_weights, means, jnp.zeros_like(log_weights), basis, variances
+        )
+
+    @classmethod
+    def full(cls, weights, means, covariances) -> "GaussianMixture":
+        """Components N(mu_k, Sigma_k); covariances (K, d, d), positive semi-definite.
+
+        Raises:
+            InputError: if shapes disagree, the weights are not a distribution, or a
+                covariance is not symmetric positive semi-definite.
+        """
+        log_weights, means = inputs.weights_and_means(weights, means)
+        covariances = inputs.covariances(covariances, means.shape)
+        return _from_covariances(log_weights, means, covariances)
+
+    @classmethod
+    def empirical(cls, atoms, weights=None) -> "GaussianMixture":
+        """The atoms (N, d) themselves: zero covariances. Equal atoms are merged.
+
+        Args:
+            atoms: (N, d).
+            weights: (N,), uniform by default.
+
+        Raises:
+            InputError: if shapes disagree or the weights are not a distribution.
+        """
+        atoms = floating(atoms)
+        if weights is None:
+            weights = jnp.full(
+                atoms.shape[:1], 1.0 / max(atoms.shape[0], 1), atoms.dtype
+            )
+        log_weights, atoms = inputs.weights_and_means(weights, atoms)
+        if concrete(log_weights, atoms):
+            log_weights, atoms = inputs.merged(log_weights, atoms)
+        return cls(
+            log_weights,
+            atoms,
+            jnp.zeros_like(log_weights),
+            *_no_basis(atoms),
+            atomic=True,
+        )
+
+    # --- what it is -----------------------------------------------------------------
+
+    @property
+    def num_components(self) -> int:
+        """K."""
+        return self.means.shape[0]
+
+    @property
+    def dim(self) -> int:
+        """d."""
+        return self.means.shape[1]
+
+    def covariances(self) -> Float[Array, "K d d"]:
+        """Component covariances (K, d, d)."""
+        eye = jnp.eye(self.dim, dtype=self.means.dtype)
+        return self._over_components(
+            lambda mean, base, basis, spectrum: jax.vmap(
+                lambda column: components.apply(column, base, basis, spectrum)
+            )(eye)
+        )
+
+    def mean(self) -> Vector:
+        """E[X], (d,)."""
+        return jnp.exp(self.log_weights) @ self.means
+
+    def covariance(self) -> Matrix:
+        """Cov[X], (d, d)."""
+        return jax.vmap(self.covariance_product)(
+            jnp.eye(self.dim, dtype=self.means.dtype)
+        )
+
+    def covariance_product(self, vector: Vector) -> Vector:
+        """Cov[X] v without forming the matrix: O(K d r)."""
+        weights = jnp.exp(self.log_weights)
+        centred = self.means - self.mean()[None]
+        within = self._over_components(
+            lambda mean, base, basis, spectrum: components.apply(
+                vector, base, basis, spectrum
+            )
+        )
+        return weights @ within + (weights * (centred @ vector)) @ centred
+
+    def total_variance(self) -> Scalar:
+        """tr Cov[X]."""
+        beyond = self.dim - self.spectrum.shape[1]
+        within = beyond * self.base + jnp.sum(self.spectrum, axis=1)
+        spread = jnp.sum((self.means - self.mean()[None]) ** 2, axis=1)
+        return jnp.exp(self.log_weights) @ (within + spread)
+
+    # --- density and samples --------------------------------------------------------
+
+    def log_prob(self, x: Vector) -> Scalar:
+        """log density at x (d,).
+
+        Raises:
+            InputError: if the mixture is a set of atoms, which has no density.
+        """
+        return logsumexp(self._log_joint(x))
+
+    def responsibilities(self, x: Vector) -> Float[Array, " K"]:
+        """P(component k | x), (K,)."""
+        return jax.nn.softmax(self._log_joint(x))
+
+    def score(self, x: Vector) -> Vector:
+        r"""\(\nabla \log p(x) = \sum_k r_k \Sigma_k^{-1} (\mu_k - x)\), (d,)."""
+        share = self.responsibilities(x)
+        if self.spectrum.shape[1] == self.dim:
+            pulled = self._over_components(
+                lambda mean, base, basis, spectrum: -(basis.T @ (x - mean)) / spectrum
+            )
+            return self._combine(share[:, None] * pulled)
+        precision = 1.0 / self.base
+        outside = (share * precision) @ self.means - jnp.sum(share * precision) * x
+        if self.spectrum.shape[1] == 0:
+            return outside
+        inside = self._over_components(
+            lambda mean, base, basis, spectrum: (
+                (basis.T @ (x - mean)) * (1.0 / base - 1.0 / spectrum)
+            )
+        )
+        return outside + self._combine(share[:, None] * inside)
+
+    def sample(self, key: Key, num: int) -> Float[Array, "num d"]:
+        """Independent samples (num, d); sample i depends on the key and i alone."""
+        draw = components.sampler(
+            self.log_weights, self.means, self.base, self.basis, self.spectrum
+        )
+        return jax.lax.map(
+            lambda index: draw(jax.random.fold_in(key, index)),
+            jnp.arange(num),
+            batch_size=min(num, 4096),
+        )
+
+    # --- closed operations ----------------------------------------------------------
+
+    def noised(self, alpha: Scalar, sigma: Scalar) -> "GaussianMixture":
+        r"""Law of \(\alpha X + \sigma \varepsilon\) (C1)."""
+        alpha, sigma = floating(alpha), floating(sigma)
+        clean = self.atomic and concrete(sigma) and float(sigma) == 0.0
+        return GaussianMixture(
+            self.log_weights,
+            alpha * self.means,
+            alpha**2 * self.base + sigma**2,
+            self.basis,
+            alpha**2 * self.spectrum + sigma**2,
+            atomic=clean,
+        )
+
+    def denoised(self, x: Vector, alpha: Scalar, sigma: Scalar) -> "GaussianMixture":
+        r"""Law of \(X\) given \(\alpha X + \sigma\varepsilon = x\) (C2, C4); needs sigma > 0.
+
+        Component covariances \(\sigma^2 \Sigma_k (\alpha^2\Sigma_k + \sigma^2 I)^{-1}\)
+        keep the basis; only the weights and the means depend on x.
+        """
+        log_joint = self.noised(alpha, sigma)._log_joint(x)
+
+        def shrink(variance):
+            return sigma**2 * variance / (alpha**2 * variance + sigma**2)
+
+        def moved(mean, base, basis, spectrum):
+            gain_base = alpha * base / (alpha**2 * base + sigma**2)
+            gain = alpha * spectrum / (alpha**2 * spectrum + sigma**2)
+            return mean + components.apply(x - alpha * mean, gain_base, basis, gain)
+
+        return GaussianMixture(
+            log_joint - logsumexp(log_joint),
+            self.means if self.atomic else self._over_components(moved),
+            shrink(self.base),
+            self.basis,
+            shrink(self.spectrum),
+            atomic=self.atomic,
+        )
+
+    def affine(self, A, b=None, R=None) -> "GaussianMixture":
+        """Law of A X + b + N(0, R).
+
+        Args:
+            A: (m, d).
+            b: (m,), zero by default.
+            R: noise as variance (), variances (m,) or covariance (m, m); none by default.
+
+        Raises:
+            InputError: if shapes disagree.
+        """
+        A = floating(A)
+        inputs.require_columns(A, self.dim)
+        means = self.means @ A.T
+        if b is not None:
+            means = means + floating(b)[None]
+        if self.atomic and R is None:
+            zero = jnp.zeros_like(self.log_weights)
+            return GaussianMixture(
+                self.log_weights, means, zero, *_no_basis(means), atomic=True
+            )
+        covariances = jax.vmap(lambda covariance: A @ covariance @ A.T)(
+            self.covariances()
+        )
+        if R is not None:
+            factor = conditioning.noise_factor(floating(R), A.shape[0])
+            covariances = covariances + (factor @ factor.T)[None]
+        return _from_covariances(self.log_weights, means, covariances)
+
+    def conditioned(self, A, R, y) -> "GaussianMixture":
+        """Law of X given A X + N(0, R) = y (C8).
+
+        Args:
+            A: (m, d).
+            R: variance (), variances (m,) or covariance (m, m), positive definite.
+            y: (m,).
+
+        Raises:
+            InputError: if shapes disagree or R is not positive definite.
+        """
+        return self.condition_on(conditioning.whiten(A, R, y, self.dim))[0]
+
+    def log_evidence(self, A, R, y) -> Scalar:
+        """log p(y) for y = A X + N(0, R); arguments as `conditioned`."""
+        return self.condition_on(conditioning.whiten(A, R, y, self.dim))[1]
+
+    def condition_on(
+        self, seen: conditioning.Whitened
+    ) -> tuple["GaussianMixture", Scalar]:
+        """The conditioned mixture and the log-evidence of a whitened measurement."""
+        if self.atomic:
+            return self.reweighted(
+                jax.vmap(
+                    lambda atom: conditioning.log_normal_whitened(
+                        seen.y - seen.A @ atom, seen.log_det
+                    )
+                )(self.means)
+            )
+        evidence, means, basis, spectrum = conditioning.components(
+            self.means, self.base, self.basis, self.spectrum, seen
+        )
+        log_joint = self.log_weights + evidence
+        total = logsumexp(log_joint)
+        return _spectral(log_joint - total, means, self.base, basis, spectrum), total
+
+    def reweighted(
+        self, log_factors: Float[Array, " K"]
+    ) -> tuple["GaussianMixture", Scalar]:
+        """The mixture with weights times exp(log_factors), and the log normaliser."""
+        log_joint = self.log_weights + log_factors
+        total = logsumexp(log_joint)
+        return eqx.tree_at(lambda gm: gm.log_weights, self, log_joint - total), total
+
+    # --- components -----------------------------------------------------------------
+
+    def _over_components(self, fn):
+        """vmap of fn(mean, base, basis, spectrum) over components."""
+        return components.each(fn, self.means, self.base, self.basis, self.spectrum)
+
+    def _combine(self, coefficients: Float[Array, "K r"]) -> Vector:
+        """sum_k U_k coefficients_k."""
+        if self.basis.shape[0] == 1:
+            return self.basis[0] @ jnp.sum(coefficients, axis=0)
+        return jnp.einsum("kdr,kr->d", self.basis, coefficients)
+
+    def _log_joint(self, x: Vector) -> Float[Array, " K"]:
+        if self.atomic:
+            fail(
+                "a mixture of atoms has no density",
+                got="log_prob, score or responsibilities of an empirical mixture",
+                expected="a noised law, sigma > 0",
+                hint="use mixture.noised(alpha, sigma), or target.marginal(t) with t > 0",
+            )
+        inputs.check_point(x, self.dim)
+        return self.log_weights + self._over_components(
+            lambda *component: components.log_normal(x, *component)
+        )
+
+
+def _spectral(log_weights, means, base, basis, spectrum) -> GaussianMixture:
+    """On the line a complete basis is the same as none: keep the cheaper form."""
+    if means.shape[1] == 1 and spectrum.shape[1] == 1:
+        return GaussianMixture(log_weights, means, spectrum[:, 0], *_no_basis(means))
+    return GaussianMixture(log_weights, means, base, basis, spectrum)
+
+
+def _from_covariances(log_weights, means, covariances) -> GaussianMixture:
+    spectrum, basis = jnp.linalg.eigh(covariances)
+    # Rounding can push the zero eigenvalue of a semi-definite matrix below zero.
+    spectrum = jnp.maximum(spectrum, 0.0)
+    return _spectral(log_weights, means, jnp.zeros_like(log_weights), basis, spectrum)
+
+
+def _no_basis(means):
+    count, dim = means.shape
+    return jnp.zeros((1, dim, 0), means.dtype), jnp.zeros((count, 0), means.dtype)
