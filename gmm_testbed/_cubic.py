@@ -66,19 +66,22 @@ def slope(curve: MonotoneCubic, at: Float[Array, "*t"]) -> Float[Array, "*t"]:
 
 def inverse(curve: MonotoneCubic, level: Float[Array, "*t"]) -> Float[Array, "*t"]:
     """The point where a strictly decreasing curve has the value `level`."""
-    knots, values, slopes = curve
+    frozen, target = jax.lax.stop_gradient((curve, level))
 
     def halve(_, bracket):
         low, high = bracket
         middle = 0.5 * (low + high)
-        above = value(curve, middle) > level
+        above = value(frozen, middle) > target
         return jnp.where(above, middle, low), jnp.where(above, high, middle)
 
-    ends = jnp.full_like(level, knots[0]), jnp.full_like(level, knots[-1])
+    ends = (
+        jnp.full_like(target, frozen.knots[0]),
+        jnp.full_like(target, frozen.knots[-1]),
+    )
     low, high = jax.lax.fori_loop(0, _HALVINGS, halve, ends)
     # One Newton step: it polishes, extrapolates beyond the rows, and carries the
     # derivative, which the halvings do not have.
-    guess = jax.lax.stop_gradient(0.5 * (low + high))
+    guess = 0.5 * (low + high)
     return guess + (level - value(curve, guess)) / slope(curve, guess)
 
 
@@ -104,9 +107,9 @@ def _slope(curve, cell, step, fraction):
 
 
 def _end_slope(step, next_step, secant, next_secant):
-    """Three-point slope, kept within a third and three times the end secant.
+    """Three-point slope, kept between a third of and three times the end secant.
 
-    Three times keeps the curve monotone; a third keeps its tangent going beyond the rows.
+    Three times keeps the curve monotone; a third keeps its tangent from going flat.
     """
     total = step + next_step
     three_point = ((step + total) * secant - step * next_secant) / total

@@ -1,7 +1,7 @@
 r"""Noising paths \(x_t = \alpha_t x_0 + \sigma_t \varepsilon\), from data to noise.
 
-Time 0 is data, \(\alpha_0 = 1\), and time 1 is noise. The law of \(x_t\) is also that of
-the forward SDE \(dx = f x\,dt + g\,dW\) with
+Time 0 is data, \(\alpha_0 = 1\), and time 1 is noise. The law of \(x_t\) is also that
+of the forward SDE \(dx = f x\,dt + g\,dW\) with
 
 \[ f = \alpha'/\alpha, \qquad g^2 = 2 \sigma \sigma' - 2 f \sigma^2
    = -\sigma^2\, \frac{d}{dt} \log \frac{\alpha^2}{\sigma^2}, \]
@@ -20,7 +20,6 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Real
 
 from ._checks import concrete, floating, require
-from ._cubic import MonotoneCubic, inverse, monotone_cubic, slope, value
 
 Time = Real[ArrayLike, "*times"]
 Values = Float[Array, "*times"]
@@ -58,12 +57,12 @@ class AbstractPath(eqx.Module):
         """
 
     def log_snr(self, t: Time) -> Values:
-        r"""\(\log(\alpha^2/\sigma^2)\), strictly decreasing; infinite where a scale is 0."""
+        r"""\(\log(\alpha^2/\sigma^2)\), decreasing; infinite where a scale is 0."""
         return 2.0 * (jnp.log(self.alpha(t)) - jnp.log(self.sigma(t)))
 
 
 class VP(AbstractPath):
-    r"""Variance preserving, with \(\beta(t) = \beta_{min} + t(\beta_{max} - \beta_{min})\).
+    r"""Variance preserving, \(\beta(t) = \beta_{min} + t (\beta_{max} - \beta_{min})\).
 
     \[ \log \alpha = -\tfrac14 t^2 (\beta_{max} - \beta_{min}) - \tfrac12 t \beta_{min},
        \qquad \sigma^2 = 1 - \alpha^2. \]
@@ -93,20 +92,20 @@ class VP(AbstractPath):
                 hint="the usual rates are beta_min=0.1, beta_max=20",
             )
 
-    def alpha(self, t):
+    def alpha(self, t: Time) -> Values:
         return jnp.exp(-0.5 * self._total_rate(t))
 
-    def sigma(self, t):
+    def sigma(self, t: Time) -> Values:
         return jnp.sqrt(-jnp.expm1(-self._total_rate(t)))
 
-    def drift(self, t):
+    def drift(self, t: Time) -> Values:
         return -0.5 * self._rate(t)
 
-    def diffusion_squared(self, t):
+    def diffusion_squared(self, t: Time) -> Values:
         return self._rate(t)
 
-    def time_at_log_snr(self, log_snr):
-        total = jax.nn.softplus(-log_snr)  # = -log alpha^2
+    def time_at_log_snr(self, log_snr: Time) -> Values:
+        total = jax.nn.softplus(-floating(log_snr))  # = -log alpha^2
         growth = self.beta_max - self.beta_min
         # The root of _total_rate(t) = total, in the form without cancellation. It is
         # 0/0 where beta_min = 0 and total = 0, at infinite log-SNR.
@@ -127,25 +126,27 @@ class CosineVP(AbstractPath):
     without their offset.
     """
 
-    def alpha(self, t):
+    def alpha(self, t: Time) -> Values:
         # The sine of the complement: exactly 0 at t = 1, where the cosine is not.
         return jnp.sin(0.5 * jnp.pi * (1.0 - t))
 
-    def sigma(self, t):
+    def sigma(self, t: Time) -> Values:
         return jnp.sin(0.5 * jnp.pi * t)
 
-    def drift(self, t):
+    def drift(self, t: Time) -> Values:
         return -0.5 * jnp.pi * self.sigma(t) / self.alpha(t)
 
-    def diffusion_squared(self, t):
+    def diffusion_squared(self, t: Time) -> Values:
         return jnp.pi * self.sigma(t) / self.alpha(t)
 
-    def time_at_log_snr(self, log_snr):
+    def time_at_log_snr(self, log_snr: Time) -> Values:
         return 2.0 / jnp.pi * jnp.arctan(jnp.exp(-0.5 * log_snr))
 
 
 class VE(AbstractPath):
-    r"""Variance exploding, \(\alpha = 1\), \(\sigma = \sigma_{min}^{1-t} \sigma_{max}^t\).
+    r"""Variance exploding: \(\alpha = 1\), \(\sigma\) geometric in t.
+
+    \[ \sigma = \sigma_{min}^{1-t} \sigma_{max}^t . \]
 
     Noise of scale sigma_min is present at t = 0. Source: Song et al. 2021
     (arXiv:2011.13456), appendix C.
@@ -173,19 +174,19 @@ class VE(AbstractPath):
                 hint="these are scales, not variances; sigma_max is the one at t = 1",
             )
 
-    def alpha(self, t):
+    def alpha(self, t: Time) -> Values:
         return jnp.ones_like(floating(t))
 
-    def sigma(self, t):
+    def sigma(self, t: Time) -> Values:
         return self.sigma_min * jnp.exp(t * self._log_ratio())
 
-    def drift(self, t):
+    def drift(self, t: Time) -> Values:
         return jnp.zeros_like(floating(t))
 
-    def diffusion_squared(self, t):
+    def diffusion_squared(self, t: Time) -> Values:
         return 2.0 * self._log_ratio() * self.sigma(t) ** 2
 
-    def time_at_log_snr(self, log_snr):
+    def time_at_log_snr(self, log_snr: Time) -> Values:
         return (-0.5 * log_snr - jnp.log(self.sigma_min)) / self._log_ratio()
 
     def _log_ratio(self):
@@ -198,19 +199,19 @@ class Rectified(AbstractPath):
     Source: Liu et al. 2022 (arXiv:2209.03003).
     """
 
-    def alpha(self, t):
+    def alpha(self, t: Time) -> Values:
         return 1.0 - floating(t)
 
-    def sigma(self, t):
+    def sigma(self, t: Time) -> Values:
         return floating(t)
 
-    def drift(self, t):
+    def drift(self, t: Time) -> Values:
         return -1.0 / self.alpha(t)
 
-    def diffusion_squared(self, t):
+    def diffusion_squared(self, t: Time) -> Values:
         return 2.0 * self.sigma(t) / self.alpha(t)
 
-    def time_at_log_snr(self, log_snr):
+    def time_at_log_snr(self, log_snr: Time) -> Values:
         return jax.nn.sigmoid(-0.5 * floating(log_snr))
 
 
@@ -239,69 +240,20 @@ class OU(AbstractPath):
                 hint="the signal left at t = 1 is exp(-T); T = 5 leaves 0.7 %",
             )
 
-    def alpha(self, t):
+    def alpha(self, t: Time) -> Values:
         return jnp.exp(-self.T * t)
 
-    def sigma(self, t):
+    def sigma(self, t: Time) -> Values:
         return jnp.sqrt(-jnp.expm1(-2.0 * self.T * t))
 
-    def drift(self, t):
+    def drift(self, t: Time) -> Values:
         return jnp.full_like(floating(t), -self.T)
 
-    def diffusion_squared(self, t):
+    def diffusion_squared(self, t: Time) -> Values:
         return jnp.full_like(floating(t), 2.0 * self.T)
 
-    def time_at_log_snr(self, log_snr):
-        return 0.5 * jax.nn.softplus(-log_snr) / self.T
-
-
-class TabulatedPath(AbstractPath):
-    r"""A path through given scales, for instance the schedule of a trained model.
-
-    \(\log\alpha\) and the log-SNR are monotone cubics through the rows of the table, and
-    drift and diffusion are their exact derivatives, so the SDE is that of this path and
-    the diffusion is never negative.
-
-    Both logarithms must exist: rows with sigma = 0 or alpha = 0 are refused, leave them
-    out. Outside the table both cubics go on along their end tangents. A path whose first
-    row is at t > 0 thus keeps some noise at t = 0, where alpha is close to 1 but not 1,
-    and one whose last row is at t < 1 keeps some signal at t = 1; grids that stay within
-    the table never see this.
-
-    Args:
-        times: (n,), n >= 2, strictly increasing within [0, 1].
-        alphas: (n,), positive; 1 in a row at t = 0.
-        sigmas: (n,), positive, with alphas/sigmas strictly decreasing.
-
-    Raises:
-        InputError: if a shape or a value is not as above.
-    """
-
-    log_alphas: MonotoneCubic
-    log_snrs: MonotoneCubic
-
-    def __init__(self, times, alphas, sigmas):
-        times, alphas, sigmas = floating(times), floating(alphas), floating(sigmas)
-        _check_table(times, alphas, sigmas)
-        log_alphas = jnp.log(alphas)
-        self.log_alphas = monotone_cubic(times, log_alphas)
-        self.log_snrs = monotone_cubic(times, 2.0 * (log_alphas - jnp.log(sigmas)))
-
-    def alpha(self, t):
-        return jnp.exp(value(self.log_alphas, floating(t)))
-
-    def sigma(self, t):
-        t = floating(t)
-        return jnp.exp(value(self.log_alphas, t) - 0.5 * value(self.log_snrs, t))
-
-    def drift(self, t):
-        return slope(self.log_alphas, floating(t))
-
-    def diffusion_squared(self, t):
-        return -(self.sigma(t) ** 2) * slope(self.log_snrs, floating(t))
-
-    def time_at_log_snr(self, log_snr):
-        return inverse(self.log_snrs, floating(log_snr))
+    def time_at_log_snr(self, log_snr: Time) -> Values:
+        return 0.5 * jax.nn.softplus(-floating(log_snr)) / self.T
 
 
 def _require_scalars(**parameters):
@@ -313,48 +265,3 @@ def _require_scalars(**parameters):
             expected="shape ()",
             hint="build one path a value, with jax.vmap if there are many",
         )
-
-
-def _check_table(times, alphas, sigmas):
-    require(
-        times.ndim == 1
-        and times.shape == alphas.shape == sigmas.shape
-        and times.shape[0] >= 2,
-        "the columns of the table do not match",
-        got=f"times {times.shape}, alphas {alphas.shape}, sigmas {sigmas.shape}",
-        expected="three times (n,), n at least 2",
-        hint="one row a time; give more rows for a curved schedule",
-    )
-    if not concrete(times, alphas, sigmas):
-        return
-    t, alpha, sigma = (np.asarray(column) for column in (times, alphas, sigmas))
-    require(
-        np.all(np.diff(t) > 0) and 0 <= t[0] and t[-1] <= 1,
-        "the times of the table are not increasing within [0, 1]",
-        got=f"first {t[0]:g}, last {t[-1]:g}, least step {np.diff(t).min():g}",
-        expected="0 <= times[0] < times[1] < ... <= 1",
-        hint="time 0 is data; divide step numbers by their largest",
-    )
-    require(
-        np.all((alpha > 0) & (alpha < np.inf) & (sigma > 0) & (sigma < np.inf)),
-        "a scale of the table has no logarithm",
-        got=f"smallest alpha {alpha.min():g}, smallest sigma {sigma.min():g}",
-        expected="positive, finite alphas and sigmas",
-        hint="leave out the rows with sigma = 0 (data) or alpha = 0 (pure noise)",
-    )
-    require(
-        t[0] > 0 or abs(alpha[0] - 1.0) < 1e-6,
-        "the table does not start from the data",
-        got=f"alpha {alpha[0]:.9g} at t = 0",
-        expected="alpha 1 at t = 0",
-        hint="give the first noised row a time > 0, or divide both scales by alpha",
-    )
-    with np.errstate(over="ignore"):
-        ratio = alpha / sigma
-    require(
-        np.all(np.diff(ratio) < 0),
-        "the signal-to-noise ratio of the table does not decrease",
-        got=f"alphas/sigmas {ratio[:3]} ... {ratio[-1]:g}",
-        expected="strictly decreasing alphas/sigmas",
-        hint="time 1 is noise: reverse the rows if the table runs from noise to data",
-    )
