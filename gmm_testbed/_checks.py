@@ -4,6 +4,8 @@ Shapes are always known, so they are always checked. Values are checked when the
 are concrete; inside `jit` they are not, and the check is left out.
 """
 
+import difflib
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import jax
@@ -47,6 +49,22 @@ def floating(value: Any) -> Array:
     if jnp.issubdtype(array.dtype, jnp.floating):
         return array
     return array.astype(jnp.result_type(float))
+
+
+def choose(name: str, choices: Mapping[str, Any], what: str) -> Any:
+    """`choices[name]`, or an error that names the nearest choice."""
+    if name in choices:
+        return choices[name]
+    lowered = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.4)
+    fail(
+        f"unknown {what}",
+        got=repr(name),
+        expected="one of " + ", ".join(choices),
+        hint=f"did you mean {lowered[near[0]]!r}?"
+        if near
+        else "choose one of these names",
+    )
 
 
 def check_covariance(matrix: Array, what: str, *, definite: bool) -> None:

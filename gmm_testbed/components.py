@@ -34,9 +34,10 @@ def apply(vector, base, basis, spectrum):
 
 
 def each(fn, means, base, basis, spectrum):
-    """vmap of fn(mean, base, basis, spectrum); a basis (1, d, r) is shared by all."""
-    if basis.shape[0] == 1:
-        return jax.vmap(fn, in_axes=(0, 0, None, 0))(means, base, basis[0], spectrum)
+    """vmap of fn(mean, base, basis, spectrum); a basis (1, ...) is shared by all."""
+    if jax.tree.leaves(basis)[0].shape[0] == 1:
+        basis = jax.tree.map(lambda leaf: leaf[0], basis)
+        return jax.vmap(fn, in_axes=(0, 0, None, 0))(means, base, basis, spectrum)
     return jax.vmap(fn)(means, base, basis, spectrum)
 
 

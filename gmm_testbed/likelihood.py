@@ -83,19 +83,19 @@ class LinearLikelihood(AbstractLikelihood):
         rank, dim = denoised.spectrum.shape[1], denoised.dim
         eye = jnp.eye(self.seen.A.shape[0], dtype=self.seen.A.dtype)
 
-        def factor(_, base, projection, spectrum):
-            covariance = eye + (projection[0] * spectrum[None, :]) @ projection[0].T
+        def factor(mean, base, projection, spectrum):
+            inside, outside = projection
+            covariance = eye + (inside * spectrum[None, :]) @ inside.T
             if rank < dim:
-                covariance = covariance + base * projection[1]
+                covariance = covariance + base * outside
             return _linalg.cholesky(covariance)
 
-        shared = self.inside.shape[0] == 1
-        pair = (self.inside, self.outside)
-        axes = (0, 0, None, 0) if shared else (0, 0, 0, 0)
-        if shared:
-            pair = (self.inside[0], self.outside[0])
-        factors = jax.vmap(factor, in_axes=axes)(
-            denoised.base, denoised.base, pair, denoised.spectrum
+        factors = components.each(
+            factor,
+            denoised.means,
+            denoised.base,
+            (self.inside, self.outside),
+            denoised.spectrum,
         )
 
         def pull(mean, factor):
@@ -194,8 +194,6 @@ def _reweighting(denoised, log_terms, shifts):
 
 def _apply_components(denoised, vectors):
     """S_k v_k for every component, (K, d)."""
-    axes = (None, 0) if denoised.basis.shape[0] == 1 else (0, 0)
-    basis = denoised.basis[0] if axes[0] is None else denoised.basis
-    return jax.vmap(components.apply, in_axes=(0, 0, *axes))(
-        vectors, denoised.base, basis, denoised.spectrum
+    return components.each(
+        components.apply, vectors, denoised.base, denoised.basis, denoised.spectrum
     )

@@ -47,6 +47,11 @@ class AbstractMeasurement(eqx.Module):
         log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
         return log_normal_whitened(self.whitener @ (y - self.apply(x0)), log_det)
 
+    def misfit_gradient(self, y: Observation, x0: Vector) -> Vector:
+        """H^T R^{-1} (y - f(x0)): the gradient of log p(y | x0), (d,)."""
+        residual = self.whitener @ (y - self.apply(x0))
+        return self.pullback(x0, self.whitener.T @ residual)
+
     def sample(self, key: Key, x0: Vector) -> Observation:
         """One observation y of x0, (m,)."""
         factor = noise_factor(self.R, self.dim_y)

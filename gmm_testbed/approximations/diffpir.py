@@ -1,0 +1,53 @@
+r"""A proximal step from the denoised point.
+
+\[ M = \arg\min_z \| y - A z \|^2_{R^{-1}} + \lambda \frac{\alpha^2}{\sigma^2} \| z - m \|^2
+     = m + V A^T (R + A V A^T)^{-1} (y - A m), \quad V = \frac{\sigma^2}{\lambda \alpha^2} I . \]
+
+With \(\lambda = (\sigma^2 + \alpha^2)/\alpha^2\) it is the Jacobian-free PiGDM, and as
+\(R \to 0\) it tends to DDNM for every \(\lambda\).
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from .. import _linalg
+from .._checks import floating
+from .._types import Matrix, Scalar, Vector
+from ..problem import Target
+from .base import AbstractCorrection, Facts, require_linear
+
+
+class DiffPIR(AbstractCorrection):
+    r"""Plug-and-play restoration's data step, as a posterior-mean rule.
+
+    Attributes:
+        lam: () the weight \(\lambda\) of the denoised point, positive.
+    """
+
+    lam: Scalar = eqx.field(converter=floating, default=1.0)
+
+    facts: ClassVar[Facts] = Facts(
+        summary="proximal step from the denoised mean with variance sigma^2/(lam alpha^2)",
+        reference="Zhu et al. 2023, arXiv:2305.08995, eq. 12",
+        exact_for=(),
+        is_gradient=False,
+        affine_on_gaussian=True,
+        needs="linear",
+        cost="1 D + m x m solve",
+    )
+
+    def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
+        """V A^T (R + A V A^T)^{-1} (y - A m), (d,)."""
+        require_linear(self, target)
+        H, residual = target.problem.whitened_at(target.prior_mean(x, t))
+        tension = self.lam * target.path.alpha(t) ** 2
+        variance = target.path.sigma(t) ** 2
+        eye = jnp.eye(H.shape[0], dtype=H.dtype)
+        factor = _linalg.cholesky(tension * eye + variance * (H @ H.T))
+        return variance * (H.T @ _linalg.solve(factor, residual))
+
+    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
+        """The prior's Cov[x0 | x_t]."""
+        return target.prior_covariance(x, t)

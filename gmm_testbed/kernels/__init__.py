@@ -1,0 +1,21 @@
+"""Gaussian transitions from time t to s < t, for any field: one family a file."""
+
+from .base import AbstractKernel as AbstractKernel
+from .base import GuidedField as GuidedField
+from .base import KernelFacts as KernelFacts
+from .base import Transition as Transition
+from .ddim import DDIM as DDIM
+from .ddpm import DDPM as DDPM
+from .dps_update import DPSUpdate as DPSUpdate
+from .euler import EulerMaruyama as EulerMaruyama
+from .euler import ProbabilityFlow as ProbabilityFlow
+from .heun import Heun as Heun
+
+CATALOGUE = {
+    "DDPM": DDPM,
+    "DDIM": DDIM,
+    "EulerMaruyama": EulerMaruyama,
+    "ProbabilityFlow": ProbabilityFlow,
+    "Heun": Heun,
+    "DPSUpdate": DPSUpdate,
+}

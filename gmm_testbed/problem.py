@@ -1,0 +1,225 @@
+r"""An inverse problem, and the same problem along a diffusion path."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ._checks import floating, require, unsupported
+from ._types import Matrix, Observation, Scalar, Vector
+from .likelihood import (
+    AbstractLikelihood,
+    AtomicLikelihood,
+    LinearLikelihood,
+    QuadratureLikelihood,
+)
+from .measurements import AbstractMeasurement, Linear
+from .mixture import GaussianMixture
+from .paths import AbstractPath
+from .time_grids import check_time
+
+
+class InverseProblem(eqx.Module):
+    """Infer x0 ~ prior from y = measurement(x0) + noise.
+
+    Attributes:
+        prior: the mixture of x0, in dimension d.
+        measurement: `Linear` or `Nonlinear`.
+        y: (m,).
+
+    Raises:
+        InputError: if y or the measurement does not fit.
+    """
+
+    prior: GaussianMixture
+    measurement: AbstractMeasurement
+    y: Observation
+
+    def __init__(self, prior, measurement, y):
+        self.prior = prior
+        self.measurement = measurement
+        self.y = floating(y)
+        require(
+            self.y.shape == (measurement.dim_y,),
+            "y does not fit the measurement",
+            got=f"y {self.y.shape}",
+            expected=f"({measurement.dim_y},)",
+            hint="wrap a scalar observation as [y]",
+        )
+        if isinstance(measurement, Linear):
+            require(
+                measurement.A.shape[1] == prior.dim,
+                "A does not fit the prior",
+                got=f"A {measurement.A.shape} with a prior in dimension {prior.dim}",
+                expected=f"(m, {prior.dim})",
+                hint="A maps x0 (d,) to y (m,)",
+            )
+
+    def posterior(self) -> GaussianMixture:
+        """The exact law of x0 given y, a mixture.
+
+        Raises:
+            UnsupportedError: for a nonlinear measurement of a prior that is not empirical,
+                whose posterior is not a mixture.
+        """
+        return self._condition()[0]
+
+    def log_evidence(self) -> Scalar:
+        """log p(y); exact in the same cases as `posterior`."""
+        return self._condition()[1]
+
+    def log_factors(self):
+        """log p(y | a_k) for the atoms of an empirical prior, (K,)."""
+        return jax.vmap(lambda atom: self.measurement.log_prob(self.y, atom))(
+            self.prior.means
+        )
+
+    def whitened_at(self, x0: Vector):
+        """Jacobian (m, d) and residual y - f(x0) (m,) at x0, in units of the noise."""
+        whitener = self.measurement.whitener
+        residual = whitener @ (self.y - self.measurement.apply(x0))
+        return whitener @ self.measurement.jacobian(x0), residual
+
+    def has_posterior(self) -> bool:
+        """Whether the posterior is a mixture."""
+        return self.prior.atomic or isinstance(self.measurement, Linear)
+
+    def _condition(self):
+        if self.prior.atomic:
+            return self.prior.reweighted(self.log_factors())
+        if isinstance(self.measurement, Linear):
+            return self.prior.condition_on(self.measurement.whitened(self.y))
+        unsupported(
+            "the posterior of this problem is not a mixture",
+            got="a nonlinear measurement of a prior with densities",
+            expected="a Linear measurement, or an empirical prior",
+            hint="replace the prior by GaussianMixture.empirical(prior.sample(key, n)); "
+            "in d <= 2 a Target still gives the reference at every t > 0 by quadrature",
+        )
+
+
+class Target(eqx.Module):
+    r"""An inverse problem and a path: every exact object at every time t in [0, 1].
+
+    The posterior and every factor are computed here, once; inside a loop there is only
+    scaling, products and log-sum-exp.
+
+    Args:
+        problem: the inverse problem.
+        path: \(\alpha_t, \sigma_t\).
+        nodes: Gauss-Hermite nodes a dimension, used only for a nonlinear measurement of a
+            prior with densities in d <= 2; `reference_error` doubles them.
+
+    Raises:
+        UnsupportedError: if no exact or quadrature reference exists (nonlinear
+            measurement, prior with densities, d > 2).
+    """
+
+    problem: InverseProblem
+    path: AbstractPath
+    exact_posterior: GaussianMixture | None
+    likelihood: AbstractLikelihood
+    finer: AbstractLikelihood | None
+
+    def __init__(self, problem, path, nodes: int = 64):
+        self.problem = problem
+        self.path = path
+        self.exact_posterior = problem.posterior() if problem.has_posterior() else None
+        self.finer = None
+        if problem.prior.atomic:
+            self.likelihood = AtomicLikelihood(problem.log_factors())
+        elif isinstance(problem.measurement, Linear):
+            seen = problem.measurement.whitened(problem.y)
+            self.likelihood = LinearLikelihood(problem.prior, seen)
+        else:
+            _require_plane(problem.prior.dim)
+            arguments = problem.measurement, problem.y, problem.prior.dim
+            self.likelihood = QuadratureLikelihood(*arguments, nodes)
+            self.finer = QuadratureLikelihood(*arguments, 2 * nodes)
+
+    # --- mixtures -------------------------------------------------------------------
+
+    def marginal(self, t: Scalar) -> GaussianMixture:
+        """p_t, the law of x_t.
+
+        Raises:
+            InputError: if t is outside [0, 1] (here and below, where t is known).
+        """
+        return self.problem.prior.noised(*self._scales(t))
+
+    def posterior(self, t: Scalar) -> GaussianMixture:
+        """p_t(. | y), the law of x_t given y.
+
+        Raises:
+            UnsupportedError: if the posterior is not a mixture.
+        """
+        if self.exact_posterior is None:
+            return self.problem.posterior()  # raises, with the reason
+        return self.exact_posterior.noised(*self._scales(t))
+
+    def denoised(self, x: Vector, t: Scalar) -> GaussianMixture:
+        """p(x0 | x_t = x), for sigma_t > 0."""
+        return self.problem.prior.denoised(x, *self._scales(t))
+
+    # --- moments and likelihood -----------------------------------------------------
+
+    def prior_mean(self, x: Vector, t: Scalar) -> Vector:
+        """E[x0 | x_t = x], (d,)."""
+        return self.denoised(x, t).mean()
+
+    def prior_covariance(self, x: Vector, t: Scalar) -> Matrix:
+        """Cov[x0 | x_t = x], (d, d)."""
+        return self.denoised(x, t).covariance()
+
+    def posterior_mean(self, x: Vector, t: Scalar) -> Vector:
+        """E[x0 | x_t = x, y], (d,)."""
+        return self._posterior_moments(x, t)[0]
+
+    def posterior_covariance(self, x: Vector, t: Scalar) -> Matrix:
+        """Cov[x0 | x_t = x, y], (d, d)."""
+        return self._posterior_moments(x, t)[1]
+
+    def log_likelihood(self, x: Vector, t: Scalar) -> Scalar:
+        """log p(y | x_t = x)."""
+        return self.likelihood.log_likelihood(self.denoised(x, t))
+
+    def correction(self, x: Vector, t: Scalar) -> Vector:
+        """E[x0 | x_t = x, y] - E[x0 | x_t = x], (d,), without cancellation."""
+        return self.likelihood.correction(self.denoised(x, t))
+
+    def guidance(self, x: Vector, t: Scalar) -> Vector:
+        r"""\(\nabla_x \log p(y | x_t = x)\) = (alpha / sigma^2) times the correction (I3)."""
+        alpha, sigma = self._scales(t)
+        return alpha / sigma**2 * self.correction(x, t)
+
+    def reference_error(self, x: Vector, t: Scalar) -> Scalar:
+        """Error estimate of `posterior_mean` at x: its change when the nodes double.
+
+        Zero where the reference is a closed form.
+        """
+        if self.finer is None:
+            return jnp.zeros((), x.dtype)
+        law = self.denoised(x, t)
+        change = self.finer.correction(law) - self.likelihood.correction(law)
+        return jnp.sqrt(jnp.sum(change**2))
+
+    def _posterior_moments(self, x, t):
+        if self.exact_posterior is None:
+            return self.likelihood.posterior_moments(self.denoised(x, t))
+        law = self.exact_posterior.denoised(x, *self._scales(t))
+        return law.mean(), law.covariance()
+
+    def _scales(self, t):
+        t = floating(t)
+        check_time(t)
+        return self.path.alpha(t), self.path.sigma(t)
+
+
+def _require_plane(dim: int) -> None:
+    if dim > 2:
+        unsupported(
+            "no reference exists for this problem",
+            got=f"a nonlinear measurement of a prior with densities in dimension {dim}",
+            expected="a Linear measurement, an empirical prior, or d <= 2 (quadrature)",
+            hint="use GaussianMixture.empirical(prior.sample(key, n)) as the prior: the "
+            "finite-sample reference is exact for it",
+        )
