@@ -1,0 +1,1 @@
+"""Independent references: plain NumPy, no import of the package under test."""
