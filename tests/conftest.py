@@ -1,0 +1,61 @@
+"""Settings of the whole suite: double precision, no implicit promotion, fixed keys."""
+
+import os
+
+os.environ.setdefault("NPROC", "4")  # before jax starts its threads
+
+import zlib
+from typing import NamedTuple
+
+import jax
+import jaxtyping
+import matplotlib
+import pytest
+
+FLOAT32 = os.environ.get("GMM_TESTBED_FLOAT32") == "1"
+
+jax.config.update("jax_enable_x64", not FLOAT32)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+matplotlib.use("Agg")
+
+
+class Tolerance(NamedTuple):
+    """How far two numbers may be apart, by kind.
+
+    Attributes:
+        identity: relative, between two ways to write the same number.
+        quadrature: relative, against a numerical integral.
+        z: statistics, in standard errors.
+        slope: absolute, between a fitted and a stated order of convergence.
+    """
+
+    identity: float
+    quadrature: float
+    z: float
+    slope: float
+
+
+@pytest.fixture(scope="session")
+def tolerance() -> Tolerance:
+    """Tolerances in the precision of this run."""
+    if FLOAT32:
+        return Tolerance(identity=5e-4, quadrature=5e-3, z=4.5, slope=0.2)
+    return Tolerance(identity=1e-9, quadrature=1e-6, z=4.5, slope=0.2)
+
+
+@pytest.fixture
+def key(request) -> jax.Array:
+    """A key of its own for every test, the same in every run."""
+    return jax.random.key(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture
+def without_shape_checks():
+    """The package as users have it: the shape annotations are checked in tests only.
+
+    With them, a wrong shape is refused before the package's own message is reached.
+    """
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
