@@ -1,0 +1,42 @@
+"""Hands the NumPy problems to the package; the only file here that imports it."""
+
+import jax.numpy as jnp
+import numpy as np
+
+import gmm_testbed as gt
+
+from .numpy_mixture import Mixture, Problem
+
+
+def to_mixture(mix: Mixture) -> gt.GaussianMixture:
+    """The package's mixture of the same law."""
+    arrays = (jnp.asarray(np.asarray(part)) for part in mix)
+    log_weights, means, covariances = arrays
+    return gt.GaussianMixture.full(jnp.exp(log_weights), means, covariances)
+
+
+def to_problem(problem: Problem) -> gt.InverseProblem:
+    """The package's inverse problem."""
+    A, R, y = (jnp.asarray(part) for part in problem[1:])
+    return gt.InverseProblem(to_mixture(problem.prior), gt.Linear(A, R), y)
+
+
+def to_target(problem: Problem, path: gt.AbstractPath) -> gt.Target:
+    """The package's problem along a path."""
+    return gt.Target(to_problem(problem), path)
+
+
+def from_mixture(mix: gt.GaussianMixture) -> Mixture:
+    """Back to NumPy."""
+    parts = (mix.log_weights, mix.means, mix.covariances())
+    return Mixture(*(np.asarray(part, np.float64) for part in parts))
+
+
+def time_of(path: gt.AbstractPath, alpha: float, sigma: float):
+    """The time at which the path has this signal-to-noise ratio."""
+    return path.time_at_log_snr(jnp.asarray(2 * np.log(alpha / sigma)))
+
+
+def scales(path: gt.AbstractPath, t) -> tuple[float, float]:
+    """alpha and sigma at t as floats."""
+    return float(path.alpha(t)), float(path.sigma(t))

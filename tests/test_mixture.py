@@ -1,0 +1,388 @@
+"""GaussianMixture against dense NumPy: every constructor, every closed operation."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.integrate import quad
+
+import gmm_testbed as gt
+
+from .oracles import numpy_mixture as ref
+from .oracles.library import from_mixture, to_mixture
+from .oracles.problems import LINE, SPACE, TEN
+
+WEIGHTS = np.array([0.2, 0.5, 0.3])
+ALPHA, SIGMA = 0.7, 0.6
+
+
+def _isotropic(dim):
+    means = np.random.default_rng(dim).normal(size=(3, dim))
+    variances = np.array([0.3, 1.1, 0.6])
+    mix = gt.GaussianMixture.isotropic(WEIGHTS, means, variances)
+    return mix, ref.mixture(WEIGHTS, means, variances[:, None, None] * np.eye(dim))
+
+
+def _one_variance(dim):
+    means = np.random.default_rng(dim).normal(size=(3, dim))
+    mix = gt.GaussianMixture.isotropic(WEIGHTS, means, 0.4)
+    return mix, ref.mixture(WEIGHTS, means, 0.4 * np.eye(dim)[None].repeat(3, 0))
+
+
+def _diagonal(dim):
+    rng = np.random.default_rng(dim)
+    means, variances = rng.normal(size=(3, dim)), rng.uniform(0.1, 2, size=(3, dim))
+    covariances = np.stack([np.diag(row) for row in variances])
+    mix = gt.GaussianMixture.diagonal(WEIGHTS, means, variances)
+    return mix, ref.mixture(WEIGHTS, means, covariances)
+
+
+def _full(problem):
+    return to_mixture(problem.prior), problem.prior
+
+
+def _seen_once(dim):
+    """Isotropic, conditioned on two measurements: rank 2 plus a base."""
+    mix, oracle = _isotropic(dim)
+    A, R, y = np.random.default_rng(5).normal(size=(2, dim)), 0.3 * np.eye(2), [1, -1]
+    seen = (jnp.asarray(A), jnp.asarray(R), jnp.asarray(y, mix.means.dtype))
+    return mix.conditioned(*seen), ref.conditioned(oracle, A, R, np.array(y))
+
+
+MIXTURES = {
+    "isotropic line": lambda: _isotropic(1),
+    "isotropic": lambda: _isotropic(3),
+    "one variance": lambda: _one_variance(3),
+    "diagonal": lambda: _diagonal(3),
+    "full line": lambda: _full(LINE),
+    "full": lambda: _full(SPACE),
+    "full ten": lambda: _full(TEN),
+    "rank two of five": lambda: _seen_once(5),
+}
+
+
+@eqx.filter_jit
+def _everything(mix, x, alpha, sigma):
+    law = mix.denoised(x, alpha, sigma)
+    return {
+        "log_prob": mix.log_prob(x),
+        "score": mix.score(x),
+        "gradient": jax.grad(mix.log_prob)(x),
+        "responsibilities": mix.responsibilities(x),
+        "mean": mix.mean(),
+        "covariance": mix.covariance(),
+        "product": mix.covariance_product(x),
+        "total": mix.total_variance(),
+        "noised": mix.noised(alpha, sigma).log_prob(x),
+        "denoised weights": jnp.exp(law.log_weights),
+        "denoised means": law.means,
+        "denoised covariances": law.covariances(),
+    }
+
+
+@pytest.fixture(scope="module", params=MIXTURES)
+def case(request):
+    """Package's mixture, oracle's mixture, a point and everything at that point."""
+    mix, oracle = MIXTURES[request.param]()
+    x = np.linspace(-0.8, 1.1, mix.dim)
+    values = _everything(mix, jnp.asarray(x), jnp.asarray(ALPHA), jnp.asarray(SIGMA))
+    return mix, oracle, x, values
+
+
+@pytest.mark.float32
+def test_density_score_and_responsibilities(case, tolerance):
+    _, oracle, x, values = case
+    rtol = tolerance.identity
+    assert_allclose(values["log_prob"], ref.log_prob(oracle, x), rtol)
+    assert_allclose(
+        values["responsibilities"], ref.responsibilities(oracle, x), rtol, rtol
+    )
+    assert_allclose(values["score"], ref.score(oracle, x), rtol, rtol)
+    assert_allclose(values["gradient"], ref.score(oracle, x), rtol, rtol)
+
+
+@pytest.mark.float32
+def test_moments(case, tolerance):
+    _, oracle, x, values = case
+    rtol = tolerance.identity
+    covariance = ref.covariance(oracle)
+    assert_allclose(values["mean"], ref.mean(oracle), rtol, rtol)
+    assert_allclose(values["covariance"], covariance, rtol, rtol)
+    assert_allclose(values["product"], covariance @ x, rtol, rtol)
+    assert_allclose(values["total"], np.trace(covariance), rtol)
+
+
+def test_components(case):
+    mix, oracle, _, _ = case
+    again = from_mixture(mix)
+    assert mix.num_components == len(oracle.means)
+    assert_allclose(np.exp(again.log_weights), np.exp(oracle.log_weights), rtol=1e-12)
+    assert_allclose(again.means, oracle.means, rtol=1e-12, atol=1e-12)
+    assert_allclose(again.covariances, oracle.covariances, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.float32
+def test_noising_and_denoising(case, tolerance):
+    _, oracle, x, values = case
+    rtol = tolerance.identity
+    noised = ref.log_prob(ref.noised(oracle, ALPHA, SIGMA), x)
+    law = ref.denoised(oracle, x, ALPHA, SIGMA)
+    assert_allclose(values["noised"], noised, rtol)
+    assert_allclose(values["denoised weights"], np.exp(law.log_weights), rtol, rtol)
+    assert_allclose(values["denoised means"], law.means, rtol, rtol)
+    assert_allclose(values["denoised covariances"], law.covariances, rtol, rtol)
+
+
+@eqx.filter_jit
+def _conditioned(mix, A, R, y):
+    return mix.conditioned(A, R, y), mix.log_evidence(A, R, y)
+
+
+def _assert_same_law(mix, oracle, rtol=1e-9):
+    """Equal component by component."""
+    again = from_mixture(mix)
+    for mine, theirs in zip(again, oracle, strict=True):
+        assert_allclose(mine, theirs, rtol, rtol)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("isotropic", 2),
+        ("isotropic", 4),
+        ("diagonal", 2),
+        ("full", 4),
+        ("rank two of five", 2),
+        ("rank two of five", 4),
+    ],
+)
+def test_conditioning_on_fewer_and_on_more_measurements_than_dimensions(name, rows):
+    mix, oracle = MIXTURES[name]()
+    rng = np.random.default_rng(rows)
+    A, y = rng.normal(size=(rows, mix.dim)), rng.normal(size=rows)
+    R = 0.2 * np.eye(rows) + 0.1 * np.ones((rows, rows))
+    law, evidence = _conditioned(mix, *map(jnp.asarray, (A, R, y)))
+    _assert_same_law(law, ref.conditioned(oracle, A, R, y))
+    assert_allclose(evidence, ref.log_evidence(oracle, A, R, y), rtol=1e-9)
+
+
+def test_noise_may_be_a_variance_variances_or_a_covariance():
+    mix, oracle = MIXTURES["full"]()
+    A, y = jnp.asarray(SPACE.A), jnp.asarray(SPACE.y)
+    for R, full in (
+        (0.3, 0.3 * np.eye(2)),
+        (np.array([0.3, 0.7]), np.diag([0.3, 0.7])),
+        (SPACE.R, SPACE.R),
+    ):
+        law, evidence = _conditioned(mix, A, jnp.asarray(R), y)
+        _assert_same_law(law, ref.conditioned(oracle, SPACE.A, full, SPACE.y))
+        truth = ref.log_evidence(oracle, SPACE.A, full, SPACE.y)
+        assert_allclose(evidence, truth, rtol=1e-9)
+        noisy = mix.affine(A, R=jnp.asarray(R))
+        _assert_same_covariances(noisy, ref.affine(oracle, SPACE.A, np.zeros(2), full))
+
+
+def _assert_same_covariances(mix, oracle):
+    assert_allclose(mix.covariances(), oracle.covariances, rtol=1e-9, atol=1e-12)
+    assert_allclose(mix.means, oracle.means, rtol=1e-9, atol=1e-12)
+
+
+def test_two_measurements_one_after_the_other_are_the_two_at_once():
+    mix, oracle = MIXTURES["isotropic"]()
+    rng = np.random.default_rng(3)
+    A, y = rng.normal(size=(3, 3)), rng.normal(size=3)
+    first, evidence_first = _conditioned(
+        mix, jnp.asarray(A[:1]), jnp.asarray(0.2), jnp.asarray(y[:1])
+    )
+    both, evidence_second = _conditioned(
+        first, jnp.asarray(A[1:]), jnp.asarray(0.2), jnp.asarray(y[1:])
+    )
+    _assert_same_law(both, ref.conditioned(oracle, A, 0.2 * np.eye(3), y))
+    total = ref.log_evidence(oracle, A, 0.2 * np.eye(3), y)
+    assert_allclose(evidence_first + evidence_second, total, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["isotropic", "full", "rank two of five"])
+def test_denoising_is_conditioning_on_the_noisy_point(name):
+    mix, _ = MIXTURES[name]()
+    x = jnp.linspace(-0.8, 1.1, mix.dim)
+    law = eqx.filter_jit(mix.denoised)(x, jnp.asarray(ALPHA), jnp.asarray(SIGMA))
+    A, R = ALPHA * jnp.eye(mix.dim), SIGMA**2 * jnp.eye(mix.dim)
+    _assert_same_law(law, from_mixture(_conditioned(mix, A, R, x)[0]))
+
+
+def test_noising_twice_is_noising_once():
+    mix, _ = MIXTURES["diagonal"]()
+    a, s, b, u = (jnp.asarray(value) for value in (0.8, 0.3, 0.5, 0.7))
+    twice = mix.noised(a, s).noised(b, u)
+    once = mix.noised(a * b, jnp.sqrt(b**2 * s**2 + u**2))
+    _assert_same_law(twice, from_mixture(once), rtol=1e-12)
+
+
+def test_affine_map_to_fewer_and_to_more_dimensions():
+    mix, oracle = MIXTURES["full"]()
+    rng = np.random.default_rng(7)
+    for rows in (2, 5):
+        A, b = rng.normal(size=(rows, 3)), rng.normal(size=rows)
+        law = mix.affine(jnp.asarray(A), jnp.asarray(b))
+        _assert_same_covariances(law, ref.affine(oracle, A, b, 0.0))
+        # In more dimensions the law has no density, but its noised law has.
+        x = jnp.asarray(rng.normal(size=rows))
+        noised = law.noised(jnp.asarray(ALPHA), jnp.asarray(SIGMA))
+        truth = ref.noised(ref.affine(oracle, A, b, 0.0), ALPHA, SIGMA)
+        assert_allclose(noised.log_prob(x), ref.log_prob(truth, x), rtol=1e-9)
+
+
+def test_density_integrates_to_one():
+    mix, _ = MIXTURES["isotropic line"]()
+    density = jax.jit(lambda x: jnp.exp(mix.log_prob(x[None])))
+    total = quad(lambda x: float(density(jnp.asarray(x))), -12, 12, epsabs=1e-11)[0]
+    assert_allclose(total, 1, rtol=1e-9)
+
+
+def test_semi_definite_covariance_is_accepted():
+    direction = np.array([0.6, -0.8, 0.0])
+    covariances = np.stack([np.outer(direction, direction), np.diag([1.0, 0.5, 0.2])])
+    means = np.array([[1.0, 0, 2], [0, -1, 0]])
+    oracle = ref.mixture([0.3, 0.7], means, covariances)
+    mix = gt.GaussianMixture.full(*(jnp.asarray(p) for p in ([0.3, 0.7], *oracle[1:])))
+    x = np.array([0.2, 0.1, -0.4])
+    noised = mix.noised(jnp.asarray(ALPHA), jnp.asarray(SIGMA))
+    truth = ref.noised(oracle, ALPHA, SIGMA)
+    assert_allclose(noised.score(jnp.asarray(x)), ref.score(truth, x), rtol=1e-9)
+    law = mix.conditioned(*(jnp.asarray(part) for part in SPACE[1:]))
+    _assert_same_law(law, ref.conditioned(oracle, *SPACE[1:]))
+
+
+def test_component_of_weight_zero_does_not_count():
+    means = jnp.asarray([[0.0, 1.0], [5.0, 5.0]])
+    mix = gt.GaussianMixture.isotropic(jnp.asarray([1.0, 0.0]), means, 0.5)
+    alone = gt.GaussianMixture.isotropic(jnp.asarray([1.0]), means[:1], 0.5)
+    x = jnp.asarray([4.0, 4.5])
+    assert_allclose(mix.log_prob(x), alone.log_prob(x), rtol=1e-12)
+    assert_allclose(mix.score(x), alone.score(x), rtol=1e-12)
+    assert np.all(np.isfinite(jax.grad(mix.log_prob)(x)))
+
+
+# --- atoms --------------------------------------------------------------------------
+
+ATOMS = np.array([[0.0, 1.0], [2.0, -1.0], [0.0, 1.0], [-1.5, 0.5]])
+ATOM_WEIGHTS = np.array([0.1, 0.4, 0.3, 0.2])
+
+
+def test_equal_atoms_are_merged_and_their_weights_added():
+    mix = gt.GaussianMixture.empirical(jnp.asarray(ATOMS), jnp.asarray(ATOM_WEIGHTS))
+    assert mix.num_components == 3
+    assert_allclose(mix.means, ATOMS[[0, 1, 3]])
+    assert_allclose(jnp.exp(mix.log_weights), [0.4, 0.4, 0.2], rtol=1e-12)
+    assert np.all(np.asarray(mix.covariances()) == 0)
+    assert_allclose(mix.mean(), ATOM_WEIGHTS @ ATOMS, rtol=1e-12)
+
+
+def test_atoms_are_uniform_by_default():
+    mix = gt.GaussianMixture.empirical(jnp.asarray(ATOMS))
+    assert_allclose(jnp.exp(mix.log_weights), [0.5, 0.25, 0.25], rtol=1e-12)
+
+
+@pytest.mark.parametrize("ask", ["log_prob", "score", "responsibilities"])
+def test_atoms_have_no_density(ask):
+    mix = gt.GaussianMixture.empirical(jnp.asarray(ATOMS))
+    with pytest.raises(gt.InputError, match="no density"):
+        getattr(mix, ask)(jnp.zeros(2))
+    with pytest.raises(gt.InputError, match="no density"):
+        getattr(mix.noised(jnp.asarray(0.5), jnp.asarray(0.0)), ask)(jnp.zeros(2))
+
+
+def test_noised_and_denoised_atoms():
+    atoms, weights = ATOMS[[1, 0, 3]], np.array([0.5, 0.3, 0.2])
+    oracle = ref.mixture(weights, atoms, np.zeros((3, 2, 2)))
+    mix = gt.GaussianMixture.empirical(jnp.asarray(atoms), jnp.asarray(weights))
+    x, alpha, sigma = np.array([0.4, 0.2]), jnp.asarray(ALPHA), jnp.asarray(SIGMA)
+    truth = ref.noised(oracle, ALPHA, SIGMA)
+    noised = mix.noised(alpha, sigma)
+    assert_allclose(noised.log_prob(jnp.asarray(x)), ref.log_prob(truth, x), rtol=1e-12)
+    law = mix.denoised(jnp.asarray(x), alpha, sigma)
+    truth = ref.denoised(oracle, x, ALPHA, SIGMA)
+    assert_allclose(jnp.exp(law.log_weights), np.exp(truth.log_weights), rtol=1e-12)
+    assert_allclose(law.mean(), ref.mean(truth), rtol=1e-12)
+    assert_allclose(law.covariance(), ref.covariance(truth), rtol=1e-12)
+
+
+def test_conditioned_atoms_keep_their_place_and_change_weight():
+    mix = gt.GaussianMixture.empirical(jnp.asarray(ATOMS[[1, 0, 3]]))
+    A, R, y = np.array([[1.0, 2.0]]), 0.7, np.array([0.4])
+    law = mix.conditioned(jnp.asarray(A), R, jnp.asarray(y))
+    factors = np.array(
+        [np.exp(-0.5 * (y - A @ a) @ (y - A @ a) / R) for a in mix.means]
+    )
+    assert_allclose(jnp.exp(law.log_weights), factors / factors.sum(), rtol=1e-12)
+    assert_allclose(law.means, mix.means)
+    total = np.log(np.mean(factors)) - 0.5 * np.log(2 * np.pi * R)
+    assert_allclose(
+        mix.log_evidence(jnp.asarray(A), R, jnp.asarray(y)), total, rtol=1e-12
+    )
+
+
+def test_affine_image_of_atoms_is_atoms():
+    mix = gt.GaussianMixture.empirical(jnp.asarray(ATOMS[[1, 0, 3]]))
+    A, b = np.array([[1.0, 2.0], [0.5, 0], [0, 1]]), np.array([1.0, 0, -1])
+    law = mix.affine(jnp.asarray(A), jnp.asarray(b))
+    assert_allclose(law.means, ATOMS[[1, 0, 3]] @ A.T + b, rtol=1e-12)
+    assert law.atomic
+    noisy = mix.affine(jnp.asarray(A), R=jnp.asarray(0.3))
+    assert_allclose(noisy.covariances(), np.broadcast_to(0.3 * np.eye(3), (3, 3, 3)))
+
+
+# --- samples ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["isotropic", "diagonal", "full", "rank two of five"])
+def test_samples_have_the_moments_of_the_mixture(name, key, tolerance):
+    mix, oracle = MIXTURES[name]()
+    samples = np.asarray(mix.sample(key, 4096))
+    assert samples.shape == (4096, mix.dim)
+    centred = samples - ref.mean(oracle)
+    _assert_mean_is_zero(centred, tolerance.z)
+    products = centred[:, :, None] * centred[:, None, :] - ref.covariance(oracle)
+    _assert_mean_is_zero(products.reshape(len(samples), -1), tolerance.z)
+
+
+def test_samples_visit_components_by_weight(key, tolerance):
+    means = jnp.asarray([[-100.0], [0.0], [100.0]])
+    mix = gt.GaussianMixture.isotropic(jnp.asarray(WEIGHTS), means, 0.4)
+    samples = np.asarray(mix.sample(key, 4096))[:, 0]
+    labels = np.rint(samples / 100) == np.array([-1, 0, 1])[:, None]
+    _assert_mean_is_zero(labels.T.astype(float) - WEIGHTS, tolerance.z)
+
+
+def _assert_mean_is_zero(values, z):
+    error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    assert np.all(error > 0)
+    assert np.all(np.abs(values.mean(axis=0)) < z * error)
+
+
+@pytest.mark.float32
+def test_sample_number_i_depends_on_the_key_and_i_alone(key):
+    mix, _ = MIXTURES["diagonal"]()
+    few, many = mix.sample(key, 10), mix.sample(key, 8192)
+    assert_allclose(few, many[:10], rtol=1e-6)
+    assert len(np.unique(np.asarray(many)[:, 0])) > 8180
+    other = mix.sample(jax.random.fold_in(key, 1), 10)
+    assert np.all(np.asarray(other) != np.asarray(few))
+
+
+def test_samples_of_atoms_are_atoms(key):
+    mix = gt.GaussianMixture.empirical(jnp.asarray(ATOMS), jnp.asarray(ATOM_WEIGHTS))
+    samples = np.asarray(mix.sample(key, 4096))
+    hits = np.array([np.all(samples == atom, axis=1) for atom in np.asarray(mix.means)])
+    assert np.all(hits.sum(axis=0) == 1)
+    _assert_mean_is_zero(hits.T.astype(float) - [0.4, 0.4, 0.2], 4.5)
+
+
+def test_mixtures_pass_through_vmap_and_jit():
+    mix, oracle = MIXTURES["full"]()
+    points = np.random.default_rng(0).normal(size=(5, 3))
+    batch = jax.jit(jax.vmap(mix.log_prob))(jnp.asarray(points))
+    assert_allclose(batch, [ref.log_prob(oracle, x) for x in points], rtol=1e-10)
