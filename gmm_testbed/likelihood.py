@@ -19,7 +19,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from . import _linalg, components
@@ -65,7 +64,7 @@ class LinearLikelihood(AbstractLikelihood):
 
     def log_likelihood(self, denoised: GaussianMixture) -> Scalar:
         """Log-sum-exp over components of log r_k + log N(y; A m_k, R_k)."""
-        return logsumexp(denoised.log_weights + self._pulls(denoised)[0])
+        return components.log_total(denoised.log_weights + self._pulls(denoised)[0])
 
     def correction(self, denoised: GaussianMixture) -> Vector:
         r"""\(\sum_k (q_k - r_k) m_k + \sum_k q_k S_k A^T R_k^{-1} (y - A m_k)\)."""
@@ -113,7 +112,7 @@ class AtomicLikelihood(AbstractLikelihood):
 
     def log_likelihood(self, denoised: GaussianMixture) -> Scalar:
         """Log-sum-exp over atoms."""
-        return logsumexp(denoised.log_weights + self.log_factors)
+        return components.log_total(denoised.log_weights + self.log_factors)
 
     def correction(self, denoised: GaussianMixture) -> Vector:
         """The atoms reweighted, minus the atoms."""
@@ -153,17 +152,17 @@ class QuadratureLikelihood(AbstractLikelihood):
 
     def log_likelihood(self, denoised: GaussianMixture) -> Scalar:
         """Log-sum-exp over components and nodes."""
-        return logsumexp(self._points(denoised)[1])
+        return components.log_total(self._points(denoised)[1])
 
     def correction(self, denoised: GaussianMixture) -> Vector:
         """Weighted mean of the nodes about the prior's mean."""
         points, log_joint = self._points(denoised)
-        return jax.nn.softmax(log_joint) @ (points - denoised.mean()[None])
+        return components.shares(log_joint) @ (points - denoised.mean()[None])
 
     def posterior_moments(self, denoised: GaussianMixture) -> tuple[Vector, Matrix]:
         """Of the weighted nodes."""
         points, log_joint = self._points(denoised)
-        share = jax.nn.softmax(log_joint)
+        share = components.shares(log_joint)
         mean = share @ points
         centred = points - mean[None]
         return mean, (share[:, None] * centred).T @ centred
@@ -187,9 +186,10 @@ class QuadratureLikelihood(AbstractLikelihood):
 def _reweighting(denoised, log_terms, shifts):
     """sum_k (q_k - r_k) m_k + q_k shift_k, with q_k ~ r_k exp(log_terms_k)."""
     before = jnp.exp(denoised.log_weights)
-    after = jax.nn.softmax(denoised.log_weights + log_terms)
-    centred = denoised.means - (before @ denoised.means)[None]
-    return (after - before) @ centred + after @ shifts
+    after = components.shares(denoised.log_weights + log_terms)
+    centred = denoised.means - components.weighted(before, denoised.means)[None]
+    moved = components.weighted(after - before, centred)
+    return moved + components.weighted(after, shifts)
 
 
 def _apply_components(denoised, vectors):

@@ -13,7 +13,6 @@ A finite training set is the mixture with zero covariances.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from . import _inputs as inputs
@@ -139,7 +138,7 @@ class GaussianMixture(eqx.Module):
 
     def mean(self) -> Vector:
         """E[X], (d,)."""
-        return jnp.exp(self.log_weights) @ self.means
+        return components.weighted(jnp.exp(self.log_weights), self.means)
 
     def covariance(self) -> Matrix:
         """Cov[X], (d, d)."""
@@ -156,7 +155,10 @@ class GaussianMixture(eqx.Module):
                 vector, base, basis, spectrum
             )
         )
-        return weights @ within + (weights * (centred @ vector)) @ centred
+        along = weights * jnp.sum(centred * vector[None], axis=1)
+        return components.weighted(weights, within) + components.weighted(
+            along, centred
+        )
 
     def total_variance(self) -> Scalar:
         """tr Cov[X]."""
@@ -173,11 +175,11 @@ class GaussianMixture(eqx.Module):
         Raises:
             InputError: if the mixture is a set of atoms, which has no density.
         """
-        return logsumexp(self._log_joint(x))
+        return components.log_total(self._log_joint(x))
 
     def responsibilities(self, x: Vector) -> Float[Array, " K"]:
         """P(component k | x), (K,)."""
-        return jax.nn.softmax(self._log_joint(x))
+        return components.shares(self._log_joint(x))
 
     def score(self, x: Vector) -> Vector:
         r"""\(\nabla \log p(x) = \sum_k r_k \Sigma_k^{-1} (\mu_k - x)\), (d,)."""
@@ -188,7 +190,9 @@ class GaussianMixture(eqx.Module):
             )
             return self._combine(share[:, None] * pulled)
         precision = 1.0 / self.base
-        outside = (share * precision) @ self.means - jnp.sum(share * precision) * x
+        pull = share * precision
+        total = components.weighted(pull, jnp.ones_like(pull))
+        outside = components.weighted(pull, self.means) - total * x
         if self.spectrum.shape[1] == 0:
             return outside
         inside = self._over_components(
@@ -235,19 +239,27 @@ class GaussianMixture(eqx.Module):
         def shrink(variance):
             return sigma**2 * variance / (alpha**2 * variance + sigma**2)
 
-        def moved(mean, base, basis, spectrum):
-            gain_base = alpha * base / (alpha**2 * base + sigma**2)
-            gain = alpha * spectrum / (alpha**2 * spectrum + sigma**2)
-            return mean + components.apply(x - alpha * mean, gain_base, basis, gain)
-
         return GaussianMixture(
-            log_joint - logsumexp(log_joint),
-            self.means if self.atomic else self._over_components(moved),
+            log_joint - components.log_total(log_joint),
+            self._denoised_means(x, alpha, sigma),
             shrink(self.base),
             self.basis,
             shrink(self.spectrum),
             atomic=self.atomic,
         )
+
+    def denoised_mean(self, x: Vector, alpha: Scalar, sigma: Scalar) -> Vector:
+        """`denoised(x, alpha, sigma).mean()`, (d,), with half the exponentials."""
+        share = self.noised(alpha, sigma).responsibilities(x)
+        return components.weighted(share, self._denoised_means(x, alpha, sigma))
+
+    def _denoised_means(self, x, alpha, sigma):
+        def moved(mean, base, basis, spectrum):
+            gain_base = alpha * base / (alpha**2 * base + sigma**2)
+            gain = alpha * spectrum / (alpha**2 * spectrum + sigma**2)
+            return mean + components.apply(x - alpha * mean, gain_base, basis, gain)
+
+        return self.means if self.atomic else self._over_components(moved)
 
     def affine(self, A, b=None, R=None) -> "GaussianMixture":
         """Law of A X + b + N(0, R).
@@ -311,7 +323,7 @@ class GaussianMixture(eqx.Module):
             self.means, self.base, self.basis, self.spectrum, seen
         )
         log_joint = self.log_weights + evidence
-        total = logsumexp(log_joint)
+        total = components.log_total(log_joint)
         return _spectral(log_joint - total, means, self.base, basis, spectrum), total
 
     def reweighted(
@@ -319,7 +331,7 @@ class GaussianMixture(eqx.Module):
     ) -> tuple["GaussianMixture", Scalar]:
         """The mixture with weights times exp(log_factors), and the log normaliser."""
         log_joint = self.log_weights + log_factors
-        total = logsumexp(log_joint)
+        total = components.log_total(log_joint)
         return eqx.tree_at(lambda gm: gm.log_weights, self, log_joint - total), total
 
     # --- components -----------------------------------------------------------------

@@ -164,7 +164,7 @@ class Target(eqx.Module):
 
     def prior_mean(self, x: Vector, t: Scalar) -> Vector:
         """E[x0 | x_t = x], (d,)."""
-        return self.denoised(x, t).mean()
+        return self.problem.prior.denoised_mean(x, *self._scales(t))
 
     def prior_covariance(self, x: Vector, t: Scalar) -> Matrix:
         """Cov[x0 | x_t = x], (d, d)."""
@@ -172,11 +172,15 @@ class Target(eqx.Module):
 
     def posterior_mean(self, x: Vector, t: Scalar) -> Vector:
         """E[x0 | x_t = x, y], (d,)."""
-        return self._posterior_moments(x, t)[0]
+        if self.exact_posterior is None:
+            return self.likelihood.posterior_moments(self.denoised(x, t))[0]
+        return self.exact_posterior.denoised_mean(x, *self._scales(t))
 
     def posterior_covariance(self, x: Vector, t: Scalar) -> Matrix:
         """Cov[x0 | x_t = x, y], (d, d)."""
-        return self._posterior_moments(x, t)[1]
+        if self.exact_posterior is None:
+            return self.likelihood.posterior_moments(self.denoised(x, t))[1]
+        return self.exact_posterior.denoised(x, *self._scales(t)).covariance()
 
     def log_likelihood(self, x: Vector, t: Scalar) -> Scalar:
         """log p(y | x_t = x)."""
@@ -201,12 +205,6 @@ class Target(eqx.Module):
         law = self.denoised(x, t)
         change = self.finer.correction(law) - self.likelihood.correction(law)
         return jnp.sqrt(jnp.sum(change**2))
-
-    def _posterior_moments(self, x, t):
-        if self.exact_posterior is None:
-            return self.likelihood.posterior_moments(self.denoised(x, t))
-        law = self.exact_posterior.denoised(x, *self._scales(t))
-        return law.mean(), law.covariance()
 
     def _scales(self, t):
         t = floating(t)

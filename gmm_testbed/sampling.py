@@ -18,6 +18,7 @@ from ._types import Key, Scalar, Times, Vector
 from .approximations import AbstractApproximation, Unguided
 from .kernels import AbstractKernel, GuidedField
 from .mixture import GaussianMixture
+from .noise import key_words, standard_normal
 from .problem import Target
 from .time_grids import check_times
 
@@ -48,9 +49,10 @@ class Guided(eqx.Module):
         """The Gaussian law of x_s given x_t = x."""
         return self.kernel.transition(GuidedField(self.approximation, target), x, t, s)
 
-    def step(self, key: Key, target: Target, x: Vector, t: Scalar, s: Scalar) -> Vector:
-        """One draw of x_s given x_t = x, (d,)."""
-        noise = jax.random.normal(key, x.shape, x.dtype)
+    def step(
+        self, noise: Vector, target: Target, x: Vector, t: Scalar, s: Scalar
+    ) -> Vector:
+        """x_s given x_t = x and standard normal noise (d,): the noise is an argument."""
         return self.transition(target, x, t, s).apply_noise(noise)
 
 
@@ -117,17 +119,17 @@ def sample(
     """
     times = check_run(sampler, target, times)
     steps = times.shape[0] - 1
+    count = jnp.asarray(steps)  # data, not a constant of the compiled program
     if initial is None:
         initial = standard_initial(target, times[0])
     _check_initial(initial, target)
     keep = steps + 1 if trajectory else 0
     size = max(min(batch_size, num), 1)
-    x, states = _run(
-        key, sampler, target, padded(times), steps, initial, num, size, keep
-    )
+    starts = _starts(key, initial, num)
+    x, states = _run(key, sampler, target, padded(times), count, starts, size, keep)
     bad = num - int(np.isfinite(np.asarray(x)).all(axis=1).sum())
     uniform = jnp.full(num, -np.log(num), x.dtype)
-    info = SampleInfo(bad, steps, states if trajectory else None)
+    info = SampleInfo(bad, steps, states)
     return SampleSet(x, uniform, jnp.asarray(jnp.nan, x.dtype), info)
 
 
@@ -165,23 +167,31 @@ def padded(times: Times) -> Times:
 
 
 @eqx.filter_jit
-def _run(key, sampler, target, times, steps, initial, num: int, size: int, keep: int):
-    def particle(index):
-        key_initial, key_steps = jax.random.split(jax.random.fold_in(key, index))
-        start = initial.sample(key_initial, 1)[0]
-        states = jnp.zeros((keep, start.shape[0]), start.dtype)
-        states = states.at[:1].set(start[None]) if keep else states
+def _starts(key, initial, num: int):
+    return initial.sample(jax.random.fold_in(key, 0), num)
+
+
+@eqx.filter_jit
+def _run(key, sampler, target, times, steps, starts, size: int, keep: int):
+    key = jax.random.fold_in(key, 1)
+
+    def particle(pair):
+        index, start = pair
+        words = key_words(jax.random.fold_in(key, index))
+        states = None
+        if keep:
+            states = jnp.zeros((keep, start.shape[0]), start.dtype).at[0].set(start)
 
         def body(j, carry):
             x, states = carry
-            x = sampler.step(
-                jax.random.fold_in(key_steps, j), target, x, times[j], times[j + 1]
-            )
-            return x, states.at[j + 1].set(x) if keep else states
+            noise = standard_normal(words, j, x.shape[0], x.dtype)
+            x = sampler.step(noise, target, x, times[j], times[j + 1])
+            return x, states.at[j + 1].set(x) if keep else None
 
         return jax.lax.fori_loop(0, steps, body, (start, states))
 
-    return jax.lax.map(particle, jnp.arange(num), batch_size=size)
+    pairs = (jnp.arange(starts.shape[0]), starts)
+    return jax.lax.map(particle, pairs, batch_size=size)
 
 
 def _check_initial(initial: GaussianMixture, target: Target) -> None:
