@@ -54,5 +54,5 @@ def standard_gaussian(dim: int = 3, dim_y: int = 2, seed: int = 2) -> Problem:
 
 
 LINE = generic(1, 2, 3)
-SPACE = generic(3, 2, 4)
-TEN = generic(10, 4, 3)
+SPACE = generic(3, 2, 3)
+TEN = generic(10, 3, 2)
