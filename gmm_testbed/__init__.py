@@ -19,10 +19,10 @@ from .paths import VP as VP
 from .paths import AbstractPath as AbstractPath
 from .paths import CosineVP as CosineVP
 from .paths import Rectified as Rectified
-from .paths import TabulatedPath as TabulatedPath
 from .problem import InverseProblem as InverseProblem
 from .problem import Target as Target
 from .sampling import Guided as Guided
 from .sampling import SampleSet as SampleSet
 from .sampling import sample as sample
+from .tabulated_path import TabulatedPath as TabulatedPath
 from .time_grids import time_grid as time_grid

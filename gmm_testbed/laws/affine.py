@@ -1,0 +1,176 @@
+r"""Exact Gaussian laws: one Gaussian prior, affine approximation and kernel, any d.
+
+A transition \(N(F x + b, S S^T)\) maps \(N(\mu, P)\) to \(N(F\mu + b, F P F^T + S S^T)\).
+F is the Jacobian of the transition's mean; that it is constant is checked at every step.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._checks import require, unsupported
+from .._types import Scalar, Times
+from ..divergences import closed_form
+from ..measurements import Linear
+from ..mixture import GaussianMixture
+from ..problem import Target
+from ..sampling import Guided, check_run, standard_initial
+
+_TOLERANCE = 1e4  # in units of the dtype's rounding
+
+
+class AffineLaw(eqx.Module):
+    """N(means[i], covariances[i]) at times[i].
+
+    Attributes:
+        target: the problem along its path.
+        times: (N + 1,).
+        means: (N + 1, d).
+        covariances: (N + 1, d, d).
+    """
+
+    target: Target
+    times: Times
+    means: Float[Array, "times d"]
+    covariances: Float[Array, "times d d"]
+
+    def at(self, index: int) -> GaussianMixture:
+        """The law at times[index], a mixture of one component."""
+        one = jnp.ones(1, self.means.dtype)
+        return GaussianMixture.full(
+            one, self.means[index][None], self.covariances[index][None]
+        )
+
+    def mean(self) -> Float[Array, " d"]:
+        """Mean of the output."""
+        return self.means[-1]
+
+    def covariance(self) -> Float[Array, "d d"]:
+        """Covariance of the output."""
+        return self.covariances[-1]
+
+    def kl(self, gaussian: GaussianMixture) -> Scalar:
+        """KL(law || gaussian) in nats, in closed form; here and below K = 1."""
+        return closed_form.kl(self.means[-1], self.covariances[-1], *_moments(gaussian))
+
+    def kl_from(self, gaussian: GaussianMixture) -> Scalar:
+        """KL(gaussian || law) in nats."""
+        return closed_form.kl(*_moments(gaussian), self.means[-1], self.covariances[-1])
+
+    def w2(self, gaussian: GaussianMixture) -> Scalar:
+        """Wasserstein-2 distance."""
+        return closed_form.w2(self.means[-1], self.covariances[-1], *_moments(gaussian))
+
+    def fisher(self, gaussian: GaussianMixture) -> Scalar:
+        """Relative Fisher information of the law from the gaussian."""
+        return closed_form.fisher(self.means[-1], self.covariances[-1], *_moments(gaussian))
+
+
+def affine(
+    sampler: Guided,
+    target: Target,
+    times: Times,
+    *,
+    initial: GaussianMixture | None = None,
+) -> AffineLaw:
+    r"""The exact law of an affine sampler for a one-Gaussian prior.
+
+    Args:
+        sampler: `Guided(approximation, kernel)`.
+        target: prior with one component, linear measurement; any dimension.
+        times: (N + 1,), decreasing.
+        initial: one Gaussian at times[0]; \(N(0, \sigma^2 I)\) by default.
+
+    Raises:
+        UnsupportedError: if the prior has several components, the measurement is not
+            linear, or the approximation or the kernel is not affine.
+        InputError: if the grid does not decrease within [0, 1].
+    """
+    times = check_run(sampler, target, times)
+    _require_affine(sampler, target)
+    if initial is None:
+        initial = standard_initial(target, times[0])
+    means, covariances, error = _recursion(
+        sampler, target, times, initial.mean(), initial.covariance()
+    )
+    slack = _TOLERANCE * jnp.finfo(means.dtype).eps
+    require(
+        bool(error < slack),
+        "a transition is not affine",
+        got=f"relative deviation {float(error):.3g} from its linearisation",
+        expected=f"at most {float(slack):.3g}",
+        hint="correct affine_on_gaussian in the method's facts, or take more steps if "
+        "the numbers overflow",
+    )
+    return AffineLaw(target, times, means, covariances)
+
+
+@eqx.filter_jit
+def _recursion(sampler, target, times, mean, covariance):
+    probe = jnp.cos(jnp.arange(mean.shape[0], dtype=mean.dtype) + 1.0)
+    eye = jnp.eye(mean.shape[0], dtype=mean.dtype)
+
+    def step(carry, window):
+        mean, covariance, worst = carry
+
+        def moved(x):
+            return sampler.transition(target, x, window[0], window[1])
+
+        F = jax.jacfwd(lambda x: moved(x).mean)(mean)
+        here, there = moved(mean), moved(mean + probe)
+        predicted = here.mean + F @ probe
+        size = 1.0 + jnp.max(jnp.abs(predicted))
+        error = jnp.max(jnp.abs(there.mean - predicted)) / size
+        error += jnp.max(jnp.abs(there.scale - here.scale)) / size
+        root = here.scale if here.scale.ndim == 2 else here.scale * eye
+        new = here.mean, F @ covariance @ F.T + root @ root.T
+        return (*new, jnp.maximum(worst, error)), new
+
+    windows = jnp.stack([times[:-1], times[1:]], axis=1)
+    start = (mean, covariance, jnp.zeros((), mean.dtype))
+    (_, _, worst), (means, covariances) = jax.lax.scan(step, start, windows)
+    means = jnp.concatenate([mean[None], means])
+    return means, jnp.concatenate([covariance[None], covariances]), worst
+
+
+def _require_affine(sampler: Guided, target: Target) -> None:
+    problem = target.problem
+    approximation, kernel = sampler.approximation, sampler.kernel
+    linear = isinstance(problem.measurement, Linear)
+    for ok, got, expected in (
+        (
+            problem.prior.num_components == 1 and not problem.prior.atomic,
+            f"a prior with {problem.prior.num_components} components",
+            "a prior with one Gaussian component",
+        ),
+        (linear, type(problem.measurement).__name__, "a Linear measurement"),
+        (
+            approximation.facts.affine_on_gaussian,
+            f"{type(approximation).__name__}, not affine in x",
+            "an approximation that is affine for a Gaussian prior",
+        ),
+        (
+            kernel.facts.affine,
+            f"{type(kernel).__name__}, not affine in x",
+            "a kernel that is affine for an affine field",
+        ),
+    ):
+        if not ok:
+            unsupported(
+                "the law of this sampler is not Gaussian",
+                got=got,
+                expected=expected,
+                hint="use gt.laws.grid in d <= 2, or gt.sample",
+            )
+
+
+def _moments(gaussian: GaussianMixture):
+    require(
+        gaussian.num_components == 1,
+        "the closed form needs one Gaussian",
+        got=f"a mixture of {gaussian.num_components} components",
+        expected="a mixture with one component",
+        hint="use samples of this law, or gt.laws.grid in d <= 2",
+    )
+    return gaussian.mean(), gaussian.covariance()

@@ -1,0 +1,72 @@
+r"""`gt.laws.grid`: the law of any guided sampler on the line or in the plane."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import unsupported
+from .._types import Times
+from ..mixture import GaussianMixture
+from ..problem import Target
+from ..sampling import Guided, check_run, standard_initial
+from .base import AbstractLaw
+from .line_law import flow_law, line_law
+
+
+def grid(
+    sampler: Guided,
+    target: Target,
+    times: Times,
+    *,
+    initial: GaussianMixture | None = None,
+    refine: int = 1,
+) -> AbstractLaw:
+    r"""The law of the sampler's output after every step, by quadrature.
+
+    Args:
+        sampler: `Guided(approximation, kernel)`.
+        target: a problem in d = 1 or 2 along its path.
+        times: (N + 1,), decreasing.
+        initial: law at times[0], a mixture with a density; \(N(0, \sigma^2 I)\) by default.
+        refine: how many times finer than usual the grids are. The change of a result
+            from 1 to 2 certifies it.
+
+    Returns:
+        A law; `law.at(i)` is the density at times[i].
+
+    Raises:
+        UnsupportedError: if d > 2, if a deterministic sampler folds the line or lives in
+            the plane, or if the sampler cannot serve the problem.
+        InputError: if the grid of times does not decrease within [0, 1], or a step cannot
+            be resolved.
+    """
+    times = check_run(sampler, target, times)
+    if initial is None:
+        initial = standard_initial(target, times[0])
+    dim = target.problem.prior.dim
+    if dim > 2:
+        unsupported(
+            "no grid law in this dimension",
+            got=f"d = {dim}",
+            expected="d = 1 or 2",
+            hint="use gt.laws.affine for one Gaussian, or gt.sample",
+        )
+    noisy = _has_noise(sampler, target, times, initial)
+    if dim == 1:
+        make = line_law if noisy else flow_law
+        return make(sampler, target, times, initial, refine)
+    if not noisy:
+        unsupported(
+            "no grid law for a deterministic sampler in the plane",
+            got=f"{type(sampler.kernel).__name__} in d = 2",
+            expected="a kernel with noise, or d = 1",
+            hint="use gt.sample",
+        )
+    from .plane_law import plane_law
+
+    return plane_law(sampler, target, times, initial, refine)
+
+
+def _has_noise(sampler, target, times, initial) -> bool:
+    point = jnp.asarray(initial.mean())
+    scale = sampler.transition(target, point, times[0], times[1]).scale
+    return bool(np.any(np.asarray(scale) != 0.0))

@@ -1,0 +1,243 @@
+r"""The law of a stochastic sampler on the line, after every step, by quadrature.
+
+The grid moves with the law: its range holds all but 1e-13 of the mass, and its spacing
+follows the scale of the kernel, so a few hundred nodes are enough. With many steps, blocks
+of them share one grid, and the transitions of a block are evaluated in one call. A grid
+that turns out too coarse for the next step is refined by evaluating the last step again:
+nothing is interpolated.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import fail
+from ..divergences.quadrature import over_points
+from . import line_steps
+from .line_steps import REACH
+
+_FEWEST, _MOST = 256, 16384  # nodes of a grid
+_BLOCK = 25
+_NEGLIGIBLE = 1e-14  # mass of a node that no longer shapes the grid
+_COARSEST = 1.2  # nodes a standard deviation of the kernel: error exp(-2 pi^2 1.2^2)
+_USUAL = 1.6
+_LEAK = 1e-11  # mass a block may lose before its steps are done one by one
+
+
+class Grid(NamedTuple):
+    """`count` nodes from `lower`, `spacing` apart."""
+
+    lower: float
+    spacing: float
+    count: int
+
+    def nodes(self, dtype) -> np.ndarray:
+        """The nodes, (count,)."""
+        return (self.lower + self.spacing * np.arange(self.count)).astype(dtype)
+
+
+class Sources(NamedTuple):
+    """The Gaussians whose sum is the law after a step: arrays (n,)."""
+
+    mass: Any
+    mean: Any
+    scale: Any
+
+
+class State(NamedTuple):
+    """The law at one time.
+
+    Attributes:
+        grid: where it is known.
+        density: (n,) there.
+        sources: what it is the sum of; the initial mixture before the first step.
+    """
+
+    grid: Grid
+    density: Any
+    sources: Any
+
+    def mass(self) -> float:
+        """Mass on the grid."""
+        return float(self.density.sum()) * self.grid.spacing
+
+    def refined(self, count: int) -> "State":
+        """The same law on `count` nodes over the same range."""
+        if count > _MOST:
+            fail(
+                "the law cannot be resolved on a grid",
+                got=f"a step that needs more than {_MOST} nodes",
+                expected="1.2 nodes a standard deviation of every transition",
+                hint="the guidance is too stiff for steps this long, or t_min is very "
+                "small: take more steps, raise t_min, or use gt.sample",
+            )
+        upper = self.grid.lower + self.grid.spacing * (self.grid.count - 1)
+        grid = spanning(self.grid.lower, upper, count)
+        points = grid.nodes(self.density.dtype)
+        return State(grid, _evaluate(self.sources, points), self.sources)
+
+
+class Run(NamedTuple):
+    """One run: what it needs and how fine it must be."""
+
+    sampler: Any
+    target: Any
+    refine: int
+
+    def transitions(self, points, before, after):
+        """Means and scales (rows, n) at points (rows, n) for times (rows,)."""
+        return line_steps.transitions(self.sampler, self.target, points, before, after)
+
+
+def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
+    """The law at each of the N + 1 times.
+
+    Args:
+        sampler: `Guided`, with a kernel that adds noise.
+        target: a problem with d = 1.
+        times: (N + 1,).
+        initial: mixture at times[0].
+        refine: how many times finer than usual the grids are.
+
+    Raises:
+        InputError: if a step needs more than 16384 nodes.
+    """
+    run = Run(sampler, target, refine)
+    steps = len(times) - 1
+    block = 1 if steps <= 32 else min(_BLOCK, max(2, steps // 25))
+    times = np.asarray(times)
+    states = [_start(initial, refine * _FEWEST, times.dtype)]
+    while len(states) <= steps:
+        index = len(states) - 1
+        rows = min(block, steps - index)
+        window = times[index : index + rows + 1]
+        found = _block(run, window, states[-1]) if rows > 1 else None
+        states += found or [_single(run, window[:2], states[-1])]
+    return states
+
+
+def _start(initial, count, dtype) -> State:
+    means = np.asarray(initial.means)[:, 0]
+    reach = REACH * np.sqrt(np.asarray(initial.covariances())[:, 0, 0])
+    grid = spanning(float((means - reach).min()), float((means + reach).max()), count)
+    return State(grid, _evaluate(initial, grid.nodes(dtype)), initial)
+
+
+def _evaluate(sources, points):
+    if isinstance(sources, Sources):
+        return np.asarray(line_steps.dense_step(*sources, points))
+    return np.exp(np.asarray(over_points(sources.log_prob, jnp.asarray(points)[:, None])))
+
+
+def _single(run: Run, window, state: State) -> State:
+    """One step, from every node to every node."""
+    while True:
+        points = state.grid.nodes(state.density.dtype)[None]
+        mean, scale = run.transitions(points, window[:1], window[1:])
+        view = View.of(state, mean[0], scale[0])
+        if view.roughness * _COARSEST * run.refine <= 1.0:
+            break
+        wanted = view.roughness * _COARSEST * run.refine * state.grid.count
+        state = state.refined(_rounded(wanted))
+    width = view.upper - view.lower
+    needed = width * _COARSEST * run.refine / view.least_scale
+    count = max(_rounded(needed), run.refine * _FEWEST)
+    grid = spanning(view.lower, view.upper, count)
+    sources = Sources(state.density * state.grid.spacing, mean[0], scale[0])
+    new = State(grid, np.zeros(0, state.density.dtype), sources)
+    if count > _MOST:
+        return new.refined(count)  # raises
+    return new._replace(density=_evaluate(sources, grid.nodes(state.density.dtype)))
+
+
+def _block(run: Run, window, state: State) -> list[State] | None:
+    """Several steps onto one grid, or None where that grid would not serve them all."""
+    dtype, rows = state.density.dtype, len(window) - 1
+    points = np.stack([state.grid.nodes(dtype)] * 2)
+    ends = window[[0, -2]], window[[1, -1]]
+    mean, scale = run.transitions(points, *ends)
+    first, last = (View.of(state, mean[k], scale[k]) for k in (0, 1))
+    if first.roughness * _COARSEST * run.refine > 1.0:
+        return None
+    lower, upper = min(first.lower, last.lower), max(first.upper, last.upper)
+    least = min(first.least_scale, last.least_scale)
+    steepest = max(first.roughness, last.roughness) / state.grid.spacing
+    spacing = min(least, 1.0 / steepest) / (_USUAL * run.refine)
+    margin = 0.05 * (upper - lower)
+    count = _rounded((upper - lower + 2 * margin) / spacing)
+    if count > _MOST:
+        return None
+    grid = spanning(lower - margin, upper + margin, count)
+    sources = Sources(state.density * state.grid.spacing, mean[0], scale[0])
+    states = [State(grid, _evaluate(sources, grid.nodes(dtype)), sources)]
+    fresh = np.broadcast_to(grid.nodes(dtype)[None], (rows - 1, count))
+    mean, scale = run.transitions(fresh, window[1:-1], window[2:])
+    pad = ((0, _BLOCK - 1 - mean.shape[0]), (0, 0))
+    found = line_steps.dense_steps(
+        states[0].density,
+        np.pad(mean, pad, mode="edge"),
+        np.pad(scale, pad, mode="edge"),
+        np.asarray(grid.lower, dtype),
+        np.asarray(grid.spacing, dtype),
+        np.asarray(rows - 1),
+    )
+    found = np.asarray(found)
+    for row in range(rows - 1):
+        view = View.of(states[-1], mean[row], scale[row])
+        coarse = max(view.roughness, grid.spacing / view.least_scale)
+        if coarse * _COARSEST * run.refine > 1.0:
+            return None
+        mass = states[-1].density * grid.spacing
+        states.append(State(grid, found[row], Sources(mass, mean[row], scale[row])))
+    lost = state.mass() - states[-1].mass()
+    return states if lost < _LEAK else None
+
+
+class View(NamedTuple):
+    """What the nodes that carry mass do in a step."""
+
+    lower: float
+    upper: float
+    least_scale: float
+    greatest_scale: float
+    least_slope: float
+    roughness: float  # largest distance of neighbouring means, in scales
+
+    @classmethod
+    def of(cls, state: State, mean, scale) -> "View":
+        """Of a step with the given means and scales (n,).
+
+        Raises:
+            InputError: if they are not finite where the law has mass.
+        """
+        active = state.density * state.grid.spacing > _NEGLIGIBLE
+        pairs = active[1:] & active[:-1]
+        gaps = np.diff(mean)[pairs]
+        narrow = np.minimum(scale[1:], scale[:-1])[pairs]
+        mean, scale = mean[active], scale[active]
+        if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+            fail(
+                "a transition is not finite",
+                got="NaN or infinite means or scales where the law has mass",
+                expected="finite numbers",
+                hint="take more steps, or stop at a larger t_min",
+            )
+        return cls(
+            float((mean - REACH * scale).min()),
+            float((mean + REACH * scale).max()),
+            float(scale.min()),
+            float(scale.max()),
+            float(gaps.min() / state.grid.spacing),
+            float((np.abs(gaps) / narrow).max()),
+        )
+
+
+def spanning(lower: float, upper: float, count: int) -> Grid:
+    """`count` nodes from `lower` to `upper`."""
+    return Grid(lower, (upper - lower) / (count - 1), count)
+
+
+def _rounded(wanted: float) -> int:
+    """The number of nodes: few values, so that few programs are compiled."""
+    return _FEWEST * 2 ** max(0, int(np.ceil(np.log2(wanted / _FEWEST))))

@@ -1,0 +1,130 @@
+r"""Laws on the line: of a sampler with noise, and of a deterministic one."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._types import Times
+from ..divergences.line import LineDensity
+from ..divergences.quadrature import over_points
+from ..mixture import GaussianMixture
+from ..problem import Target
+from ..sampling import Guided
+from . import flow, line, line_steps
+from .base import AbstractLaw, covered
+from .line_steps import REACH
+
+_NODES_PER_SD = 4.0
+_FEWEST, _MOST = 1024, 16384
+
+
+class LineLaw(AbstractLaw):
+    """The law of a sampler with noise on the line: a sum of Gaussians at each time."""
+
+    sampler: Guided
+    target: Target
+    times: Times
+    initial: GaussianMixture
+    refine: int
+    states: list[line.State]
+
+    def at(self, index: int, cover: GaussianMixture | None = None) -> LineDensity:
+        """The law at times[index]: its log-density is right also in far tails."""
+        state = self.states[index]
+        cover = covered(self.target, self.times[index], cover)
+        lower, upper, finest = _range(state, cover)
+        needed = (upper - lower) * _NODES_PER_SD * self.refine / finest
+        count = int(np.clip(line._rounded(needed), self.refine * _FEWEST, _MOST))
+        points = line.spanning(lower, upper, count).nodes(state.density.dtype)
+        if isinstance(state.sources, line.Sources):
+            log_density = line_steps.log_density(*state.sources, jnp.asarray(points))
+        else:
+            log_density = over_points(state.sources.log_prob, jnp.asarray(points)[:, None])
+        return LineDensity.uniform(lower, upper, log_density, 1.0 - state.mass())
+
+    def native(self, index: int) -> LineDensity:
+        """The law at times[index] on the grid that carried it: cheap, no far tails."""
+        state = self.states[index]
+        upper = state.grid.lower + state.grid.spacing * (state.grid.count - 1)
+        with np.errstate(divide="ignore"):
+            log_density = np.log(state.density)
+        return LineDensity.uniform(
+            state.grid.lower, upper, log_density, 1.0 - state.mass()
+        )
+
+    def refined(self) -> "LineLaw":
+        """The same law with grids twice as fine: the change certifies this one."""
+        return line_law(
+            self.sampler, self.target, self.times, self.initial, 2 * self.refine
+        )
+
+
+def line_law(sampler, target, times, initial, refine: int = 1) -> LineLaw:
+    """The law of a sampler with noise; see `line.propagate`."""
+    states = line.propagate(sampler, target, times, initial, refine)
+    return LineLaw(sampler, target, times, initial, refine, states)
+
+
+class FlowLaw(AbstractLaw):
+    """The law of a deterministic sampler on the line, by the change of variables.
+
+    Attributes:
+        spacing: () of the starting points.
+        log_start: (n,) log-density of the initial law at the starting points.
+        positions: (N + 1, n) where they are.
+        jacobians: (N + 1, n), derivatives of the positions, positive.
+    """
+
+    target: Target
+    times: Times
+    spacing: jax.Array
+    log_start: jax.Array
+    positions: jax.Array
+    jacobians: jax.Array
+
+    def at(self, index: int, cover: GaussianMixture | None = None) -> LineDensity:
+        """The law at times[index], on the images of the starting points.
+
+        It has no more points than those: a mixture `cover` that reaches beyond them is
+        beyond the law, whose density there is unknown.
+        """
+        jacobian = self.jacobians[index]
+        density = LineDensity(
+            self.positions[index],
+            jacobian,
+            self.spacing,
+            self.log_start - jnp.log(jacobian),
+            jnp.zeros((), self.log_start.dtype),
+        )
+        lost = 1.0 - jnp.sum(density.weights())
+        return eqx.tree_at(lambda law: law.escaped_mass, density, lost)
+
+    def native(self, index: int) -> LineDensity:
+        """The same as `at`."""
+        return self.at(index)
+
+
+def flow_law(sampler, target, times, initial, refine: int = 1) -> FlowLaw:
+    """The law of a deterministic sampler; see `flow.transport`."""
+    moved = flow.transport(sampler, target, times, initial, refine)
+    return FlowLaw(target, times, *moved)
+
+
+def _range(state, cover):
+    """Where the law and the mixture have mass, and their smallest standard deviation."""
+    grid = state.grid
+    lower, upper = grid.lower, grid.lower + grid.spacing * (grid.count - 1)
+    if isinstance(state.sources, line.Sources):
+        finest = float(np.min(np.asarray(state.sources.scale)[state.sources.mass > 1e-14]))
+    else:
+        finest = float(np.sqrt(np.asarray(state.sources.covariances()).min()))
+    if cover is not None:
+        means = np.asarray(cover.means)[:, 0]
+        spread = np.sqrt(np.asarray(cover.covariances())[:, 0, 0])
+        heavy = np.asarray(cover.log_weights) > -80.0
+        lower = min(lower, float((means - REACH * spread)[heavy].min()))
+        upper = max(upper, float((means + REACH * spread)[heavy].max()))
+        positive = spread[heavy & (spread > 0)]
+        finest = min([finest, *positive.tolist()])
+    return lower, upper, finest
