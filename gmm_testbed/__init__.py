@@ -2,6 +2,8 @@
 
 from . import approximations as approximations
 from . import kernels as kernels
+from . import laws as laws
+from . import problems as problems
 from ._checks import InputError as InputError
 from ._checks import UnsupportedError as UnsupportedError
 from .kernels import GuidedField as GuidedField

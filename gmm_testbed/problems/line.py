@@ -1,0 +1,64 @@
+r"""Problems on the line. All run along VP with beta from 0.01 to 20.
+
+The first three are the testbeds of Burns & Fridovich-Keil (arXiv:2605.30330).
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ..divergences.line_mixture import mixture_quantile
+from ..measurements import Linear, Nonlinear
+from ..mixture import GaussianMixture
+from ..paths import VP
+from ..problem import InverseProblem, Target
+
+
+def three_atoms() -> Target:
+    """Three equal atoms at -1.8, 0.2, 2.2; y = x + N(0, 0.3^2) = -1.8."""
+    prior = GaussianMixture.empirical([[-1.8], [0.2], [2.2]])
+    return _on_vp(prior, Linear([[1.0]], 0.3**2), [-1.8])
+
+
+def two_modes() -> Target:
+    """Means -1, 1.5, variances 0.16, 0.36, weights 0.4, 0.6; y = x + N(0, 0.3^2) = 0.5."""
+    prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
+    return _on_vp(prior, Linear([[1.0]], 0.3**2), [0.5])
+
+
+def one_gaussian() -> Target:
+    """Mean 0.5, variance 0.6; y = 1.2 x - 0.1 + N(0, 0.25^2) = 0.8."""
+    prior = GaussianMixture.isotropic([1.0], [[0.5]], 0.6)
+    return _on_vp(prior, Linear([[1.2]], 0.25**2, b=[-0.1]), [0.8])
+
+
+def one_sided() -> Target:
+    """Four separated modes, and an observation that leaves one: a unimodal posterior.
+
+    Failures need neither a nonlinear measurement nor a multimodal posterior.
+    """
+    prior = GaussianMixture.isotropic(
+        [0.35, 0.3, 0.2, 0.15], [[-2.4], [-0.7], [0.9], [2.6]], [0.05, 0.03, 0.06, 0.04]
+    )
+    return _on_vp(prior, Linear([[1.0]], 0.35**2), [0.95])
+
+
+def square() -> Target:
+    """y = x^2 + N(0, 0.3^2) = 1.5 of 400 equally likely quantiles of a skewed mixture.
+
+    The sign of x is lost: two modes of different mass. The prior is a finite sample, so
+    the reference is exact for any measurement.
+    """
+    smooth = GaussianMixture.isotropic([0.7, 0.3], [[0.6], [-1.1]], [0.5, 0.15])
+    levels = jnp.linspace(0.5 / 400, 1.0 - 0.5 / 400, 400)
+    atoms = jax.vmap(lambda level: mixture_quantile(smooth, level))(levels)
+    prior = GaussianMixture.empirical(atoms[:, None])
+    return _on_vp(prior, Nonlinear(_squared, 0.3**2, dim_y=1), [1.5])
+
+
+def _squared(x):
+    return x**2
+
+
+def _on_vp(prior, measurement, y) -> Target:
+    problem = InverseProblem(prior, measurement, jnp.asarray(y))
+    return Target(problem, VP(beta_min=0.01, beta_max=20.0))
