@@ -78,8 +78,8 @@ def test_no_signal_at_time_1_gives_infinite_limits(path):
     ids=["VP", "CosineVP", "OU", "Rectified"],
 )
 def test_noise_is_accurate_close_to_the_data(path, sigma):
-    """Against the series in t, whose next term is below 1e-11 relative."""
-    accuracy = max(1e-10, 4 * jnp.finfo(jnp.result_type(float)).eps)
+    """Against the series in t, whose next term is below 1e-12 relative."""
+    accuracy = max(1e-12, 4 * jnp.finfo(jnp.result_type(float)).eps)
     assert_allclose(path.sigma(TINY), sigma, rtol=accuracy)
     back = path.time_at_log_snr(path.log_snr(TINY))
     assert_allclose(back, TINY, rtol=100 * accuracy)
