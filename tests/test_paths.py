@@ -66,13 +66,18 @@ def test_no_signal_at_time_1_gives_infinite_limits(path):
     assert path.log_snr(1.0) == -jnp.inf
 
 
+def first_terms(total):
+    """Of the root of 1 - exp(-total)."""
+    return np.sqrt(total) * (1 - total / 4)
+
+
 @pytest.mark.float32
 @pytest.mark.parametrize(
     "path, sigma",
     [
-        (VP(0.1, 20.0), np.sqrt(0.1e-6 + 9.95e-12) * (1 - 0.1e-6 / 4)),
+        (VP(0.1, 20.0), first_terms(0.1 * TINY + 9.95 * TINY**2)),
         (CosineVP(), np.pi / 2 * TINY),
-        (OU(2.0), np.sqrt(4e-6) * (1 - 4e-6 / 4)),
+        (OU(2.0), first_terms(4 * TINY)),
         (Rectified(), TINY),
     ],
     ids=["VP", "CosineVP", "OU", "Rectified"],
