@@ -1,0 +1,238 @@
+"""Every bad input is refused, with what was got, what was expected and a hint."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gmm_testbed as gt
+
+from .oracles.library import to_target
+from .oracles.problems import SPACE, golden
+
+gm, approximations, kernels = gt.GaussianMixture, gt.approximations, gt.kernels
+WEIGHTS = np.array([0.25, 0.75])
+MEANS = np.array([[0.0, 1.0, 2.0], [1.0, -1.0, 0.5]])
+EYES = np.broadcast_to(np.eye(3), (2, 3, 3))
+LOPSIDED = EYES + np.array([[0, 0.5, 0], [0, 0, 0], [0, 0, 0]])
+INDEFINITE = np.stack([np.eye(3), np.diag([1.0, -0.2, 0.5])])
+A = SPACE.A
+SINGULAR = np.array([[1.0, 1.0], [1.0, 1.0]])
+
+
+def _mixture():
+    return gm.isotropic(WEIGHTS, MEANS, 1.0)
+
+
+def _condition(A=A, R=0.1, y=(0.0, 1.0)):
+    return _mixture().conditioned(jnp.asarray(A), jnp.asarray(R), jnp.asarray(y))
+
+
+def _nonlinear_target(fn=lambda x: x[:1] ** 2, dim_y=1):
+    prior = gm.empirical(jnp.asarray(MEANS))
+    measurement = gt.Nonlinear(fn, 0.1, dim_y)
+    return gt.Target(gt.InverseProblem(prior, measurement, jnp.ones(dim_y)), gt.VP())
+
+
+def _sample(times, path=None, kernel=None, approximation=None, **kwargs):
+    target = to_target(SPACE, path or gt.VP())
+    sampler = gt.Guided(
+        approximation or approximations.Exact(), kernel or kernels.DDIM()
+    )
+    return gt.sample(jax.random.key(0), sampler, target, times, 4, **kwargs)
+
+
+BAD = {
+    # mixtures
+    "more weights than means": lambda: gm.isotropic(np.ones(3) / 3, MEANS, 1.0),
+    "means of one dimension": lambda: gm.isotropic(WEIGHTS, np.array([0.0, 1.0]), 1.0),
+    "no components": lambda: gm.empirical(np.zeros((0, 2))),
+    "negative weight": lambda: gm.isotropic(np.array([-0.5, 1.5]), MEANS, 1.0),
+    "NaN weight": lambda: gm.isotropic(np.array([np.nan, 1.0]), MEANS, 1.0),
+    "weights sum to 0.9": lambda: gm.isotropic(np.array([0.4, 0.5]), MEANS, 1.0),
+    "infinite mean": lambda: gm.isotropic(WEIGHTS, MEANS + [[0], [np.inf]], 1.0),
+    "zero variance": lambda: gm.isotropic(WEIGHTS, MEANS, 0.0),
+    "negative variance": lambda: gm.isotropic(WEIGHTS, MEANS, np.array([1.0, -1.0])),
+    "three variances for two": lambda: gm.isotropic(WEIGHTS, MEANS, np.ones(3)),
+    "diagonal takes (K, d)": lambda: gm.diagonal(WEIGHTS, MEANS, np.ones(2)),
+    "negative diagonal": lambda: gm.diagonal(WEIGHTS, MEANS, MEANS),
+    "full takes (K, d, d)": lambda: gm.full(WEIGHTS, MEANS, np.ones((2, 3))),
+    "not symmetric": lambda: gm.full(WEIGHTS, MEANS, LOPSIDED),
+    "not positive": lambda: gm.full(WEIGHTS, MEANS, INDEFINITE),
+    "NaN covariance": lambda: gm.full(WEIGHTS, MEANS, EYES * np.nan),
+    "weights of atoms": lambda: gm.empirical(MEANS, np.array([0.2, 0.2])),
+    "point of another dimension": lambda: _mixture().log_prob(jnp.zeros(2)),
+    "many points at once": lambda: _mixture().score(jnp.zeros((5, 3))),
+    # measurements of a mixture
+    "A of another dimension": lambda: _condition(A=np.ones((2, 4))),
+    "A is a row": lambda: _condition(A=np.ones(3)),
+    "y of another length": lambda: _condition(y=(1.0, 2.0, 3.0)),
+    "noise of another shape": lambda: _condition(R=np.ones(3)),
+    "singular noise": lambda: _condition(R=SINGULAR),
+    "zero noise": lambda: _condition(R=0.0),
+    "negative noise": lambda: _condition(R=np.array([0.1, -0.1])),
+    "affine of another dimension": lambda: _mixture().affine(jnp.ones((2, 4))),
+    # measurements and problems
+    "Linear with a row": lambda: gt.Linear(np.ones(3), 0.1),
+    "Linear with singular noise": lambda: gt.Linear(A, SINGULAR),
+    "Linear with indefinite noise": lambda: gt.Linear(A, np.diag([1.0, -1.0])),
+    "Linear with lopsided noise": lambda: gt.Linear(A, SINGULAR * [[1, 0.1], [0.3, 1]]),
+    "Linear with zero noise": lambda: gt.Linear(A, 0.0),
+    "Linear with a long offset": lambda: gt.Linear(A, 0.1, np.ones(3)),
+    "Nonlinear with singular noise": lambda: gt.Nonlinear(lambda x: x, SINGULAR, 2),
+    "Nonlinear with noise of another shape": lambda: gt.Nonlinear(
+        lambda x: x, np.ones(3), 2
+    ),
+    "fn returns a scalar": lambda: _nonlinear_target(lambda x: x[0] ** 2),
+    "fn returns too much": lambda: _nonlinear_target(lambda x: x, 2),
+    "even blur": lambda: gt.blur([0.5, 0.5], 8, 0.1),
+    "blur longer than the vector": lambda: gt.blur(np.ones(9) / 9, 8, 0.1),
+    "factor does not divide": lambda: gt.downsampling(3, 8, 0.1),
+    "y does not fit the measurement": lambda: gt.InverseProblem(
+        _mixture(), gt.Linear(A, 0.1), jnp.ones(3)
+    ),
+    "A does not fit the prior": lambda: gt.InverseProblem(
+        _mixture(), gt.Linear(np.ones((2, 4)), 0.1), jnp.ones(2)
+    ),
+    # times
+    "t above one": lambda: to_target(SPACE, gt.VP()).marginal(jnp.asarray(1.2)),
+    "t below zero": lambda: to_target(SPACE, gt.VP()).posterior(jnp.asarray(-0.1)),
+    "t outside for the mean": lambda: to_target(SPACE, gt.VP()).posterior_mean(
+        jnp.zeros(3), jnp.asarray(7.0)
+    ),
+    "t outside for the guidance": lambda: to_target(SPACE, gt.VP()).guidance(
+        jnp.zeros(3), jnp.asarray(-1e-9)
+    ),
+    "grid increases": lambda: _sample(jnp.asarray([0.1, 0.5, 1.0])),
+    "grid repeats a time": lambda: _sample(jnp.asarray([1.0, 0.5, 0.5, 0.1])),
+    "grid leaves [0, 1]": lambda: _sample(jnp.asarray([1.1, 0.5, 0.1])),
+    "grid of one time": lambda: _sample(jnp.asarray([1.0])),
+    "grid of grids": lambda: _sample(jnp.asarray([[1.0, 0.5]])),
+    "initial law of another dimension": lambda: _sample(
+        jnp.asarray([1.0, 0.5]), initial=gm.isotropic(np.ones(1), np.zeros((1, 2)), 1.0)
+    ),
+    # names
+    "unknown variance": lambda: kernels.DDPM("tiny"),
+    "unknown r2": lambda: approximations.PiGDM("sharp"),
+    "unknown grid": lambda: gt.time_grid(gt.VP(), 10, "karas"),
+}
+
+
+def _message_of(call, kind=gt.InputError):
+    with pytest.raises(kind) as caught:
+        call()
+    return str(caught.value)
+
+
+def _assert_three_lines(message):
+    headline, *lines = message.splitlines()
+    assert headline.strip()
+    for label, line in zip(("got:", "expected:", "hint:"), lines[-3:], strict=True):
+        name, _, text = line.strip().partition(" ")
+        assert name == label
+        assert text.strip()
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_with_what_to_do(name, without_shape_checks):
+    _assert_three_lines(_message_of(BAD[name]))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (BAD["weights sum to 0.9"], ["sum 0.9", "1 to within 1e-6"]),
+        (BAD["negative weight"], ["smallest weight -0.5"]),
+        (BAD["more weights than means"], ["(3,)", "(2, 3)"]),
+        (BAD["means of one dimension"], ["means[:, None]"]),
+        (BAD["not positive"], ["smallest eigenvalue -0.2"]),
+        (BAD["not symmetric"], ["0.5"]),
+        (BAD["A of another dimension"], ["(2, 4)", "(m, 3)"]),
+        (BAD["many points at once"], ["(5, 3)", "vmap"]),
+        (BAD["t above one"], ["1.2", "[0, 1]"]),
+        (BAD["grid repeats a time"], ["times[1] 0.5", "0.5"]),
+        (BAD["unknown variance"], ["tiny"]),
+        (BAD["unknown grid"], ["'karras'"]),
+        (BAD["zero variance"], ["empirical"]),
+    ],
+)
+def test_message_names_the_values(call, words, without_shape_checks):
+    message = _message_of(call)
+    for word in words:
+        assert word in message
+
+
+def _linear_only():
+    catalogue = approximations.CATALOGUE
+    return [name for name in catalogue if catalogue[name].facts.needs == "linear"]
+
+
+@pytest.mark.parametrize("name", _linear_only())
+@pytest.mark.parametrize("ask", ["guidance", "posterior_mean"])
+def test_linear_method_refuses_a_nonlinear_measurement(name, ask):
+    method = getattr(approximations.CATALOGUE[name](), ask)
+    state = (_nonlinear_target(), jnp.zeros(3), jnp.asarray(0.5))
+    message = _message_of(lambda: method(*state), gt.UnsupportedError)
+    _assert_three_lines(message)
+    assert name in message
+    assert "Nonlinear" in message
+
+
+def test_some_methods_are_linear_only():
+    assert {"DDNM", "DiffPIR"} <= set(_linear_only())
+
+
+def test_sampling_refuses_before_it_starts():
+    """The sampler, the problem and the grid are checked together."""
+    sampler = gt.Guided(approximations.DDNM(), kernels.DDIM())
+    times = jnp.asarray([1.0, 0.5])
+    key, target = jax.random.key(0), _nonlinear_target()
+    _assert_three_lines(
+        _message_of(
+            lambda: gt.sample(key, sampler, target, times, 4), gt.UnsupportedError
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "kernel", [kernels.EulerMaruyama(), kernels.ProbabilityFlow(), kernels.Heun()]
+)
+def test_kernels_that_divide_by_alpha_refuse_to_start_without_signal(kernel):
+    times = jnp.asarray([1.0, 0.5])
+    message = _message_of(
+        lambda: _sample(times, gt.Rectified(), kernel), gt.UnsupportedError
+    )
+    _assert_three_lines(message)
+    assert "t_max" in message
+
+
+def test_published_dps_update_refuses_a_second_guidance():
+    message = _message_of(
+        lambda: gt.Guided(approximations.DPS(), kernels.DPSUpdate()),
+        gt.UnsupportedError,
+    )
+    _assert_three_lines(message)
+    assert "Unguided" in message
+    assert "DPS" in message
+
+
+def test_unsupported_is_an_input_error_and_an_input_error_a_value_error():
+    assert issubclass(gt.UnsupportedError, gt.InputError)
+    assert issubclass(gt.InputError, ValueError)
+
+
+def test_values_are_not_checked_under_jit():
+    """Inside jit they are unknown; the shapes still are checked."""
+    build = jax.jit(lambda weights: gm.isotropic(weights, jnp.asarray(MEANS), 1.0))
+    assert np.all(np.isfinite(np.asarray(build(jnp.asarray([0.5, 0.6])).log_weights)))
+
+
+def test_good_input_is_accepted():
+    """Beside each refusal: a weight of zero, rounding in the sum, R of 1e-12."""
+    gm.isotropic(np.array([0.0, 1.0]), MEANS, 1.0)
+    gm.isotropic(np.array([0.3, 0.7 + 1e-8]), MEANS, 1e-12)
+    gm.full(WEIGHTS, MEANS, np.stack([np.eye(3), np.diag([1.0, 0.0, 0.5])]))
+    gt.Linear(golden().A, np.diag([1e-12, 1.0]))
+    gt.Target(gt.InverseProblem(_mixture(), gt.Linear(A, 0.1), jnp.ones(2)), gt.VP())
+    to_target(SPACE, gt.VP()).marginal(jnp.asarray(1.0))
+    to_target(SPACE, gt.VP()).marginal(jnp.asarray(0.0))
