@@ -1,0 +1,60 @@
+r"""Fourier formulas for smooth functions known at uniform nodes.
+
+A density that has died out at both ends of its grid is band-limited to rounding as soon
+as it has three nodes a standard deviation: with \(\rho\) nodes a Gaussian has
+\(e^{-\pi^2 \rho^2/2}\) of its peak spectrum at the grid's highest frequency, 1.5e-5 at
+1.5 and 5e-20 at 3. Fourier formulas are then exact where difference formulas are not:
+the running integral by a six-point rule still errs by 1e-5 at three nodes.
+The nodes are one apart here; callers scale.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def upsampled(values: Float[Array, " n"], factor: int) -> Array:
+    """Values at every 1/factor of a cell, ((n - 1) factor + 1,); zero outside."""
+    return _filtered(values, lambda angle: np.ones_like(angle), factor)
+
+
+def derivative(values: Float[Array, " n"], factor: int = 1) -> Array:
+    """Derivative at every 1/factor of a cell; the values must die out at both ends."""
+    return _filtered(values, lambda angle: 1j * angle, factor)
+
+
+def running_integral(values: Float[Array, " n"]) -> Float[Array, " n"]:
+    r"""\(\int_{-\infty}^{j} f\) at every node j, for values that die out at both ends.
+
+    The trapezoidal sum plus what it lacks: on \(e^{i\theta j}\) the sum is
+    \(\cot(\theta/2) / 2i\) and the integral \(1 / i\theta\). The last entry is the
+    trapezoidal total, which is spectrally accurate, and so is every entry, to the
+    rounding of the largest (absolutely, not relatively in the left tail).
+    """
+    trapezoid = jnp.cumsum(values) - 0.5 * values
+    return trapezoid + _filtered(values, lambda angle: -1j * _lack(angle), 1)
+
+
+def _lack(angle: np.ndarray) -> np.ndarray:
+    """1/angle - cot(angle/2)/2, by its series where the two nearly cancel."""
+    near = angle < 0.1
+    safe = np.where(near, 1.0, angle)
+    square = angle**2
+    series = angle / 12 * (1 + square / 60 * (1 + square / 42 * (1 + square / 40)))
+    return np.where(near, series, 1 / safe - 0.5 / np.tan(safe / 2))
+
+
+def _filtered(values, symbol, factor):
+    """Multiplies the spectrum by symbol(angle), angles in radians a cell.
+
+    The zeros that double the length keep the two ends from meeting.
+    """
+    count = values.shape[0]
+    weights = symbol(2 * np.pi * np.fft.rfftfreq(2 * count)).astype(np.complex128)
+    # The highest frequency stands for both signs: half of it survives between nodes,
+    # and an odd symbol has nothing there.
+    weights[-1] = weights[-1].real * (0.5 if factor > 1 else 1.0)
+    spectrum = jnp.fft.rfft(values, 2 * count)
+    spectrum = spectrum * jnp.asarray(weights, spectrum.dtype)
+    fine = factor * jnp.fft.irfft(spectrum, 2 * count * factor)
+    return fine[: (count - 1) * factor + 1]
