@@ -6,3 +6,4 @@ from .base import AbstractLaw as AbstractLaw
 from .grid import grid as grid
 from .line_law import FlowLaw as FlowLaw
 from .line_law import LineLaw as LineLaw
+from .plane_law import PlaneLaw as PlaneLaw

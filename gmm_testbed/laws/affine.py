@@ -64,7 +64,9 @@ class AffineLaw(eqx.Module):
 
     def fisher(self, gaussian: GaussianMixture) -> Scalar:
         """Relative Fisher information of the law from the gaussian."""
-        return closed_form.fisher(self.means[-1], self.covariances[-1], *_moments(gaussian))
+        return closed_form.fisher(
+            self.means[-1], self.covariances[-1], *_moments(gaussian)
+        )
 
 
 def affine(

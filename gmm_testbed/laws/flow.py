@@ -62,7 +62,12 @@ def transport(sampler, target, times, initial, refine: int):
         _require_unfolded(np.asarray(jacobians), mass[used], np.asarray(times))
         rough = np.abs(np.diff(np.log(np.asarray(jacobians[-1])))).max()
         if rough < _SMOOTH / refine:
-            return jnp.asarray(grid.spacing, times.dtype), log_start[used], positions, jacobians
+            return (
+                jnp.asarray(grid.spacing, times.dtype),
+                log_start[used],
+                positions,
+                jacobians,
+            )
         if 2 * count > _MOST:
             unsupported(
                 "the map of this sampler is too steep for a grid",

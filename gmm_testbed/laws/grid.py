@@ -10,6 +10,7 @@ from ..problem import Target
 from ..sampling import Guided, check_run, standard_initial
 from .base import AbstractLaw
 from .line_law import flow_law, line_law
+from .plane_law import plane_law
 
 
 def grid(
@@ -61,8 +62,6 @@ def grid(
             expected="a kernel with noise, or d = 1",
             hint="use gt.sample",
         )
-    from .plane_law import plane_law
-
     return plane_law(sampler, target, times, initial, refine)
 
 

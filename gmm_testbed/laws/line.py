@@ -14,13 +14,13 @@ import numpy as np
 
 from .._checks import fail
 from ..divergences.quadrature import over_points
-from . import line_steps
+from . import line_steps, resolution
 from .line_steps import REACH
+from .resolution import COARSEST, TOLERANCE
 
 _FEWEST, _MOST = 256, 16384  # nodes of a grid
 _BLOCK = 25
 _NEGLIGIBLE = 1e-14  # mass of a node that no longer shapes the grid
-_COARSEST = 1.2  # nodes a standard deviation of the kernel: error exp(-2 pi^2 1.2^2)
 _USUAL = 1.6
 _LEAK = 1e-11  # mass a block may lose before its steps are done one by one
 
@@ -127,7 +127,9 @@ def _start(initial, count, dtype) -> State:
 def _evaluate(sources, points):
     if isinstance(sources, Sources):
         return np.asarray(line_steps.dense_step(*sources, points))
-    return np.exp(np.asarray(over_points(sources.log_prob, jnp.asarray(points)[:, None])))
+    return np.exp(
+        np.asarray(over_points(sources.log_prob, jnp.asarray(points)[:, None]))
+    )
 
 
 def _single(run: Run, window, state: State) -> State:
@@ -136,12 +138,12 @@ def _single(run: Run, window, state: State) -> State:
         points = state.grid.nodes(state.density.dtype)[None]
         mean, scale = run.transitions(points, window[:1], window[1:])
         view = View.of(state, mean[0], scale[0])
-        if view.roughness * _COARSEST * run.refine <= 1.0:
+        allowed = view.allowance() / run.refine
+        if allowed >= 1.0:
             break
-        wanted = view.roughness * _COARSEST * run.refine * state.grid.count
-        state = state.refined(_rounded(wanted))
+        state = state.refined(_rounded(state.grid.count / allowed))
     width = view.upper - view.lower
-    needed = width * _COARSEST * run.refine / view.least_scale
+    needed = width * COARSEST * run.refine / view.least_scale
     count = max(_rounded(needed), run.refine * _FEWEST)
     grid = spanning(view.lower, view.upper, count)
     sources = Sources(state.density * state.grid.spacing, mean[0], scale[0])
@@ -158,12 +160,12 @@ def _block(run: Run, window, state: State) -> list[State] | None:
     ends = window[[0, -2]], window[[1, -1]]
     mean, scale = run.transitions(points, *ends)
     first, last = (View.of(state, mean[k], scale[k]) for k in (0, 1))
-    if first.roughness * _COARSEST * run.refine > 1.0:
+    allowed = min(first.allowance(), last.allowance())
+    if first.aliasing(run.refine) > TOLERANCE:
         return None
     lower, upper = min(first.lower, last.lower), max(first.upper, last.upper)
     least = min(first.least_scale, last.least_scale)
-    steepest = max(first.roughness, last.roughness) / state.grid.spacing
-    spacing = min(least, 1.0 / steepest) / (_USUAL * run.refine)
+    spacing = min(least / _USUAL, allowed * state.grid.spacing / 1.2) / run.refine
     margin = 0.05 * (upper - lower)
     count = _rounded((upper - lower + 2 * margin) / spacing)
     if count > _MOST:
@@ -185,8 +187,9 @@ def _block(run: Run, window, state: State) -> list[State] | None:
     found = np.asarray(found)
     for row in range(rows - 1):
         view = View.of(states[-1], mean[row], scale[row])
-        coarse = max(view.roughness, grid.spacing / view.least_scale)
-        if coarse * _COARSEST * run.refine > 1.0:
+        if view.aliasing(run.refine) > TOLERANCE:
+            return None
+        if grid.spacing * COARSEST * run.refine > view.least_scale:
             return None
         mass = states[-1].density * grid.spacing
         states.append(State(grid, found[row], Sources(mass, mean[row], scale[row])))
@@ -200,9 +203,16 @@ class View(NamedTuple):
     lower: float
     upper: float
     least_scale: float
-    greatest_scale: float
-    least_slope: float
-    roughness: float  # largest distance of neighbouring means, in scales
+    mass: np.ndarray
+    ratio: np.ndarray  # distance of neighbouring means, in scales
+
+    def aliasing(self, refine: int) -> float:
+        """Error of the sum over sources; `refine` asks for more than it needs."""
+        return resolution.aliasing(self.mass, self.ratio * refine)
+
+    def allowance(self) -> float:
+        """The factor by which the spacing of the sources may grow."""
+        return resolution.allowance(self.mass, self.ratio)
 
     @classmethod
     def of(cls, state: State, mean, scale) -> "View":
@@ -211,10 +221,9 @@ class View(NamedTuple):
         Raises:
             InputError: if they are not finite where the law has mass.
         """
-        active = state.density * state.grid.spacing > _NEGLIGIBLE
-        pairs = active[1:] & active[:-1]
-        gaps = np.diff(mean)[pairs]
-        narrow = np.minimum(scale[1:], scale[:-1])[pairs]
+        mass = state.density * state.grid.spacing
+        active = mass > _NEGLIGIBLE
+        ratio = resolution.gap_ratio(mean, scale)[active]
         mean, scale = mean[active], scale[active]
         if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
             fail(
@@ -227,9 +236,8 @@ class View(NamedTuple):
             float((mean - REACH * scale).min()),
             float((mean + REACH * scale).max()),
             float(scale.min()),
-            float(scale.max()),
-            float(gaps.min() / state.grid.spacing),
-            float((np.abs(gaps) / narrow).max()),
+            mass[active],
+            ratio,
         )
 
 

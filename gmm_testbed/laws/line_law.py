@@ -40,7 +40,9 @@ class LineLaw(AbstractLaw):
         if isinstance(state.sources, line.Sources):
             log_density = line_steps.log_density(*state.sources, jnp.asarray(points))
         else:
-            log_density = over_points(state.sources.log_prob, jnp.asarray(points)[:, None])
+            log_density = over_points(
+                state.sources.log_prob, jnp.asarray(points)[:, None]
+            )
         return LineDensity.uniform(lower, upper, log_density, 1.0 - state.mass())
 
     def native(self, index: int) -> LineDensity:
@@ -116,7 +118,9 @@ def _range(state, cover):
     grid = state.grid
     lower, upper = grid.lower, grid.lower + grid.spacing * (grid.count - 1)
     if isinstance(state.sources, line.Sources):
-        finest = float(np.min(np.asarray(state.sources.scale)[state.sources.mass > 1e-14]))
+        finest = float(
+            np.min(np.asarray(state.sources.scale)[state.sources.mass > 1e-14])
+        )
     else:
         finest = float(np.sqrt(np.asarray(state.sources.covariances()).min()))
     if cover is not None:

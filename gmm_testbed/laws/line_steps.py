@@ -55,9 +55,9 @@ def transitions(sampler, target, points, t, s):
         for end in [k + TILE_ROWS]
     ]
     return tuple(
-        np.concatenate([np.asarray(pair[part]) for pair in done])[: rows * parts].reshape(
-            rows, count
-        )
+        np.concatenate([np.asarray(pair[part]) for pair in done])[
+            : rows * parts
+        ].reshape(rows, count)
         for part in (0, 1)
     )
 
