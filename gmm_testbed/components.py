@@ -14,6 +14,7 @@ _FEW = 16
 
 
 def log_normal(x, mean, base, basis, spectrum):
+    """log N(x; mean, covariance), ()."""
     dim, rank = basis.shape
     offset = x - mean
     inside = basis.T @ offset
@@ -36,12 +37,25 @@ def apply(vector, base, basis, spectrum):
     return along if rank == dim else base * (vector - basis @ inside) + along
 
 
+def matrix(mean, base, basis, spectrum):
+    """The covariance (d, d)."""
+    eye = jnp.eye(mean.shape[0], dtype=mean.dtype)
+    return jax.vmap(lambda column: apply(column, base, basis, spectrum))(eye)
+
+
 def each(fn, means, base, basis, spectrum):
     """vmap of fn(mean, base, basis, spectrum); a basis (1, ...) is shared by all."""
     if jax.tree.leaves(basis)[0].shape[0] == 1:
         basis = jax.tree.map(lambda leaf: leaf[0], basis)
         return jax.vmap(fn, in_axes=(0, 0, None, 0))(means, base, basis, spectrum)
     return jax.vmap(fn)(means, base, basis, spectrum)
+
+
+def combine(basis, coefficients):
+    """sum_k U_k c_k for bases (K, d, r) or (1, d, r) and coefficients (K, r)."""
+    if basis.shape[0] == 1:
+        return basis[0] @ jnp.sum(coefficients, axis=0)
+    return jnp.einsum("kdr,kr->d", basis, coefficients)
 
 
 def log_total(log_terms):
@@ -94,3 +108,16 @@ def sampler(log_weights, means, base, basis, spectrum):
         )
 
     return draw
+
+
+def spectral_form(means, base, basis, spectrum):
+    """(base, basis, spectrum); on the line a complete basis is the same as none."""
+    if means.shape[1] == 1 and spectrum.shape[1] == 1:
+        return spectrum[:, 0], *no_basis(means)
+    return base, basis, spectrum
+
+
+def no_basis(means):
+    """Basis and spectrum of rank 0 for means (K, d)."""
+    count, dim = means.shape
+    return jnp.zeros((1, dim, 0), means.dtype), jnp.zeros((count, 0), means.dtype)

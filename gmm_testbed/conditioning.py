@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from . import _inputs as inputs
 from ._checks import floating, require
 from ._types import Scalar
-from .components import LOG_2PI, each
+from .components import LOG_2PI, each, spectral_form
 
 
 class Whitened(NamedTuple):
@@ -48,6 +48,15 @@ def noise_factor(R: Array, dim_y: int) -> Float[Array, "m m"]:
     if R.ndim == 2:
         return jnp.linalg.cholesky(R)
     return jnp.diag(jnp.broadcast_to(jnp.sqrt(R), (dim_y,)))
+
+
+def factorised(covariances: Float[Array, "K d d"]):
+    """Base, basis and spectrum of positive semi-definite matrices."""
+    spectrum, basis = jnp.linalg.eigh(covariances)
+    # Rounding can push the zero eigenvalue of a semi-definite matrix below zero.
+    spectrum = jnp.maximum(spectrum, 0.0)
+    zero = jnp.zeros_like(spectrum[:, 0])
+    return spectral_form(spectrum, zero, basis, spectrum)
 
 
 def whiten(A, R, y, dim: int) -> Whitened:

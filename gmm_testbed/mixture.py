@@ -22,9 +22,7 @@ from ._types import Key, Matrix, Scalar, Vector
 
 
 class GaussianMixture(eqx.Module):
-    r"""A mixture \(\sum_k w_k N(\mu_k, \Sigma_k)\) on \(\mathbb R^d\).
-
-    Build one with `isotropic`, `diagonal`, `full` or `empirical`.
+    r"""A mixture \(\sum_k w_k N(\mu_k, \Sigma_k)\); build it with the class methods.
 
     Attributes:
         log_weights: (K,), normalised.
@@ -60,7 +58,7 @@ class GaussianMixture(eqx.Module):
         log_weights, means = inputs.weights_and_means(weights, means)
         var = inputs.variances(var, ((), log_weights.shape), "var")
         base = jnp.broadcast_to(var, log_weights.shape)
-        return cls(log_weights, means, base, *_no_basis(means))
+        return cls(log_weights, means, base, *components.no_basis(means))
 
     @classmethod
     def diagonal(cls, weights, means, variances) -> "GaussianMixture":
@@ -72,9 +70,9 @@ class GaussianMixture(eqx.Module):
         log_weights, means = inputs.weights_and_means(weights, means)
         variances = inputs.variances(variances, (means.shape,), "variances")
         basis = jnp.eye(means.shape[1], dtype=means.dtype)[None]
-        return _spectral(
-            log_weights, means, jnp.zeros_like(log_weights), basis, variances
-        )
+        zero = jnp.zeros_like(log_weights)
+        form = components.spectral_form(means, zero, basis, variances)
+        return cls(log_weights, means, *form)
 
     @classmethod
     def full(cls, weights, means, covariances) -> "GaussianMixture":
@@ -86,7 +84,7 @@ class GaussianMixture(eqx.Module):
         """
         log_weights, means = inputs.weights_and_means(weights, means)
         covariances = inputs.covariances(covariances, means.shape)
-        return _from_covariances(log_weights, means, covariances)
+        return cls(log_weights, means, *conditioning.factorised(covariances))
 
     @classmethod
     def empirical(cls, atoms, weights=None) -> "GaussianMixture":
@@ -111,7 +109,7 @@ class GaussianMixture(eqx.Module):
             log_weights,
             atoms,
             jnp.zeros_like(log_weights),
-            *_no_basis(atoms),
+            *components.no_basis(atoms),
             atomic=True,
         )
 
@@ -129,12 +127,7 @@ class GaussianMixture(eqx.Module):
 
     def covariances(self) -> Float[Array, "K d d"]:
         """Component covariances (K, d, d)."""
-        eye = jnp.eye(self.dim, dtype=self.means.dtype)
-        return self._over_components(
-            lambda mean, base, basis, spectrum: jax.vmap(
-                lambda column: components.apply(column, base, basis, spectrum)
-            )(eye)
-        )
+        return self._over_components(components.matrix)
 
     def mean(self) -> Vector:
         """E[X], (d,)."""
@@ -188,7 +181,7 @@ class GaussianMixture(eqx.Module):
             pulled = self._over_components(
                 lambda mean, base, basis, spectrum: -(basis.T @ (x - mean)) / spectrum
             )
-            return self._combine(share[:, None] * pulled)
+            return components.combine(self.basis, share[:, None] * pulled)
         precision = 1.0 / self.base
         pull = share * precision
         total = components.weighted(pull, jnp.ones_like(pull))
@@ -200,7 +193,7 @@ class GaussianMixture(eqx.Module):
                 (basis.T @ (x - mean)) * (1.0 / base - 1.0 / spectrum)
             )
         )
-        return outside + self._combine(share[:, None] * inside)
+        return outside + components.combine(self.basis, share[:, None] * inside)
 
     def sample(self, key: Key, num: int) -> Float[Array, "num d"]:
         """Independent samples (num, d); sample i depends on the key and i alone."""
@@ -229,7 +222,7 @@ class GaussianMixture(eqx.Module):
         )
 
     def denoised(self, x: Vector, alpha: Scalar, sigma: Scalar) -> "GaussianMixture":
-        r"""Law of \(X\) given \(\alpha X + \sigma\varepsilon = x\) (C2, C4); needs sigma > 0.
+        r"""Law of \(X\) given \(\alpha X + \sigma\varepsilon = x\) (C2, C4), sigma > 0.
 
         Component covariances \(\sigma^2 \Sigma_k (\alpha^2\Sigma_k + \sigma^2 I)^{-1}\)
         keep the basis; only the weights and the means depend on x.
@@ -280,7 +273,7 @@ class GaussianMixture(eqx.Module):
         if self.atomic and R is None:
             zero = jnp.zeros_like(self.log_weights)
             return GaussianMixture(
-                self.log_weights, means, zero, *_no_basis(means), atomic=True
+                self.log_weights, means, zero, *components.no_basis(means), atomic=True
             )
         covariances = jax.vmap(lambda covariance: A @ covariance @ A.T)(
             self.covariances()
@@ -288,7 +281,8 @@ class GaussianMixture(eqx.Module):
         if R is not None:
             factor = conditioning.noise_factor(floating(R), A.shape[0])
             covariances = covariances + (factor @ factor.T)[None]
-        return _from_covariances(self.log_weights, means, covariances)
+        form = conditioning.factorised(covariances)
+        return GaussianMixture(self.log_weights, means, *form)
 
     def conditioned(self, A, R, y) -> "GaussianMixture":
         """Law of X given A X + N(0, R) = y (C8).
@@ -324,7 +318,8 @@ class GaussianMixture(eqx.Module):
         )
         log_joint = self.log_weights + evidence
         total = components.log_total(log_joint)
-        return _spectral(log_joint - total, means, self.base, basis, spectrum), total
+        form = components.spectral_form(means, self.base, basis, spectrum)
+        return GaussianMixture(log_joint - total, means, *form), total
 
     def reweighted(
         self, log_factors: Float[Array, " K"]
@@ -340,12 +335,6 @@ class GaussianMixture(eqx.Module):
         """vmap of fn(mean, base, basis, spectrum) over components."""
         return components.each(fn, self.means, self.base, self.basis, self.spectrum)
 
-    def _combine(self, coefficients: Float[Array, "K r"]) -> Vector:
-        """sum_k U_k coefficients_k."""
-        if self.basis.shape[0] == 1:
-            return self.basis[0] @ jnp.sum(coefficients, axis=0)
-        return jnp.einsum("kdr,kr->d", self.basis, coefficients)
-
     def _log_joint(self, x: Vector) -> Float[Array, " K"]:
         if self.atomic:
             fail(
@@ -358,22 +347,3 @@ class GaussianMixture(eqx.Module):
         return self.log_weights + self._over_components(
             lambda *component: components.log_normal(x, *component)
         )
-
-
-def _spectral(log_weights, means, base, basis, spectrum) -> GaussianMixture:
-    """On the line a complete basis is the same as none: keep the cheaper form."""
-    if means.shape[1] == 1 and spectrum.shape[1] == 1:
-        return GaussianMixture(log_weights, means, spectrum[:, 0], *_no_basis(means))
-    return GaussianMixture(log_weights, means, base, basis, spectrum)
-
-
-def _from_covariances(log_weights, means, covariances) -> GaussianMixture:
-    spectrum, basis = jnp.linalg.eigh(covariances)
-    # Rounding can push the zero eigenvalue of a semi-definite matrix below zero.
-    spectrum = jnp.maximum(spectrum, 0.0)
-    return _spectral(log_weights, means, jnp.zeros_like(log_weights), basis, spectrum)
-
-
-def _no_basis(means):
-    count, dim = means.shape
-    return jnp.zeros((1, dim, 0), means.dtype), jnp.zeros((count, 0), means.dtype)

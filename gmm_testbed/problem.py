@@ -191,7 +191,7 @@ class Target(eqx.Module):
         return self.likelihood.correction(self.denoised(x, t))
 
     def guidance(self, x: Vector, t: Scalar) -> Vector:
-        r"""\(\nabla_x \log p(y | x_t = x)\) = (alpha / sigma^2) times the correction (I3)."""
+        r"""\(\nabla_x \log p(y | x_t = x)\) = (alpha / sigma^2) correction (I3)."""
         alpha, sigma = self._scales(t)
         return alpha / sigma**2 * self.correction(x, t)
 

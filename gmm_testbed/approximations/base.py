@@ -6,7 +6,8 @@ A diffusion posterior method replaces \(E[x_0 | x_t, y]\) by some \(M(x, t)\). T
 \[ M = m + \frac{\sigma^2}{\alpha} \hat g, \qquad m = E[x_0 | x_t] . \]
 
 Most methods are a formula for the *correction* \(M - m\); writing that (and not M) keeps
-its accuracy as \(\sigma \to 0\), and nothing is divided by \(\alpha\), which may be 0 at t=1.
+its accuracy as \(\sigma \to 0\), and nothing is divided by \(\alpha\), which may be 0
+at t = 1.
 """
 
 from abc import abstractmethod

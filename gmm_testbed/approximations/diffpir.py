@@ -1,7 +1,8 @@
 r"""A proximal step from the denoised point.
 
 \[ M = \arg\min_z \| y - A z \|^2_{R^{-1}} + \lambda \frac{\alpha^2}{\sigma^2} \| z - m \|^2
-     = m + V A^T (R + A V A^T)^{-1} (y - A m), \quad V = \frac{\sigma^2}{\lambda \alpha^2} I . \]
+     = m + V A^T (R + A V A^T)^{-1} (y - A m), \quad
+   V = \frac{\sigma^2}{\lambda \alpha^2} I . \]
 
 With \(\lambda = (\sigma^2 + \alpha^2)/\alpha^2\) it is the Jacobian-free PiGDM, and as
 \(R \to 0\) it tends to DDNM for every \(\lambda\).

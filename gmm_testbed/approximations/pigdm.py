@@ -42,7 +42,7 @@ class PiGDM(AbstractCorrection):
     Args:
         r2: "snr", \(\sigma^2/(\sigma^2+\alpha^2)\) (Song et al. 2023, eq. 12; exact for a
             prior N(mu, I)); "flat", \(\sigma^2/\alpha^2\) (a flat prior; also Rozet &
-            Louppe 2023); "data", \(v\sigma^2/(\sigma^2+\alpha^2 v)\) with v the prior's mean
+            Louppe 2023); "data", \(v\sigma^2/(\sigma^2+\alpha^2 v)\), v the prior's mean
             variance a coordinate (Boys et al.'s code).
 
     Raises:

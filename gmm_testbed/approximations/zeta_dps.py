@@ -2,8 +2,8 @@ r"""DPS with the published residual-normalised weight, as a field.
 
 \[ \hat g = 2 \zeta\, J^T H^T (y - f(m)) / \| y - f(m) \| , \]
 
-the gradient of \(-2\zeta \|y - f(m(x))\|\). The noise covariance does not enter. As a field it
-has a limit when the steps shrink; the published *update* has none: see
+the gradient of \(-2\zeta \|y - f(m(x))\|\). The noise covariance does not enter. As a field
+it has a limit when the steps shrink; the published *update* has none: see
 `gt.kernels.DPSUpdate`.
 """
 

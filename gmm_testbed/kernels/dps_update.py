@@ -3,8 +3,8 @@ r"""The published DPS update: an unguided DDPM step, then a gradient step.
 \[ x_s = \underbrace{a x + c\, m + \sigma_s\sqrt{1-\rho^2}\,\varepsilon}_{\text{DDPM}}
    + 2 \zeta\, J^T H^T (y - f(m)) / \|y - f(m)\| , \]
 
-that is, minus \(\zeta\, \nabla_x \|y - f(m)\|^2 / \|y - f(m)\|\). The gradient step does not
-shrink with the step size, so the law depends on the number of steps N and has no limit:
+that is, minus \(\zeta\, \nabla_x \|y - f(m)\|^2 / \|y - f(m)\|\). The gradient step does
+not shrink with the step size, so the law depends on the number of steps N and has no limit:
 quote N with zeta. The consistent counterpart is the field `gt.approximations.ZetaDPS`.
 """
 

@@ -1,7 +1,7 @@
 r"""Heun's second-order step of the probability-flow ODE in EDM variables.
 
-With \(z = x/\alpha\), \(u = \sigma/\alpha\) the ODE is \(dz/du = (z - M)/u\); the step is the
-trapezoidal rule with an Euler predictor.
+With \(z = x/\alpha\), \(u = \sigma/\alpha\) the ODE is \(dz/du = (z - M)/u\); the step is
+the trapezoidal rule with an Euler predictor.
 """
 
 from typing import ClassVar

@@ -85,7 +85,7 @@ def _require_unfolded(jacobians, mass, times) -> None:
         share = float(mass[folded[step]].sum())
         unsupported(
             "a deterministic step folds the line",
-            got=f"step {step} (to t = {times[step]:.4g}) reverses a set of mass {share:.2g}",
+            got=f"step {step}, to t = {times[step]:.4g}, reverses a mass of {share:.2g}",
             expected="an increasing map",
             hint="the guidance is too stiff for steps this long: take more steps, or a "
             "kernel with noise, or gt.sample",
