@@ -1,0 +1,430 @@
+"""One suite for every approximation: each row of CATALOGUE answers the same questions.
+
+A row's `facts` are claims, and both directions are tested: exact where they say so and
+nowhere else, a gradient if and only if they say so, affine if and only if they say so.
+"""
+
+import dataclasses
+import functools
+from collections import Counter
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import gmm_testbed as gt
+from gmm_testbed.approximations._template import Template
+
+from ..oracles import numpy_mixture as ref
+from ..oracles.library import scales, to_target
+from ..oracles.problems import SPACE
+
+ROWS = gt.approximations.CATALOGUE | {"Template": Template}
+IGNORES_NOISE = {"ZetaDPS", "DDNM"}  # by definition: R does not enter the formula
+PATH = gt.Rectified()  # alpha = 0 at t = 1
+
+
+def _one_gaussian(covariance):
+    """Three equal components: one Gaussian, in the shapes of the generic problem."""
+    covariances = np.broadcast_to(covariance, (3, 3, 3))
+    means = np.broadcast_to([0.8, -0.5, 1.7], (3, 3))
+    prior = ref.Mixture(SPACE.prior.log_weights, means, covariances)
+    return SPACE._replace(prior=prior)
+
+
+# The names that `facts.exact_for` may use.
+PROBLEMS = {
+    "any": SPACE,
+    "one gaussian": _one_gaussian(SPACE.prior.covariances[0]),
+    "unit gaussian": _one_gaussian(np.eye(3)),
+}
+QUIET = SPACE._replace(R=1e12 * SPACE.R)  # an observation that says nothing
+
+# Points: at interior times, on two segments, around one state, and near both ends.
+RNG = np.random.default_rng(6)
+INSIDE_TIMES = np.array([0.15, 0.4, 0.6, 0.85])
+INSIDE = RNG.normal(size=(4, 3))
+ENDS = RNG.normal(size=(2, 2, 3))
+SHARE = 0.3
+BETWEEN = SHARE * ENDS[0] + (1 - SHARE) * ENDS[1]
+DELTA = 1e-5
+SHIFTS = DELTA * np.concatenate([np.eye(3), -np.eye(3), np.zeros((2, 3))])
+TIME_SHIFTS = DELTA * np.array([0, 0, 0, 0, 0, 0, 1.0, -1.0])
+GRID = np.array([1e-6, 1e-4, 1e-2, 0.99, 0.9999, 1.0])
+
+INSIDE_AT = slice(0, 4)
+SEGMENTS_AT = (slice(4, 6), slice(6, 8), slice(8, 10))
+SHIFTED_AT = slice(10, 18)
+GRID_AT = slice(18, 24)
+XS = np.concatenate(
+    [INSIDE, *ENDS, BETWEEN, INSIDE[1] + SHIFTS, RNG.normal(size=(6, 3))]
+)
+TS = np.concatenate(
+    [INSIDE_TIMES, np.tile([0.3, 0.7], 3), INSIDE_TIMES[1] + TIME_SHIFTS, GRID]
+)
+
+TRACES = Counter()
+
+
+@functools.cache
+def _target(kind):
+    return to_target(QUIET if kind == "quiet" else PROBLEMS[kind], PATH)
+
+
+@eqx.filter_jit
+def _evaluate(approximation, target, xs, ts):
+    TRACES[type(approximation).__name__] += 1
+
+    def at(x, t):
+        return {
+            "guidance": approximation.guidance(target, x, t),
+            "mean": approximation.posterior_mean(target, x, t),
+            "covariance": approximation.covariance(target, x, t),
+            "in x": jax.jacfwd(approximation.guidance, 1)(target, x, t),
+            "in t": jax.jacfwd(approximation.guidance, 2)(target, x, t),
+        }
+
+    return jax.vmap(at)(xs, ts)
+
+
+class Row:
+    """One approximation and its values on every problem."""
+
+    def __init__(self, name):
+        self.name = name
+        self.method = ROWS[name]()
+        self.facts = self.method.facts
+        kinds = (*PROBLEMS, "quiet")
+        self.on = {kind: self.evaluate(self.method, _target(kind)) for kind in kinds}
+
+    def evaluate(self, method, target):
+        values = _evaluate(method, target, jnp.asarray(XS), jnp.asarray(TS))
+        return {key: np.asarray(value) for key, value in values.items()}
+
+
+@pytest.fixture(scope="module", params=ROWS)
+def row(request):
+    return Row(request.param)
+
+
+def _state(index):
+    return XS[index], *scales(PATH, jnp.asarray(TS[index]))
+
+
+def _oracle(oracle, problem, where=INSIDE_AT):
+    """The reference at every point of a slice."""
+    indices = range(len(XS))[where]
+    return np.array([oracle(problem, *_state(index)) for index in indices])
+
+
+def _gap(value, truth):
+    """Relative distance over all points."""
+    return np.linalg.norm(value - truth) / np.linalg.norm(truth)
+
+
+def test_facts_are_complete(row):
+    assert row.facts.summary and row.facts.reference and row.facts.cost
+    assert row.facts.needs in {"", "linear"}
+    unknown = set(row.facts.exact_for) - set(PROBLEMS)
+    assert not unknown, "add a problem of this kind to PROBLEMS"
+
+
+def test_shapes(row):
+    points = len(XS)
+    shapes = {"guidance": (3,), "mean": (3,), "covariance": (3, 3), "in x": (3, 3)}
+    for key, shape in shapes.items():
+        assert row.on["any"][key].shape == (points, *shape)
+
+
+def test_single_points_without_jit_agree_with_the_compiled_batch(row):
+    target, values = _target("any"), row.on["any"]
+    for index in (0, 3):
+        state = (target, jnp.asarray(XS[index]), jnp.asarray(TS[index]))
+        guidance, mean = _ask.__wrapped__(row.method, *state)
+        assert_allclose(guidance, values["guidance"][index], rtol=1e-9, atol=1e-12)
+        assert_allclose(mean, values["mean"][index], rtol=1e-9)
+
+
+def test_mean_and_guidance_determine_one_another(row):
+    for kind, problem in PROBLEMS.items():
+        alpha, sigma = PATH.alpha(TS[INSIDE_AT]), PATH.sigma(TS[INSIDE_AT])
+        gain = np.asarray(sigma**2 / alpha)[:, None]
+        m = _oracle(ref.prior_mean, problem)
+        values = row.on[kind]
+        moved = m + gain * values["guidance"][INSIDE_AT]
+        assert_allclose(values["mean"][INSIDE_AT], moved, rtol=1e-9, atol=1e-10)
+
+
+def _parameters(method):
+    fields = dataclasses.fields(method)
+    return [field.name for field in fields if not field.metadata.get("static", False)]
+
+
+def test_no_recompilation_when_a_hyper_parameter_or_the_problem_changes(row):
+    before = TRACES[type(row.method).__name__]
+    for name in _parameters(row.method):
+        value = 1.7 * float(getattr(row.method, name))
+        changed = row.evaluate(ROWS[row.name](**{name: value}), _target("any"))
+        assert _gap(changed["guidance"], row.on["any"]["guidance"]) > 1e-3
+    other = SPACE._replace(y=SPACE.y + 0.5, R=2 * SPACE.R)
+    row.evaluate(row.method, to_target(other, PATH))
+    assert before >= 1
+    assert TRACES[type(row.method).__name__] == before
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_exact_exactly_where_the_facts_say_so(kind, row):
+    m_y = _oracle(ref.posterior_mean, PROBLEMS[kind])
+    error = _gap(row.on[kind]["mean"][INSIDE_AT], m_y)
+    if kind in row.facts.exact_for or "any" in row.facts.exact_for:
+        assert error < 1e-9
+    else:
+        assert error > 1e-2
+
+
+def test_jacobian_is_symmetric_exactly_if_the_field_is_a_gradient(row):
+    jacobian = row.on["any"]["in x"][INSIDE_AT]
+    skew = np.linalg.norm(jacobian - np.swapaxes(jacobian, 1, 2), axis=(1, 2))
+    size = np.linalg.norm(jacobian, axis=(1, 2))
+    if row.facts.is_gradient:
+        assert np.all(skew <= 1e-9 * size)
+    else:
+        assert np.all(skew > 1e-3 * size)
+
+
+def test_mean_is_affine_on_one_gaussian_exactly_if_the_facts_say_so(row):
+    one, other, between = (row.on["one gaussian"]["mean"][at] for at in SEGMENTS_AT)
+    error = _gap(between, SHARE * one + (1 - SHARE) * other)
+    if row.facts.affine_on_gaussian:
+        assert error < 1e-9
+    else:
+        assert error > 1e-3
+
+
+def test_mean_is_not_affine_on_a_generic_mixture(row):
+    one, other, between = (row.on["any"]["mean"][at] for at in SEGMENTS_AT)
+    assert _gap(between, SHARE * one + (1 - SHARE) * other) > 1e-2
+
+
+def test_an_observation_without_information_leaves_the_unguided_mean(row):
+    values = row.on["quiet"]
+    if row.name in IGNORES_NOISE:
+        same = row.on["any"]["guidance"][INSIDE_AT]
+        assert_allclose(values["guidance"][INSIDE_AT], same, rtol=1e-9)
+        return
+    assert _gap(values["mean"][INSIDE_AT], _oracle(ref.prior_mean, SPACE)) < 1e-10
+    assert np.abs(values["guidance"][INSIDE_AT]).max() < 1e-9
+
+
+def test_values_and_derivatives_are_finite_near_both_ends(row):
+    for kind in (*PROBLEMS, "quiet"):
+        for key, value in row.on[kind].items():
+            assert np.all(np.isfinite(value[GRID_AT])), (kind, key)
+
+
+def test_derivatives_agree_with_finite_differences(row):
+    values = row.on["any"]
+    shifted = values["guidance"][SHIFTED_AT]
+    in_x = ((shifted[:3] - shifted[3:6]) / (2 * DELTA)).T
+    in_t = (shifted[6] - shifted[7]) / (2 * DELTA)
+    at = INSIDE_AT.start + 1
+    assert_allclose(values["in x"][at], in_x, rtol=1e-6, atol=1e-7)
+    assert_allclose(values["in t"][at], in_t, rtol=1e-6, atol=1e-7)
+
+
+COVARIANCES = {"Exact": ref.posterior_covariance, "TMPD": ref.tmpd_covariance}
+
+
+def test_covariance_is_the_method_s_own_or_the_prior_s(row):
+    oracle = COVARIANCES.get(row.name, ref.prior_covariance)
+    for kind, problem in PROBLEMS.items():
+        mine = row.on[kind]["covariance"][INSIDE_AT]
+        assert_allclose(mine, _oracle(oracle, problem), rtol=1e-9, atol=1e-11)
+
+
+# --- nonlinear measurements ---------------------------------------------------------
+
+ATOMS = np.random.default_rng(9).normal(size=(12, 3))
+NOISE = np.array([[0.3, 0.1], [0.1, 0.5]])
+SEEN = np.array([0.7, 0.4])
+
+
+def _range_and_product(x):
+    return jnp.stack([jnp.sqrt(1.0 + x[0] ** 2 + x[1] ** 2), x[1] * x[2]])
+
+
+def _nonlinear_target():
+    prior = gt.GaussianMixture.empirical(jnp.asarray(ATOMS))
+    measurement = gt.Nonlinear(_range_and_product, jnp.asarray(NOISE), 2)
+    return gt.Target(gt.InverseProblem(prior, measurement, jnp.asarray(SEEN)), PATH)
+
+
+@eqx.filter_jit
+def _ask(method, target, x, t):
+    return method.guidance(target, x, t), method.posterior_mean(target, x, t)
+
+
+def test_nonlinear_measurement_is_served_or_refused(row):
+    state = _nonlinear_target(), jnp.asarray([0.3, -0.2, 0.9]), jnp.asarray(0.4)
+    if row.facts.needs == "linear":
+        with pytest.raises(gt.UnsupportedError, match=row.name):
+            row.method.guidance(*state)
+        with pytest.raises(gt.UnsupportedError, match=row.name):
+            row.method.posterior_mean(*state)
+        return
+    guidance, mean = _ask(row.method, *state)
+    assert np.all(np.isfinite(guidance)) and np.all(np.isfinite(mean))
+
+
+@pytest.mark.parametrize("name", ["DPS", "ZetaDPS", "PiGDM", "TMPD"])
+def test_nonlinear_measurement_is_linearised_at_the_denoised_point(name):
+    x, t = np.array([0.3, -0.2, 0.9]), jnp.asarray(0.4)
+    alpha, sigma = scales(PATH, t)
+    prior = ref.mixture(np.ones(12), ATOMS, np.zeros((12, 3, 3)))
+    law = ref.denoised(prior, x, alpha, sigma)
+    m, C = ref.mean(law), ref.covariance(law)
+    norm = np.sqrt(1 + m[0] ** 2 + m[1] ** 2)
+    H = np.array([[m[0] / norm, m[1] / norm, 0], [0, m[2], m[1]]])
+    r = SEEN - np.array([norm, m[1] * m[2]])
+    r2 = sigma**2 / (sigma**2 + alpha**2)
+    pulls = {
+        "DPS": np.linalg.solve(NOISE, r),
+        "ZetaDPS": 2 * 0.3 * r / np.linalg.norm(r),
+        "PiGDM": np.linalg.solve(NOISE + r2 * H @ H.T, r),
+        "TMPD": np.linalg.solve(NOISE + H @ C @ H.T, r),
+    }
+    guidance, mean = _ask(ROWS[name](), _nonlinear_target(), jnp.asarray(x), t)
+    assert_allclose(mean, m + C @ H.T @ pulls[name], rtol=1e-9)
+    truth = alpha / sigma**2 * C @ H.T @ pulls[name]
+    assert_allclose(guidance, truth, rtol=1e-9)
+
+
+# --- what single methods claim ------------------------------------------------------
+
+
+def _interior(method, problem=SPACE):
+    """Guidance and mean at the interior points."""
+    states = jnp.asarray(INSIDE), jnp.asarray(INSIDE_TIMES)
+    return _ask_all(method, to_target(problem, PATH), *states)
+
+
+@eqx.filter_jit
+def _ask_all(method, target, xs, ts):
+    return jax.vmap(lambda x, t: _ask.__wrapped__(method, target, x, t))(xs, ts)
+
+
+def test_ddnm_satisfies_the_measurement_exactly():
+    _, means = _interior(gt.approximations.DDNM())
+    truth = np.broadcast_to(SPACE.y, (4, 2))
+    assert_allclose(np.asarray(means) @ SPACE.A.T, truth, rtol=1e-10)
+
+
+def test_diffpir_tends_to_ddnm_as_the_noise_vanishes():
+    _, ddnm = _interior(gt.approximations.DDNM())
+    for lam in (0.3, 4.0):
+        gaps = []
+        for scale in (1e-5, 1e-7):
+            problem = SPACE._replace(R=scale * SPACE.R)
+            _, means = _interior(gt.approximations.DiffPIR(lam), problem)
+            gaps.append(_gap(np.asarray(means), np.asarray(ddnm)))
+        assert gaps[1] < 1e-4
+        assert_allclose(gaps[0] / gaps[1], 100, rtol=0.05)
+
+
+def test_diffpir_with_a_matching_weight_is_pigdm_without_the_jacobian():
+    x, t = INSIDE[1], INSIDE_TIMES[1]
+    alpha, sigma = scales(PATH, jnp.asarray(t))
+    method = gt.approximations.DiffPIR((sigma**2 + alpha**2) / alpha**2)
+    _, mean = _ask(method, _target("any"), jnp.asarray(x), jnp.asarray(t))
+    r2, A = sigma**2 / (sigma**2 + alpha**2), SPACE.A
+    m = ref.prior_mean(SPACE, x, alpha, sigma)
+    pull = np.linalg.solve(SPACE.R + r2 * A @ A.T, SPACE.y - A @ m)
+    assert_allclose(mean, m + r2 * A.T @ pull, rtol=1e-10)
+
+
+def test_data_variant_of_pigdm_is_exact_on_an_isotropic_gaussian():
+    problem = _one_gaussian(2.5 * np.eye(3))
+    m_y = _oracle(ref.posterior_mean, problem)
+    _, data = _interior(gt.approximations.PiGDM("data"), problem)
+    _, snr = _interior(gt.approximations.PiGDM("snr"), problem)
+    assert _gap(np.asarray(data), m_y) < 1e-9
+    assert _gap(np.asarray(snr), m_y) > 1e-2
+
+
+def test_flat_variant_of_pigdm_becomes_exact_as_the_prior_becomes_flat():
+    gaps = []
+    for variance in (1e3, 1e5):
+        problem = _one_gaussian(variance * np.eye(3))
+        guidance, _ = _interior(gt.approximations.PiGDM("flat"), problem)
+        gaps.append(_gap(np.asarray(guidance), _oracle(ref.exact_guidance, problem)))
+    assert gaps[0] < 0.1
+    assert_allclose(gaps[0] / gaps[1], 100, rtol=0.1)
+
+
+def test_dps_is_exact_only_towards_the_data_and_too_strong_before():
+    """One Gaussian, A A' = I, R = r I: DPS is 1 + C / r times the exact guidance."""
+    v, r = 1.4, 0.5
+    problem = _one_gaussian(v * np.eye(3))
+    problem = problem._replace(A=np.eye(3)[1:], R=r * np.eye(2))
+    guidance, _ = _interior(gt.approximations.DPS(), problem)
+    alpha, sigma = PATH.alpha(INSIDE_TIMES), PATH.sigma(INSIDE_TIMES)
+    C = np.asarray(v * sigma**2 / (sigma**2 + alpha**2 * v))
+    truth = _oracle(ref.exact_guidance, problem)
+    assert_allclose(guidance, (1 + C / r)[:, None] * truth, rtol=1e-9, atol=1e-12)
+
+
+def test_error_of_dps_falls_like_the_noise_variance_near_the_data():
+    target, gaps = _target("any"), []
+    for t in (2e-3, 1e-3):
+        state = (jnp.asarray(INSIDE[0]), jnp.asarray(t))
+        guidance, _ = _ask(gt.approximations.DPS(), target, *state)
+        truth = ref.exact_guidance(SPACE, INSIDE[0], *scales(PATH, state[1]))
+        gaps.append(_gap(np.asarray(guidance), truth))
+    assert abs(np.log2(gaps[0] / gaps[1]) - 2) < 0.05
+
+
+@eqx.filter_jit
+def _gradients(target, x, t, noise, spread):
+    """Gradients in x of the functions that three methods differentiate."""
+
+    def residual(x):
+        return target.problem.y - target.problem.measurement.A @ target.prior_mean(x, t)
+
+    def square(x, precision):
+        return residual(x) @ precision @ residual(x)
+
+    return {
+        "DPS": jax.grad(lambda x: -0.5 * square(x, noise))(x),
+        "PiGDM": jax.grad(lambda x: -0.5 * square(x, spread))(x),
+        "ZetaDPS": jax.grad(lambda x: -0.6 * jnp.linalg.norm(residual(x)))(x),
+    }
+
+
+def test_gradient_methods_are_the_gradients_they_are_named_after():
+    target = _target("any")
+    state = jnp.asarray(INSIDE[2]), jnp.asarray(INSIDE_TIMES[2])
+    alpha, sigma = scales(PATH, state[1])
+    spread = SPACE.R + sigma**2 / (sigma**2 + alpha**2) * SPACE.A @ SPACE.A.T
+    precisions = (jnp.asarray(np.linalg.inv(matrix)) for matrix in (SPACE.R, spread))
+    for name, gradient in _gradients(target, *state, *precisions).items():
+        guidance, _ = _ask(ROWS[name](), target, *state)
+        assert_allclose(guidance, gradient, rtol=1e-9)
+
+
+def test_zeta_dps_is_zero_at_a_zero_residual():
+    problem = SPACE._replace(y=SPACE.A @ ref.prior_mean(SPACE, *_state(1)))
+    target = to_target(problem, PATH)
+    state = jnp.asarray(XS[1]), jnp.asarray(TS[1])
+    # Rounding leaves a residual of 1e-16 with some direction; an exact zero has none.
+    mean = target.prior_mean(*state)
+    exact = eqx.tree_at(lambda target: target.problem.y, target, mean[:2])
+    still = eqx.tree_at(
+        lambda target: target.problem.measurement.A, exact, jnp.eye(3)[:2]
+    )
+    guidance, _ = _ask(gt.approximations.ZetaDPS(1.0), still, *state)
+    assert np.all(np.asarray(guidance) == 0)
+    moved, _ = _ask(gt.approximations.ZetaDPS(1.0), _target("any"), *state)
+    assert np.all(np.asarray(moved) != 0)
