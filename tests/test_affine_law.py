@@ -1,0 +1,92 @@
+"""Affine laws: against samples, closed forms, and refusals with the reason."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gmm_testbed as gt
+from tests.oracles import problems
+from tests.oracles.library import to_target
+
+A, K = gt.approximations, gt.kernels
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    return to_target(problems.one_gaussian(dim=4, dim_y=2), gt.VP())
+
+
+@pytest.mark.parametrize(
+    "approximation,kernel",
+    [
+        (A.DPS(), K.DDPM("matched")),
+        (A.PiGDM(), K.DDIM(0.3)),
+        (A.TMPD(), K.EulerMaruyama()),
+        (A.DDNM(), K.Heun()),
+    ],
+)
+def test_affine_law_agrees_with_samples(gaussian, key, approximation, kernel):
+    times = gt.time_grid(gaussian.path, 40, kind="log_snr", t_min=1e-2)
+    sampler = gt.Guided(approximation, kernel)
+    law = gt.laws.affine(sampler, gaussian, times)
+    num = 100_000
+    x = np.asarray(gt.sample(key, sampler, gaussian, times, num).x)
+    covariance = np.asarray(law.covariance())
+    z = (x.mean(axis=0) - law.mean()) / np.sqrt(np.diag(covariance) / num)
+    assert np.abs(z).max() < 4.5
+    products = (x - x.mean(axis=0))[:, :, None] * (x - x.mean(axis=0))[:, None, :]
+    stderr = products.std(axis=0) / np.sqrt(num)
+    assert (np.abs(products.mean(axis=0) - covariance) < 4.5 * stderr).all()
+
+
+def test_matched_ddpm_with_the_exact_field_is_exact_in_any_dimension(gaussian):
+    times = gt.time_grid(gaussian.path, 3, t_min=1e-2)
+    start = gaussian.posterior(times[0])
+    exact = gaussian.posterior(times[-1])
+    for approximation in (A.Exact(), A.TMPD()):
+        sampler = gt.Guided(approximation, K.DDPM("matched"))
+        law = gt.laws.affine(sampler, gaussian, times, initial=start)
+        assert float(law.kl(exact)) < 1e-12
+        assert float(law.w2(exact)) < 1e-6
+    biased = gt.Guided(A.DPS(), K.DDPM("matched"))
+    assert float(gt.laws.affine(biased, gaussian, times, initial=start).kl(exact)) > 0.1
+
+
+def test_dps_variance_tends_to_its_closed_form():
+    """The reverse SDE under DPS ends with variance (g^2/2)(1 - exp(-2 s^2/g^2))."""
+    prior = gt.GaussianMixture.isotropic([1.0], [[0.0]], 0.8)
+    problem = gt.InverseProblem(prior, gt.Linear([[1.0]], 0.5), [1.3])
+    target = gt.Target(problem, gt.VE(1e-4, 1e5))
+    ratio = 0.8 / 0.5
+    variances, means = [], []
+    for steps in (4000, 8000):
+        times = gt.time_grid(target.path, steps, kind="log_snr", t_min=0.0)
+        law = gt.laws.affine(gt.Guided(A.DPS(), K.DDPM()), target, times)
+        variances.append(float(law.covariance()[0, 0]))
+        means.append(float(law.mean()[0]))
+    extrapolated = 2 * variances[1] - variances[0], 2 * means[1] - means[0]
+    assert abs(extrapolated[0] - 0.25 * (1 - np.exp(-2 * ratio))) < 1e-5
+    assert abs(extrapolated[1] - 1.3 * (1 - np.exp(-ratio))) < 1e-5
+
+
+def test_refusals_name_the_reason(gaussian):
+    times = gt.time_grid(gaussian.path, 5)
+    mixture = gt.problems.get("two-modes")
+    cases = [
+        (mixture, gt.Guided(A.Exact(), K.DDPM()), "2 components"),
+        (gaussian, gt.Guided(A.ZetaDPS(0.3), K.DDPM()), "ZetaDPS"),
+        (gaussian, gt.Guided(A.Unguided(), K.DPSUpdate(0.3)), "DPSUpdate"),
+    ]
+    for target, sampler, word in cases:
+        with pytest.raises(gt.UnsupportedError, match=word) as caught:
+            gt.laws.affine(sampler, target, times)
+        assert "hint" in str(caught.value)
+
+
+def test_closed_forms_refuse_a_mixture(gaussian):
+    law = gt.laws.affine(
+        gt.Guided(A.Exact(), K.DDPM()), gaussian, gt.time_grid(gaussian.path, 5)
+    )
+    two = gt.GaussianMixture.isotropic([0.5, 0.5], jnp.eye(4)[:2], 1.0)
+    with pytest.raises(gt.InputError, match="one Gaussian"):
+        law.kl(two)
