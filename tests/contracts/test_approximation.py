@@ -415,16 +415,13 @@ def test_gradient_methods_are_the_gradients_they_are_named_after():
 
 
 def test_zeta_dps_is_zero_at_a_zero_residual():
-    problem = SPACE._replace(y=SPACE.A @ ref.prior_mean(SPACE, *_state(1)))
-    target = to_target(problem, PATH)
-    state = jnp.asarray(XS[1]), jnp.asarray(TS[1])
-    # Rounding leaves a residual of 1e-16 with some direction; an exact zero has none.
-    mean = target.prior_mean(*state)
-    exact = eqx.tree_at(lambda target: target.problem.y, target, mean[:2])
-    still = eqx.tree_at(
-        lambda target: target.problem.measurement.A, exact, jnp.eye(3)[:2]
-    )
-    guidance, _ = _ask(gt.approximations.ZetaDPS(1.0), still, *state)
-    assert np.all(np.asarray(guidance) == 0)
-    moved, _ = _ask(gt.approximations.ZetaDPS(1.0), _target("any"), *state)
-    assert np.all(np.asarray(moved) != 0)
+    """Atoms at plus and minus a, seen from the origin: the denoised point is 0."""
+    atoms = jnp.asarray([[1.0, -0.5, 2.0], [-1.0, 0.5, -2.0]])
+    prior, state = gt.GaussianMixture.empirical(atoms), (jnp.zeros(3), jnp.asarray(0.5))
+    guidance = []
+    for y in (jnp.zeros(2), jnp.asarray([0.3, 0.1])):
+        problem = gt.InverseProblem(prior, gt.Linear(SPACE.A, SPACE.R), y)
+        method = gt.approximations.ZetaDPS(1.0)
+        guidance.append(_ask(method, gt.Target(problem, PATH), *state)[0])
+    assert np.all(np.asarray(guidance[0]) == 0)
+    assert np.all(np.asarray(guidance[1]) != 0)
