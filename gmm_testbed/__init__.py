@@ -1,6 +1,8 @@
 """gmm_testbed: diffusion posterior samplers against the truth, on Gaussian mixtures."""
 
 from . import approximations as approximations
+from . import diagnostics as diagnostics
+from . import divergences as divergences
 from . import kernels as kernels
 from . import laws as laws
 from . import problems as problems

@@ -1,0 +1,40 @@
+"""The unrolled generator: the same words as JAX's own, and normal numbers from them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from gmm_testbed.noise import key_words, standard_normal, threefry
+
+
+def test_words_are_those_of_the_generator_of_jax(key):
+    words = key_words(key)
+    counter = jnp.arange(6, dtype=jnp.uint32)
+    ours = jnp.stack(threefry(words[0], words[1], counter[:3], counter[3:]))
+    # jax.extend exposes the block that jax.random uses: counts are split in two halves.
+    theirs = jax.extend.random.threefry_2x32(words, counter)
+    np.testing.assert_array_equal(ours.reshape(-1), theirs)
+
+
+@pytest.mark.float32
+def test_numbers_are_standard_normal(key):
+    dtype = jnp.zeros(()).dtype
+    words = key_words(key)
+    draw = jax.jit(jax.vmap(lambda step: standard_normal(words, step, 4, dtype)))
+    z = np.asarray(draw(jnp.arange(50_000)), np.float64)
+    assert z.dtype == np.float64 and z.shape == (50_000, 4)
+    assert stats.kstest(z.ravel(), "norm").pvalue > 1e-3
+    stderr = 1 / np.sqrt(len(z))
+    assert np.abs(np.corrcoef(z.T) - np.eye(4)).max() < 4.5 * stderr
+    lagged = (z[1:] * z[:-1]).mean(axis=0)
+    assert np.abs(lagged).max() < 4.5 * stderr
+    fourth = (z**4).mean() - 3.0
+    assert abs(fourth) < 4.5 * np.sqrt(96 / z.size)
+
+
+def test_extreme_words_give_finite_numbers():
+    for dtype in (jnp.float32, jnp.float64):
+        tiny = standard_normal(jnp.zeros(2, jnp.uint32), 0, 3, jnp.dtype(dtype))
+        assert tiny.dtype == dtype and bool(jnp.isfinite(tiny).all())
