@@ -45,6 +45,11 @@ class Guided(eqx.Module):
                 hint="guiding twice is not a published method; pass Unguided()",
             )
 
+    @property
+    def smooth(self) -> bool:
+        """Whether the transitions depend smoothly on x."""
+        return self.approximation.facts.smooth and self.kernel.facts.smooth
+
     def transition(self, target: Target, x: Vector, t: Scalar, s: Scalar):
         """The Gaussian law of x_s given x_t = x."""
         return self.kernel.transition(GuidedField(self.approximation, target), x, t, s)
@@ -200,6 +205,6 @@ def _check_initial(initial: GaussianMixture, target: Target) -> None:
         initial.dim == dim,
         "the initial law has the wrong dimension",
         got=initial.dim,
-        expected=dim,
+        expected=f"dimension {dim}",
         hint="pass a GaussianMixture over x at times[0], as target.marginal(times[0])",
     )

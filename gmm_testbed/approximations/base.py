@@ -35,6 +35,8 @@ class Facts(NamedTuple):
         needs: "" or "linear".
         cost: per point, in evaluations of the denoiser (D), products with its Jacobian
             (J) and small solves.
+        smooth: False if the field jumps where the residual y - f(m) vanishes, as fields
+            over the residual's norm do for one measurement.
     """
 
     summary: str
@@ -44,6 +46,7 @@ class Facts(NamedTuple):
     affine_on_gaussian: bool
     needs: str
     cost: str
+    smooth: bool = True
 
 
 class AbstractApproximation(eqx.Module):

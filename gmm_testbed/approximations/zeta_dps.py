@@ -35,6 +35,7 @@ class ZetaDPS(AbstractCorrection):
         affine_on_gaussian=False,
         needs="",
         cost="1 D + 1 J",
+        smooth=False,
     )
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:

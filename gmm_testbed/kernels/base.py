@@ -44,6 +44,7 @@ class KernelFacts(NamedTuple):
         affine: whether mean is affine and scale constant in x when the field is affine.
         needs_signal: whether alpha > 0 is needed at every time of the grid.
         guides: whether the kernel adds guidance itself, so that it goes with `Unguided`.
+        smooth: False if the mean jumps where the residual y - f(m) vanishes.
     """
 
     summary: str
@@ -52,6 +53,7 @@ class KernelFacts(NamedTuple):
     affine: bool
     needs_signal: bool
     guides: bool
+    smooth: bool = True
 
 
 class GuidedField(eqx.Module):

@@ -37,6 +37,7 @@ class DPSUpdate(AbstractKernel):
         affine=False,
         needs_signal=False,
         guides=True,
+        smooth=False,
     )
 
     def transition(

@@ -52,6 +52,15 @@ def grid(
             hint="use gt.laws.affine for one Gaussian, or gt.sample",
         )
     noisy = _has_noise(sampler, target, times, initial)
+    jumps = not sampler.smooth and target.problem.measurement.dim_y == 1
+    if jumps and (dim == 2 or not noisy):
+        unsupported(
+            "the field of this sampler jumps where the residual vanishes",
+            got="a step over the norm of a single residual, "
+            + ("in the plane" if dim == 2 else "with a deterministic kernel"),
+            expected="a smooth field, or d = 1 and a kernel with noise",
+            hint="use gt.sample",
+        )
     if dim == 1:
         make = line_law if noisy else flow_law
         return make(sampler, target, times, initial, refine)

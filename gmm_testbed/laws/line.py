@@ -14,7 +14,7 @@ import numpy as np
 
 from .._checks import fail
 from ..divergences.quadrature import over_points
-from . import line_steps, resolution
+from . import jumps, line_steps, resolution
 from .line_steps import REACH
 from .resolution import COARSEST, TOLERANCE
 
@@ -105,7 +105,7 @@ def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
     """
     run = Run(sampler, target, refine)
     steps = len(times) - 1
-    block = 1 if steps <= 32 else min(_BLOCK, max(2, steps // 25))
+    block = min(_BLOCK, max(2, steps // 25)) if steps > 32 and sampler.smooth else 1
     times = np.asarray(times)
     states = [_start(initial, refine * _FEWEST, times.dtype)]
     while len(states) <= steps:
@@ -135,9 +135,8 @@ def _evaluate(sources, points):
 def _single(run: Run, window, state: State) -> State:
     """One step, from every node to every node."""
     while True:
-        points = state.grid.nodes(state.density.dtype)[None]
-        mean, scale = run.transitions(points, window[:1], window[1:])
-        view = View.of(state, mean[0], scale[0])
+        sources, ratio = _sources(run, window, state)
+        view = View.of(sources, ratio)
         allowed = view.allowance() / run.refine
         if allowed >= 1.0:
             break
@@ -146,11 +145,31 @@ def _single(run: Run, window, state: State) -> State:
     needed = width * COARSEST * run.refine / view.least_scale
     count = max(_rounded(needed), run.refine * _FEWEST)
     grid = spanning(view.lower, view.upper, count)
-    sources = Sources(state.density * state.grid.spacing, mean[0], scale[0])
     new = State(grid, np.zeros(0, state.density.dtype), sources)
     if count > _MOST:
         return new.refined(count)  # raises
     return new._replace(density=_evaluate(sources, grid.nodes(state.density.dtype)))
+
+
+def _sources(run: Run, window, state: State) -> tuple[Sources, np.ndarray]:
+    """The Gaussians of one step, and how far apart their means are, in scales."""
+    grid, dtype = state.grid, state.density.dtype
+    nodes, mass = grid.nodes(dtype), state.density * grid.spacing
+    extra, weights = [], []
+    if not run.sampler.smooth:
+        found = jumps.locate(run.target, window[0], nodes, mass > _NEGLIGIBLE)
+        if jumps.overlap(found, grid.spacing):
+            return _sources(run, window, state.refined(2 * grid.count))
+        for jump in found:
+            mass = mass * (1.0 - jumps.window(nodes, jump, grid.spacing))
+            near, weight = jumps.legendre(jump, grid.spacing)
+            extra.append(near.astype(dtype))
+            weights.append(weight * _evaluate(state.sources, extra[-1]))
+    every = np.concatenate([nodes, *extra])
+    mean, scale = run.transitions(every[None], window[:1], window[1:])
+    sources = Sources(np.concatenate([mass, *weights]), mean[0], scale[0])
+    uniform = resolution.gap_ratio(mean[0, : grid.count], scale[0, : grid.count])
+    return sources, np.pad(uniform, (0, every.size - grid.count))
 
 
 def _block(run: Run, window, state: State) -> list[State] | None:
@@ -159,7 +178,8 @@ def _block(run: Run, window, state: State) -> list[State] | None:
     points = np.stack([state.grid.nodes(dtype)] * 2)
     ends = window[[0, -2]], window[[1, -1]]
     mean, scale = run.transitions(points, *ends)
-    first, last = (View.of(state, mean[k], scale[k]) for k in (0, 1))
+    mass = state.density * state.grid.spacing
+    first, last = (View.uniform(Sources(mass, mean[k], scale[k])) for k in (0, 1))
     allowed = min(first.allowance(), last.allowance())
     if first.aliasing(run.refine) > TOLERANCE:
         return None
@@ -171,7 +191,7 @@ def _block(run: Run, window, state: State) -> list[State] | None:
     if count > _MOST:
         return None
     grid = spanning(lower - margin, upper + margin, count)
-    sources = Sources(state.density * state.grid.spacing, mean[0], scale[0])
+    sources = Sources(mass, mean[0], scale[0])
     states = [State(grid, _evaluate(sources, grid.nodes(dtype)), sources)]
     fresh = np.broadcast_to(grid.nodes(dtype)[None], (rows - 1, count))
     mean, scale = run.transitions(fresh, window[1:-1], window[2:])
@@ -186,13 +206,14 @@ def _block(run: Run, window, state: State) -> list[State] | None:
     )
     found = np.asarray(found)
     for row in range(rows - 1):
-        view = View.of(states[-1], mean[row], scale[row])
+        mass = states[-1].density * grid.spacing
+        sources = Sources(mass, mean[row], scale[row])
+        view = View.uniform(sources)
         if view.aliasing(run.refine) > TOLERANCE:
             return None
         if grid.spacing * COARSEST * run.refine > view.least_scale:
             return None
-        mass = states[-1].density * grid.spacing
-        states.append(State(grid, found[row], Sources(mass, mean[row], scale[row])))
+        states.append(State(grid, found[row], sources))
     lost = state.mass() - states[-1].mass()
     return states if lost < _LEAK else None
 
@@ -215,16 +236,19 @@ class View(NamedTuple):
         return resolution.allowance(self.mass, self.ratio)
 
     @classmethod
-    def of(cls, state: State, mean, scale) -> "View":
-        """Of a step with the given means and scales (n,).
+    def uniform(cls, sources: Sources) -> "View":
+        """Of sources on a uniform grid."""
+        return cls.of(sources, resolution.gap_ratio(sources.mean, sources.scale))
+
+    @classmethod
+    def of(cls, sources: Sources, ratio) -> "View":
+        """Of sources whose means are `ratio` (n,) scales apart.
 
         Raises:
-            InputError: if they are not finite where the law has mass.
+            InputError: if means or scales are not finite where the law has mass.
         """
-        mass = state.density * state.grid.spacing
-        active = mass > _NEGLIGIBLE
-        ratio = resolution.gap_ratio(mean, scale)[active]
-        mean, scale = mean[active], scale[active]
+        active = sources.mass > _NEGLIGIBLE
+        mass, mean, scale = (part[active] for part in sources)
         if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
             fail(
                 "a transition is not finite",
@@ -236,8 +260,8 @@ class View(NamedTuple):
             float((mean - REACH * scale).min()),
             float((mean + REACH * scale).max()),
             float(scale.min()),
-            mass[active],
-            ratio,
+            mass,
+            ratio[active],
         )
 
 
