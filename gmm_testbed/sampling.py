@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from ._checks import floating, require, unsupported
 from ._types import Key, Scalar, Times, Vector
 from .approximations import AbstractApproximation, Unguided
+from .approximations.base import require_linear
 from .kernels import AbstractKernel, GuidedField
 from .mixture import GaussianMixture
 from .noise import key_words, standard_normal
@@ -149,9 +150,8 @@ def check_run(sampler: Guided, target: Target, times: Times) -> Times:
             expected="alpha > 0 at every time",
             hint="start a little later: time_grid(path, N, t_max=0.999), or use DDIM",
         )
-    point = jax.ShapeDtypeStruct((target.problem.prior.dim,), times.dtype)
-    moment = jax.ShapeDtypeStruct((), times.dtype)
-    eqx.filter_eval_shape(sampler.transition, target, point, moment, moment)
+    if sampler.approximation.facts.needs == "linear":
+        require_linear(sampler.approximation, target)
     return times
 
 

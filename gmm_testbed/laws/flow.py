@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import unsupported
-from ..divergences.quadrature import over_points
-from . import line
+from . import line, line_steps
 
 _FEWEST, _MOST = 2048, 65536
 _NEGLIGIBLE = 1e-14
@@ -54,7 +53,7 @@ def transport(sampler, target, times, initial, refine: int):
     while True:
         grid = line._start(initial, count, np.dtype(times.dtype)).grid
         points = jnp.asarray(grid.nodes(times.dtype))
-        log_start = over_points(initial.log_prob, points[:, None])
+        log_start = line_steps.mixture_log_prob(initial, points[:, None])
         mass = np.exp(np.asarray(log_start)) * grid.spacing
         used = np.flatnonzero(mass > _NEGLIGIBLE)
         used = slice(used[0], used[-1] + 1)

@@ -1,6 +1,6 @@
 r"""`gt.laws.grid`: the law of any guided sampler on the line or in the plane."""
 
-import jax.numpy as jnp
+import equinox as eqx
 import numpy as np
 
 from .._checks import unsupported
@@ -10,6 +10,7 @@ from ..problem import Target
 from ..sampling import Guided, check_run, standard_initial
 from .base import AbstractLaw
 from .line_law import flow_law, line_law
+from .line_steps import TILE_WIDTH, transitions
 from .plane_law import plane_law
 
 
@@ -74,7 +75,16 @@ def grid(
     return plane_law(sampler, target, times, initial, refine)
 
 
+@eqx.filter_jit
+def _scale(sampler, target, x, t, s):
+    return sampler.transition(target, x, t, s).scale
+
+
 def _has_noise(sampler, target, times, initial) -> bool:
-    point = jnp.asarray(initial.mean())
-    scale = sampler.transition(target, point, times[0], times[1]).scale
+    point = np.asarray(initial.mean())
+    if point.size > 1:
+        scale = _scale(sampler, target, point, times[0], times[1])
+    else:  # the program that the law needs anyway
+        points, window = np.full((1, TILE_WIDTH), point), np.asarray(times[:2])
+        scale = transitions(sampler, target, points, window[:1], window[1:])[1]
     return bool(np.any(np.asarray(scale) != 0.0))

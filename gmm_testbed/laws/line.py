@@ -9,19 +9,33 @@ nothing is interpolated.
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._checks import fail
-from ..divergences.quadrature import over_points
 from . import jumps, line_steps, resolution
 from .line_steps import REACH
 from .resolution import COARSEST, TOLERANCE
 
-_FEWEST, _MOST = 256, 16384  # nodes of a grid
+_SIZES = (
+    256,
+    384,
+    512,
+    640,
+    768,
+    1024,
+    1280,
+    1536,
+    2048,
+    3072,
+    4096,
+    6144,
+    8192,
+    16384,
+)
+_FEWEST, _MOST = _SIZES[0], _SIZES[-1]  # nodes of a grid
 _BLOCK = 25
 _NEGLIGIBLE = 1e-14  # mass of a node that no longer shapes the grid
-_USUAL = 1.6
+_USUAL = 1.3
 _LEAK = 1e-11  # mass a block may lose before its steps are done one by one
 
 
@@ -127,9 +141,7 @@ def _start(initial, count, dtype) -> State:
 def _evaluate(sources, points):
     if isinstance(sources, Sources):
         return np.asarray(line_steps.dense_step(*sources, points))
-    return np.exp(
-        np.asarray(over_points(sources.log_prob, jnp.asarray(points)[:, None]))
-    )
+    return np.exp(np.asarray(line_steps.mixture_log_prob(sources, points[:, None])))
 
 
 def _single(run: Run, window, state: State) -> State:
@@ -185,7 +197,7 @@ def _block(run: Run, window, state: State) -> list[State] | None:
         return None
     lower, upper = min(first.lower, last.lower), max(first.upper, last.upper)
     least = min(first.least_scale, last.least_scale)
-    spacing = min(least / _USUAL, allowed * state.grid.spacing / 1.2) / run.refine
+    spacing = min(least / _USUAL, allowed * state.grid.spacing / 1.1) / run.refine
     margin = 0.05 * (upper - lower)
     count = _rounded((upper - lower + 2 * margin) / spacing)
     if count > _MOST:
@@ -205,15 +217,17 @@ def _block(run: Run, window, state: State) -> list[State] | None:
         np.asarray(rows - 1),
     )
     found = np.asarray(found)
+    before = np.concatenate([states[0].density[None], found[: rows - 2]]) * grid.spacing
+    ratio = resolution.gap_ratio(mean, scale, axis=1)
+    narrowest = scale[before > _NEGLIGIBLE].min()
+    if resolution.aliasing(before, ratio * run.refine) > TOLERANCE:
+        return None
+    if grid.spacing * COARSEST * run.refine > narrowest:
+        return None
     for row in range(rows - 1):
-        mass = states[-1].density * grid.spacing
-        sources = Sources(mass, mean[row], scale[row])
-        view = View.uniform(sources)
-        if view.aliasing(run.refine) > TOLERANCE:
-            return None
-        if grid.spacing * COARSEST * run.refine > view.least_scale:
-            return None
-        states.append(State(grid, found[row], sources))
+        states.append(
+            State(grid, found[row], Sources(before[row], mean[row], scale[row]))
+        )
     lost = state.mass() - states[-1].mass()
     return states if lost < _LEAK else None
 
@@ -272,4 +286,4 @@ def spanning(lower: float, upper: float, count: int) -> Grid:
 
 def _rounded(wanted: float) -> int:
     """The number of nodes: few values, so that few programs are compiled."""
-    return _FEWEST * 2 ** max(0, int(np.ceil(np.log2(wanted / _FEWEST))))
+    return next((size for size in _SIZES if size >= wanted), int(wanted) + 1)

@@ -7,7 +7,6 @@ import numpy as np
 
 from .._types import Times
 from ..divergences.line import LineDensity
-from ..divergences.quadrature import over_points
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import Guided
@@ -16,7 +15,8 @@ from .base import AbstractLaw, covered
 from .line_steps import REACH
 
 _NODES_PER_SD = 4.0
-_FEWEST, _MOST = 1024, 16384
+_SIZES = (1024, 2048, 4096, 8192, 16384)  # few, so that few programs are compiled
+_FEWEST = _SIZES[0]
 
 
 class LineLaw(AbstractLaw):
@@ -35,14 +35,13 @@ class LineLaw(AbstractLaw):
         cover = covered(self.target, self.times[index], cover)
         lower, upper, finest = _range(state, cover)
         needed = (upper - lower) * _NODES_PER_SD * self.refine / finest
-        count = int(np.clip(line._rounded(needed), self.refine * _FEWEST, _MOST))
+        wanted = max(needed, self.refine * _FEWEST)
+        count = next((size for size in _SIZES if size >= wanted), _SIZES[-1])
         points = line.spanning(lower, upper, count).nodes(state.density.dtype)
         if isinstance(state.sources, line.Sources):
             log_density = line_steps.log_density(*state.sources, jnp.asarray(points))
         else:
-            log_density = over_points(
-                state.sources.log_prob, jnp.asarray(points)[:, None]
-            )
+            log_density = line_steps.mixture_log_prob(state.sources, points[:, None])
         return LineDensity.uniform(lower, upper, log_density, 1.0 - state.mass())
 
     def native(self, index: int) -> LineDensity:

@@ -14,9 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..components import log_total
+
 REACH = 8.5  # standard deviations; the mass beyond is 2e-17
-TILE_ROWS, TILE_WIDTH = 32, 256
-_CHUNK = 256
+TILE_ROWS, TILE_WIDTH = 64, 128
+_CHUNK = 1024
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -77,7 +79,7 @@ def dense_step(
 
     if points.shape[0] <= _CHUNK:
         return some(points)
-    return jax.lax.map(some, points.reshape(-1, _CHUNK)).reshape(-1)
+    return jax.lax.map(some, points.reshape(-1, 128)).reshape(-1)
 
 
 @jax.jit
@@ -91,9 +93,9 @@ def log_density(
     log_height = jnp.log(mass) - jnp.log(scale) - _LOG_ROOT_2PI
 
     def at(x):
-        return jax.nn.logsumexp(log_height - 0.5 * ((x - mean) / scale) ** 2)
+        return log_total(log_height - 0.5 * ((x - mean) / scale) ** 2)
 
-    return jax.lax.map(at, points, batch_size=_CHUNK)
+    return jax.lax.map(at, points, batch_size=128)
 
 
 @jax.jit
@@ -120,3 +122,9 @@ def dense_steps(density, mean, scale, lower, spacing, count):
 
     empty = jnp.zeros(mean.shape, density.dtype)
     return jax.lax.fori_loop(0, count, body, (density, empty))[1]
+
+
+@eqx.filter_jit
+def mixture_log_prob(mixture, points: Float[Array, "n d"]) -> Float[Array, " n"]:
+    """Log-density of a mixture at points (n, d), compiled once a shape."""
+    return jax.lax.map(mixture.log_prob, points, batch_size=4096)

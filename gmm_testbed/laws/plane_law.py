@@ -12,13 +12,12 @@ import numpy as np
 from .._checks import fail, unsupported
 from .._types import Times
 from ..divergences.plane import PlaneDensity
-from ..divergences.quadrature import over_points
 from ..mixture import GaussianMixture
 from ..problem import Target
 from . import plane_steps, resolution
 from .base import AbstractLaw, covered
 from .line import spanning
-from .line_steps import REACH
+from .line_steps import REACH, mixture_log_prob
 from .resolution import COARSEST
 
 _SIZES = (96, 128, 192, 256, 384, 512, 768, 1024, 1536)  # nodes each way
@@ -142,7 +141,7 @@ def _evaluate(sources, grids, dtype) -> np.ndarray:
     if isinstance(sources, tuple):
         return np.asarray(plane_steps.step(*sources, x, y))
     points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
-    log_density = over_points(sources.log_prob, jnp.asarray(points))
+    log_density = mixture_log_prob(sources, points)
     return np.exp(np.asarray(log_density)).reshape(len(x), len(y))
 
 
