@@ -208,7 +208,7 @@ def _block(run: Run, window, state: State) -> list[State] | None:
     fresh = np.broadcast_to(grid.nodes(dtype)[None], (rows - 1, count))
     mean, scale = run.transitions(fresh, window[1:-1], window[2:])
     pad = ((0, _BLOCK - 1 - mean.shape[0]), (0, 0))
-    found = line_steps.dense_steps(
+    arguments = (
         states[0].density,
         np.pad(mean, pad, mode="edge"),
         np.pad(scale, pad, mode="edge"),
@@ -216,7 +216,13 @@ def _block(run: Run, window, state: State) -> list[State] | None:
         np.asarray(grid.spacing, dtype),
         np.asarray(rows - 1),
     )
-    found = np.asarray(found)
+    for local in (True, False):
+        found = np.asarray(line_steps.steps(*arguments, local=local))
+        lost = states[0].mass() - found[rows - 2].sum() * grid.spacing
+        if lost < _LEAK:
+            break
+    else:
+        return None
     before = np.concatenate([states[0].density[None], found[: rows - 2]]) * grid.spacing
     ratio = resolution.gap_ratio(mean, scale, axis=1)
     narrowest = scale[before > _NEGLIGIBLE].min()
@@ -228,8 +234,7 @@ def _block(run: Run, window, state: State) -> list[State] | None:
         states.append(
             State(grid, found[row], Sources(before[row], mean[row], scale[row]))
         )
-    lost = state.mass() - states[-1].mass()
-    return states if lost < _LEAK else None
+    return states
 
 
 class View(NamedTuple):
