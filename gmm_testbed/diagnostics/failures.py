@@ -53,6 +53,7 @@ def spread_ratio(density: AbstractDensity, truth: GaussianMixture) -> Scalar:
     return variance(density) / truth.total_variance()
 
 
+@eqx.filter_jit
 def mode_weights(density: AbstractDensity, mixture: GaussianMixture) -> Array:
     """E[P(component k | X)] under the law, (K,); the mixture itself has its weights.
 
@@ -105,7 +106,6 @@ def hallucinated_prior_mass(
     )
 
 
-@eqx.filter_jit
 def hallucinated_likelihood_mass(
     density: AbstractDensity,
     target: Target,
@@ -133,12 +133,18 @@ def hallucinated_likelihood_mass(
     Raises:
         UnsupportedError: if the posterior is not a mixture.
     """
-    prior, posterior = target.marginal(t), target.posterior(t)
+    t = floating(t)
+    laws = target.marginal(t), target.posterior(t)
+    return _likely_region(density, target, t, *laws, floating(outside), floating(level))
+
+
+@eqx.filter_jit
+def _likely_region(density, target, t, prior, posterior, outside, level):
     fine = density.amplitude()
     log_prior = over_points(prior.log_prob, fine.points)
     log_likelihood = over_points(lambda x: target.log_likelihood(x, t), fine.points)
-    cut = _density_cut(log_prior, fine.volumes, floating(outside))
-    high = jnp.max(log_likelihood) + jnp.log(floating(level))
+    cut = _density_cut(log_prior, fine.volumes, outside)
+    high = jnp.max(log_likelihood) + jnp.log(level)
     away = _share(cut - log_prior, over_points(prior.score, fine.points), fine.volumes)
     likely = _share(
         log_likelihood - high,

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 STENCIL = 8  # nodes under one polynomial
 _HALF = (STENCIL - 1) / 2
+_HALVINGS = 52  # the digits of float64
 
 
 class Curve(NamedTuple):
@@ -81,7 +82,7 @@ def bisect(above, low, high):
         over = above(middle)
         return jnp.where(over, low, middle), jnp.where(over, middle, high)
 
-    low, high = jax.lax.fori_loop(0, 64, halve, (low, high))
+    low, high = jax.lax.fori_loop(0, _HALVINGS, halve, (low, high))
     return 0.5 * (low + high)
 
 

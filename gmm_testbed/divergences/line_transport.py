@@ -23,7 +23,7 @@ from .line_mixture import (
 )
 from .quadrature import escaped
 
-_STEPS = 8  # steps along the coupling for a cell of the law, and for one of the mixture
+_STEPS = 4  # steps along the coupling for a cell of the law, and for one of the mixture
 _REACH = 10.0  # standard deviations of a component that the coupling follows
 
 

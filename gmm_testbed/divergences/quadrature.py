@@ -94,8 +94,7 @@ class AbstractDensity(eqx.Module):
         self, mixture: GaussianMixture, fn: Callable[[Vector], Any]
     ) -> Any:
         """E[fn(X); X on the grid] for X from the mixture, by the same sum."""
-        mass = self.volumes() * jnp.exp(over_points(mixture.log_prob, self.points()))
-        return _weighted(mass, self.points(), fn)
+        return _weighted(_masses(self, mixture), self.points(), fn)
 
 
 def over_points(fn: Callable[[Vector], Any], points: Float[Array, "n d"]) -> Any:
@@ -128,7 +127,7 @@ def mean(density: AbstractDensity) -> Vector:
 def covariance(density: AbstractDensity) -> Matrix:
     """Cov[X] given that X is on the grid, (d, d)."""
     offset = density.points() - mean(density)[None]
-    return (density.weights() * offset.T) @ offset / mass(density)
+    return (density.weights()[None] * offset.T) @ offset / mass(density)
 
 
 def variance(density: AbstractDensity) -> Scalar:
@@ -215,6 +214,13 @@ def fisher(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
     return 4.0 * jnp.sum(amplitude.volumes * jnp.sum(rest**2, axis=1))
 
 
+@eqx.filter_jit
+def _masses(density, mixture):
+    """Mass of the mixture at every node."""
+    return density.volumes() * jnp.exp(over_points(mixture.log_prob, density.points()))
+
+
+@eqx.filter_jit
 def _weighted(weights, points, fn):
     values = over_points(fn, points)
     return jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, 1), values)
