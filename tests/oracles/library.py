@@ -1,5 +1,7 @@
 """Hands the NumPy problems to the package; the only file here that imports it."""
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,14 +18,31 @@ def to_mixture(mix: Mixture) -> gt.GaussianMixture:
 
 
 def to_problem(problem: Problem) -> gt.InverseProblem:
-    """The package's inverse problem."""
-    A, R, y = (jnp.asarray(part) for part in problem[1:])
-    return gt.InverseProblem(to_mixture(problem.prior), gt.Linear(A, R), y)
+    """The package's inverse problem, built in one compilation."""
+    return _problem(jax.tree.map(jnp.asarray, problem))
 
 
 def to_target(problem: Problem, path: gt.AbstractPath) -> gt.Target:
-    """The package's problem along a path."""
-    return gt.Target(to_problem(problem), path)
+    """The package's problem along a path, built in one compilation."""
+    return _target(jax.tree.map(jnp.asarray, problem), path)
+
+
+@eqx.filter_jit
+def _problem(problem):
+    log_weights, means, covariances = problem.prior
+    prior = gt.GaussianMixture.full(jnp.exp(log_weights), means, covariances)
+    return gt.InverseProblem(prior, gt.Linear(problem.A, problem.R), problem.y)
+
+
+@eqx.filter_jit
+def _target(problem, path):
+    return gt.Target(_problem(problem), path)
+
+
+@eqx.filter_jit
+def posterior_and_evidence(problem: gt.InverseProblem):
+    """The package's exact posterior and log-evidence, in one compilation."""
+    return problem.posterior(), problem.log_evidence()
 
 
 def from_mixture(mix: gt.GaussianMixture) -> Mixture:
