@@ -63,7 +63,12 @@ def overlap(jumps: list[float], spacing: float) -> bool:
 def window(nodes: np.ndarray, jump: float, spacing: float) -> np.ndarray:
     """The window around a jump at the nodes, in [0, 1]."""
     cells = np.abs(nodes - jump) / spacing
-    return np.asarray(0.5 * jax.scipy.special.erfc((cells - _PLATEAU) / _SLOPE))
+    return np.asarray(_smooth_step(cells))
+
+
+@jax.jit
+def _smooth_step(cells):
+    return 0.5 * jax.scipy.special.erfc((cells - _PLATEAU) / _SLOPE)
 
 
 def legendre(jump: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:

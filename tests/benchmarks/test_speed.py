@@ -41,9 +41,7 @@ def test_moment_methods(benchmark, two_modes, approximation):
     sampler = gt.Guided(approximation, K.EulerMaruyama())
     times = gt.time_grid(two_modes.path, STEPS, t_min=1e-2)
     key = jax.random.key(1)
-    timed(
-        benchmark, lambda: gt.sample(key, sampler, two_modes, times, PARTICLES).x
-    )
+    timed(benchmark, lambda: gt.sample(key, sampler, two_modes, times, PARTICLES).x)
 
 
 def test_finite_sample_reference_with_1024_distinct_atoms(benchmark, two_modes):
@@ -91,7 +89,9 @@ def test_matrix_products_of_that_score(benchmark, large):
 def test_score_cost_in_components(benchmark, components):
     rng = np.random.default_rng(4)
     weights = np.full(components, 1 / components)
-    gm = gt.GaussianMixture.isotropic(weights, rng.standard_normal((components, 20)), 1.0)
+    gm = gt.GaussianMixture.isotropic(
+        weights, rng.standard_normal((components, 20)), 1.0
+    )
     x = jnp.asarray(rng.standard_normal((2000, 20)))
     score = jax.jit(lambda gm, x: jax.vmap(gm.score)(x))
     timed(benchmark, lambda: score(gm, x), rounds=10)
