@@ -12,6 +12,7 @@ second is done by Gauss-Legendre rules on either side of the jump.
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .line_steps import TILE_WIDTH
@@ -23,35 +24,35 @@ _LEGENDRE = np.polynomial.legendre.leggauss(64)
 
 @eqx.filter_jit
 def _residuals(target, points, t):
+    return jax.vmap(lambda x: _residual(target, x, t))(points)
+
+
+def _residual(target, x, t):
     problem = target.problem
-
-    def one(x):
-        return (
-            problem.y[0] - problem.measurement.apply(target.prior_mean(x[None], t))[0]
-        )
-
-    return jax.vmap(one)(points)
+    return problem.y[0] - problem.measurement.apply(target.prior_mean(x[None], t))[0]
 
 
 def locate(target, t, nodes: np.ndarray, active: np.ndarray) -> list[float]:
-    """Zeros of the residual among the active nodes (n,), to 1e-9 of a cell."""
+    """Zeros of the residual among the active nodes (n,), to rounding."""
     if target.problem.measurement.dim_y != 1:
         return []  # r / |r| jumps only where every residual vanishes at once
     signs = np.sign(np.asarray(_residuals(target, nodes, t)))
     cells = np.flatnonzero((signs[1:] != signs[:-1]) & (active[1:] | active[:-1]))
-    return [
-        _bisected(target, t, nodes[cell], nodes[cell + 1], len(nodes)) for cell in cells
-    ]
+    return [float(_root(target, t, nodes[cell], nodes[cell + 1])) for cell in cells]
 
 
-def _bisected(target, t, lower: float, upper: float, count: int) -> float:
-    while upper - lower > 1e-13 * max(1.0, abs(upper)):
-        finer = np.linspace(lower, upper, count)
-        signs = np.sign(np.asarray(_residuals(target, finer, t)))
-        cell = int(np.flatnonzero(signs != signs[0])[0])
-        if upper - lower <= finer[cell] - finer[cell - 1]:
-            break
-        lower, upper = finer[cell - 1], finer[cell]
+@eqx.filter_jit
+def _root(target, t, lower, upper):
+    """The zero of the residual in a bracket, by bisection to rounding."""
+    rising = _residual(target, lower, t) < 0
+
+    def halve(_, bracket):
+        lower, upper = bracket
+        middle = 0.5 * (lower + upper)
+        left = (_residual(target, middle, t) < 0) == rising
+        return jnp.where(left, middle, lower), jnp.where(left, upper, middle)
+
+    lower, upper = jax.lax.fori_loop(0, 60, halve, (lower, upper))
     return 0.5 * (lower + upper)
 
 

@@ -33,7 +33,7 @@ _SIZES = (
     16384,
 )
 _FEWEST, _MOST = _SIZES[0], _SIZES[-1]  # nodes of a grid
-_BLOCK = 25
+_BLOCK = 50
 _NEGLIGIBLE = 1e-14  # mass of a node that no longer shapes the grid
 _USUAL = 1.3
 _LEAK = 1e-11  # mass a block may lose before its steps are done one by one
@@ -119,7 +119,7 @@ def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
     """
     run = Run(sampler, target, refine)
     steps = len(times) - 1
-    block = min(_BLOCK, max(2, steps // 25)) if steps > 32 and sampler.smooth else 1
+    block = min(_BLOCK, max(2, steps // 20)) if steps > 32 and sampler.smooth else 1
     times = np.asarray(times)
     states = [_start(initial, refine * _FEWEST, times.dtype)]
     while len(states) <= steps:
