@@ -1,6 +1,6 @@
 """Printed values of one problem in d = 3 with m = 2, to all ten decimals."""
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -47,94 +47,102 @@ def printed(tolerance):
     return check
 
 
+@eqx.filter_jit
+def _evaluate(target, x, t, s):
+    exact, unguided = gt.approximations.Exact(), gt.approximations.Unguided()
+    samplers = {
+        "small": gt.Guided(exact, gt.kernels.DDPM("small")),
+        "large": gt.Guided(exact, gt.kernels.DDPM("large")),
+        "matched": gt.Guided(exact, gt.kernels.DDPM("matched")),
+        "DDIM": gt.Guided(unguided, gt.kernels.DDIM(0.0)),
+        "DPSUpdate": gt.Guided(unguided, gt.kernels.DPSUpdate(1.0)),
+    }
+    values = {
+        "scales": jnp.stack(
+            [PATH.alpha(t), PATH.sigma(t), PATH.alpha(s), PATH.sigma(s)]
+        ),
+        "m": target.prior_mean(x, t),
+        "C": target.prior_covariance(x, t),
+        "log_prob": target.marginal(t).log_prob(x),
+        "log_likelihood": target.log_likelihood(x, t),
+        "guidance": target.guidance(x, t),
+        "m_y": target.posterior_mean(x, t),
+        "C_y": target.posterior_covariance(x, t),
+        "DiffPIR": gt.approximations.DiffPIR(1.0).posterior_mean(target, x, t),
+        "DDNM": gt.approximations.DDNM().posterior_mean(target, x, t),
+    }
+    fields = {name: a.guidance(target, x, t) for name, a in APPROXIMATIONS.items()}
+    steps = {name: k.transition(target, x, t, s) for name, k in samplers.items()}
+    return values, fields, steps
+
+
 @pytest.fixture(scope="module")
-def state():
-    """Target, point, time and the time stepped to."""
-    target = to_target(golden(), PATH)
+def evaluated():
+    """Everything that is printed, at the point and the two times of the example."""
     t, s = time_of(PATH, *SCALES_T), time_of(PATH, *SCALES_S)
-    return target, jnp.asarray(POINT), t, s
+    return _evaluate(to_target(golden(), PATH), jnp.asarray(POINT), t, s)
 
 
-def test_path_passes_through_the_scales(state, printed):
-    _, _, t, s = state
-    printed((PATH.alpha(t), PATH.sigma(t)), 0.8, 0.6)
-    printed((PATH.alpha(s), PATH.sigma(s)), 0.9, np.sqrt(0.19))
+@pytest.fixture(scope="module")
+def values(evaluated):
+    return evaluated[0]
 
 
-def test_denoiser(state, printed):
-    target, x, t, _ = state
-    C = target.prior_covariance(x, t)
-    printed(target.prior_mean(x, t), *DENOISED)
+@pytest.fixture(scope="module")
+def steps(evaluated):
+    return evaluated[2]
+
+
+def test_path_passes_through_the_scales(values, printed):
+    printed(values["scales"], 0.8, 0.6, 0.9, np.sqrt(0.19))
+
+
+def test_denoiser(values, printed):
+    C = values["C"]
+    printed(values["m"], *DENOISED)
     printed(jnp.diagonal(C), 0.5651707756, 0.3926990415, 0.5392822809)
     printed((C[0, 1], C[0, 2], C[1, 2]), -0.0105872408, -0.1838442584, -0.1747654368)
-    printed(target.marginal(t).log_prob(x), -3.6538807956)
+    printed(values["log_prob"], -3.6538807956)
 
 
-def test_posterior_at_time_t(state, printed):
-    target, x, t, _ = state
-    printed(target.log_likelihood(x, t), -1.9886945482)
-    printed(target.guidance(x, t), *GUIDANCE["Exact"])
-    printed(target.posterior_mean(x, t), 0.4436766546, -0.1443534608, -0.0431829758)
-    printed(
-        jnp.diagonal(target.posterior_covariance(x, t)),
-        *(0.2090631609, 0.1741737250, 0.2198357221),
-    )
+def test_posterior_at_time_t(values, printed):
+    printed(values["log_likelihood"], -1.9886945482)
+    printed(values["guidance"], *GUIDANCE["Exact"])
+    printed(values["m_y"], 0.4436766546, -0.1443534608, -0.0431829758)
+    printed(jnp.diagonal(values["C_y"]), 0.2090631609, 0.1741737250, 0.2198357221)
 
 
 @pytest.mark.parametrize("name", GUIDANCE)
-def test_guidance_of_the_approximations(name, state, printed):
-    target, x, t, _ = state
-    printed(APPROXIMATIONS[name].guidance(target, x, t), *GUIDANCE[name])
+def test_guidance_of_the_approximations(name, evaluated, printed):
+    printed(evaluated[1][name], *GUIDANCE[name])
 
 
-def test_mean_of_diffpir(state, printed):
-    target, x, t, _ = state
-    mean = gt.approximations.DiffPIR(1.0).posterior_mean(target, x, t)
-    printed(mean, 0.3859167999, -0.1217674137, 0.1702290231)
+def test_mean_of_diffpir(values, printed):
+    printed(values["DiffPIR"], 0.3859167999, -0.1217674137, 0.1702290231)
 
 
-def test_mean_of_ddnm(state, printed):
-    target, x, t, _ = state
-    mean = gt.approximations.DDNM().posterior_mean(target, x, t)
-    printed(mean, 0.4543326201, -0.1086652402, 0.1913347598)
+def test_mean_of_ddnm(values, printed):
+    printed(values["DDNM"], 0.4543326201, -0.1086652402, 0.1913347598)
 
 
-def _step(approximation, kernel, state):
-    target, x, t, s = state
-    return gt.Guided(approximation, kernel).transition(target, x, t, s)
+def test_ancestral_step(steps, printed):
+    for name in ("small", "large", "matched"):
+        printed(steps[name].mean, 0.3735340472, -0.1695681739, 0.2119101670)
+    printed(steps["small"].scale ** 2, 0.1107681756)
+    printed(steps["large"].scale ** 2, 0.2098765432)
+    factor = steps["matched"].scale
+    printed(jnp.diagonal(factor @ factor.T), 0.1683234773, 0.1587183799, 0.1712891744)
 
 
-def test_ancestral_step(state, printed):
-    small, large, matched = (
-        _step(gt.approximations.Exact(), gt.kernels.DDPM(name), state)
-        for name in ("small", "large", "matched")
-    )
-    for step in (small, large, matched):
-        printed(step.mean, 0.3735340472, -0.1695681739, 0.2119101670)
-    printed(small.scale**2, 0.1107681756)
-    printed(large.scale**2, 0.2098765432)
-    printed(
-        jnp.diagonal(matched.scale @ matched.scale.T),
-        *(0.1683234773, 0.1587183799, 0.1712891744),
-    )
+def test_deterministic_step(steps, printed):
+    printed(steps["DDIM"].mean, 0.2695896818, -0.2031303052, 0.4008300959)
+    assert steps["DDIM"].scale == 0
 
 
-def test_deterministic_step(state, printed):
-    step = _step(gt.approximations.Unguided(), gt.kernels.DDIM(0.0), state)
-    printed(step.mean, 0.2695896818, -0.2031303052, 0.4008300959)
-    assert step.scale == 0
-
-
-def test_published_dps_step_adds_the_printed_gradient(state, printed, tolerance):
-    step = _step(gt.approximations.Unguided(), gt.kernels.DPSUpdate(1.0), state)
+def test_published_dps_step_adds_the_printed_gradient(steps, printed, tolerance):
+    step = steps["DPSUpdate"]
     unguided = A_COEFFICIENT * POINT + C_COEFFICIENT * np.array(DENOISED)
     # Three printed numbers add up, so the last digit is uncertain by three units.
     slack = 1e-4 if tolerance.identity > 1e-6 else 2e-10
     assert_allclose(step.mean - unguided, GUIDANCE["ZetaDPS"], rtol=0, atol=slack)
     printed(step.scale**2, 0.1107681756)
-
-
-def test_values_do_not_change_under_jit(state, printed):
-    target, x, t, _ = state
-    guidance = jax.jit(lambda target, x, t: target.guidance(x, t))(target, x, t)
-    printed(guidance, *GUIDANCE["Exact"])

@@ -155,7 +155,7 @@ def _drawn(key, num=NUM, **kwargs):
 def _assert_same_samples(samples, others):
     """Equal but for rounding, which a vector of another length may do differently.
 
-    DPS multiplies it: a step at small noise stretches distances up to a thousand times.
+    DPS multiplies it: a step at small noise stretches distances hundreds of times.
     """
     assert_allclose(samples, others, rtol=1e-9, atol=1e-9)
 
