@@ -5,6 +5,7 @@ from . import diagnostics as diagnostics
 from . import divergences as divergences
 from . import kernels as kernels
 from . import laws as laws
+from . import plotting as plotting
 from . import problems as problems
 from ._checks import InputError as InputError
 from ._checks import UnsupportedError as UnsupportedError

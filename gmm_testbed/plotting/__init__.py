@@ -1,0 +1,22 @@
+"""Figures and tables in one style: curves, heat-maps, terminal tables."""
+
+from . import tables as tables
+from .curves import against_steps as against_steps
+from .curves import against_time as against_time
+from .curves import legend_below as legend_below
+from .curves import reference_slope as reference_slope
+from .heatmaps import History as History
+from .heatmaps import exact_history as exact_history
+from .heatmaps import heatmap as heatmap
+from .heatmaps import heatmaps as heatmaps
+from .heatmaps import history as history
+from .heatmaps import span as span
+from .style import COLOURS as COLOURS
+from .style import COLUMN_WIDTH as COLUMN_WIDTH
+from .style import FULL_WIDTH as FULL_WIDTH
+from .style import STYLE as STYLE
+from .style import colour as colour
+from .style import figure as figure
+from .style import marker as marker
+from .style import save as save
+from .style import styled as styled
