@@ -47,7 +47,7 @@ class Plan(NamedTuple):
 
 
 FULL = Plan(PROBLEMS, tuple(approximations.CATALOGUE), tuple(KERNELS), STEPS)
-QUICK = Plan(PROBLEMS[:1], ("Exact", "DPS"), ("DDPM",), (5, 20))
+QUICK = Plan(PROBLEMS[:1], ("Exact", "TMPD"), ("DDPM",), (20, 50))
 
 
 class Outcome(NamedTuple):

@@ -163,7 +163,7 @@ def standard_initial(target: Target, t: Scalar) -> GaussianMixture:
     )
 
 
-def padded(times: Times) -> Times:
+def padded(times: Times) -> Array:
     """The grid, padded with its last time to a length that few grids share."""
     capacity = _CAPACITY
     while capacity < times.shape[0]:

@@ -30,7 +30,8 @@ def truth(target):
 
 
 def test_law_agrees_with_a_plain_numpy_propagation(two_modes):
-    law = law_of(two_modes, A.DPS(), K.DDPM(), 12)
+    times = gt.time_grid(two_modes.path, 6, kind="log_snr", t_min=0.1)
+    law = gt.laws.grid(gt.Guided(A.DPS(), K.DDPM()), two_modes, times)
     problem = numpy_mixture.Problem(
         from_mixture(two_modes.problem.prior),
         np.asarray(two_modes.problem.measurement.A),
@@ -47,7 +48,7 @@ def test_law_agrees_with_a_plain_numpy_propagation(two_modes):
         mean = numpy_mixture.prior_mean(problem, x, alpha, sigma)
         return numpy_mixture.guidance_to_mean(guidance, mean, alpha, sigma)
 
-    grid = np.linspace(-9.0, 9.0, 4001)
+    grid = np.linspace(-9.0, 9.0, 1201)
     sigma = scales[0][1]
     start = np.exp(-0.5 * (grid / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
     expected = numpy_law.ddpm_law(problem, scales, rule, start, grid)

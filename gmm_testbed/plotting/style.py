@@ -4,6 +4,7 @@ Figures are matplotlib `Figure` objects: nothing is shown, no window system is n
 no global state is changed.
 """
 
+import logging
 import zlib
 from collections.abc import Callable
 from functools import wraps
@@ -105,6 +106,7 @@ def figure(width: float = FULL_WIDTH, height: float = 2.6) -> Figure:
 @styled
 def save(drawn: Figure, path: Path, dpi: float | None = None) -> list[Path]:
     """Writes `path` with the endings .png and .pdf; the folder must exist."""
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # timestamps of subset fonts
     files = [path.with_suffix(".png"), path.with_suffix(".pdf")]
     drawn.savefig(files[0], dpi=dpi or STYLE["savefig.dpi"])
     drawn.savefig(files[1], metadata={"CreationDate": None})
