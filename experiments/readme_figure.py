@@ -7,6 +7,7 @@ os.environ.setdefault("NPROC", "4")
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import gmm_testbed as gt
@@ -20,7 +21,7 @@ SHOWN = "TMPD"
 def main() -> None:
     """KL divergence against the number of steps, beside two heat-maps."""
     target = gt.problems.get("two-modes")
-    exact = target.posterior(gt.problems.T_MIN)
+    exact = target.posterior(jnp.asarray(gt.problems.T_MIN))
     A, K = gt.approximations, gt.kernels
     methods = {name: (A.CATALOGUE[name](), K.DDPM()) for name in A.CATALOGUE}
     methods["Exact:matched"] = (A.Exact(), K.DDPM("matched"))

@@ -122,8 +122,9 @@ def _case(target, problem, approximation, kernel, steps):
     found = measures.scalars(measures.final(density, target, times[-1]))
     rows = [Row(*key, name, problems.T_MIN, value) for name, value in found.items()]
     for index in np.unique(np.linspace(0, steps, min(_CURVE, steps + 1)).astype(int)):
+        posterior = target.posterior(times[index])
+        passing = measures.passing(law.native(int(index)), posterior)
         t = float(times[index])
-        passing = measures.passing(law.native(int(index)), target.posterior(t))
         rows += [Row(*key, f"{name}(t)", t, value) for name, value in passing.items()]
     return rows, law
 

@@ -31,7 +31,7 @@ def test_list_names_everything(invoke):
             ("unknown approximation", "did you mean 'TMPD'?"),
         ),
         (
-            ("run", "two-modes", "--kernel", "DDMI"),
+            ("run", "two-modes", "--kernel", "DDIMM"),
             ("unknown kernel", "did you mean 'DDIM'?"),
         ),
         (

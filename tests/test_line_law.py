@@ -31,7 +31,7 @@ def truth(target):
 
 def test_law_agrees_with_a_plain_numpy_propagation(two_modes):
     times = gt.time_grid(two_modes.path, 6, kind="log_snr", t_min=0.1)
-    law = gt.laws.grid(gt.Guided(A.DPS(), K.DDPM()), two_modes, times)
+    law = gt.laws.grid(gt.Guided(A.TMPD(), K.DDPM()), two_modes, times)
     problem = numpy_mixture.Problem(
         from_mixture(two_modes.problem.prior),
         np.asarray(two_modes.problem.measurement.A),
@@ -44,7 +44,7 @@ def test_law_agrees_with_a_plain_numpy_propagation(two_modes):
     ]
 
     def rule(problem, x, alpha, sigma):
-        guidance = numpy_mixture.dps(problem, x, alpha, sigma)
+        guidance = numpy_mixture.tmpd(problem, x, alpha, sigma)
         mean = numpy_mixture.prior_mean(problem, x, alpha, sigma)
         return numpy_mixture.guidance_to_mean(guidance, mean, alpha, sigma)
 

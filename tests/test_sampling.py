@@ -219,7 +219,7 @@ def test_samples_do_not_depend_on_the_number_of_devices():
     exec(SCRIPT, here)
     one, four = here["numbers"], _run_on(4)
     assert len(one) == 90 and np.all(np.isfinite(one))
-    assert_allclose(four, one, rtol=1e-12)
+    assert_allclose(four, one, rtol=1e-10, atol=1e-12)
 
 
 # --- compilation --------------------------------------------------------------------
