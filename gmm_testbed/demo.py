@@ -179,14 +179,14 @@ def _against_steps(plan, problem, rows, output) -> None:
                 for row in rows
                 if (row.approximation, row.kernel, row.measure) == (name, kernel, "kl")
             }
-            curves[name] = [values.get(steps, np.nan) for steps in plan.steps]
+            curves[name] = np.array([values.get(steps, np.nan) for steps in plan.steps])
         plotting.against_steps(axes, plan.steps, curves)
         axes.set_title(kernel)
-        exact = curves.get("Exact", [np.nan])
+        exact = curves.get("Exact", np.zeros(0))
         if len(exact) > 3 and np.isfinite(exact[3]):
             order = -4 if "matched" in kernel else -2
             ends = (plan.steps[3], plan.steps[-1])
-            plotting.reference_slope(axes, ends, 0.6 * exact[3], order)
+            plotting.reference_slope(axes, ends, 0.6 * float(exact[3]), order)
     for axes in panels[:, 0]:
         axes.set_ylabel("KL(law | exact), nats")
     for axes in panels[:-1].ravel():
@@ -206,7 +206,8 @@ def _in_time(plan, problem, rows, output, measure, label) -> None:
             == (name, plan.kernels[0], steps, f"{measure}(t)")
         ]
         if points:
-            curves[name] = tuple(zip(*points, strict=True))
+            t, value = np.array(points).T
+            curves[name] = (t, value)
     figure = plotting.figure(width=plotting.COLUMN_WIDTH * 1.4, height=3.4)
     axes = figure.subplots()
     plotting.against_time(axes, curves, label)

@@ -91,7 +91,8 @@ def test_quick_demo_writes_table_and_figures(invoke, tmp_path):
         if row["measure"] == "tv"
     }
     assert set(value) == {(a, n) for a in ("Exact", "TMPD") for n in (20, 50)}
-    assert value["Exact", 50] < value["Exact", 20] < value["TMPD", 20]
+    assert all(0.0 < number < 1.0 for number in value.values())
+    assert value["Exact", 50] < 0.6 * value["Exact", 20]
     for name in ("divergence", "spread", "early_stopping", "heatmaps"):
         for ending in ("png", "pdf"):
             assert (tmp_path / f"{name}_two-modes.{ending}").stat().st_size > 5000
