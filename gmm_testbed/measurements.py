@@ -183,7 +183,7 @@ def blur(kernel, dim: int, R) -> Linear:
     )
     half = kernel.size // 2
     A = sum(
-        weight * np.roll(np.eye(dim), offset, axis=1)
+        weight * np.roll(np.eye(dim), -offset, axis=1)
         for offset, weight in zip(range(-half, half + 1), kernel, strict=True)
     )
     return Linear(A, R)
