@@ -2,23 +2,20 @@
 
 import os
 
-os.environ.setdefault("NPROC", "4")  # jaxlib 0.10 can deadlock on few cores without it
+os.environ.setdefault("NPROC", "4")  # before JAX starts its threads: see the README
 
 import functools
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import typer
 
-from . import approximations, demo, kernels, laws, measures, named, plotting, problems
-from ._checks import InputError
-from .sampling import Guided, sample
+from . import approximations, demo, kernels, named, plotting, problems, single
+from ._checks import InputError, fail
+from .sampling import Guided
 from .time_grids import time_grid
-
-jax.config.update("jax_enable_x64", True)  # the library itself never sets it
 
 app = typer.Typer(
     help="Diffusion posterior samplers against the truth, on Gaussian mixtures.",
@@ -26,7 +23,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_SAMPLES = 100_000
 
 
 def main() -> None:
@@ -34,8 +30,13 @@ def main() -> None:
     app()
 
 
-def _clean(command):
-    """An error in what was asked for is a message and exit code 2, not a traceback."""
+@app.callback()
+def _settings() -> None:
+    jax.config.update("jax_enable_x64", True)  # the library itself never sets it
+
+
+def _polite(command):
+    """What cannot be done is a message and exit code 2, not a traceback."""
 
     @functools.wraps(command)
     def inside(*args, **kwargs):
@@ -49,116 +50,123 @@ def _clean(command):
 
 
 @app.command("demo")
-@_clean
+@_polite
 def demo_command(
-    output: Annotated[Path, typer.Option(help="Folder for figures and table.")] = Path(
+    output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path(
         "results/demo"
     ),
-    quick: Annotated[bool, typer.Option(help="A few cases only.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Only a few cases.")] = False,
 ) -> None:
-    """Exact laws and all measures on two testbeds: table, figures and CSV."""
-    folder = demo.prepared(output)
+    """Exact laws and all their measures on two testbeds: tables, figures and a CSV."""
+    _require_writable(output)
     plan = demo.QUICK if quick else demo.FULL
-    console = plotting.tables.console()
-    outcome = demo.run(plan, folder, console)
+    screen = plotting.tables.console()
+    with plotting.tables.progress(screen) as bar:
+        task = bar.add_task("exact laws", total=plan.size)
+        outcome = demo.run(plan, lambda: bar.advance(task))
+        demo.write(outcome.rows, output / "measures.csv")
+        task = bar.add_task("figures", total=demo.FIGURES * len(plan.problems))
+        demo.draw(plan, outcome, output, lambda: bar.advance(task))
     for table in demo.tables(plan, outcome.rows):
-        console.print(table)
-    reasons = demo.unresolved(outcome.rows)
-    if reasons:
-        console.print("No law on a grid (a dash in the table):")
-        for reason in reasons:
-            console.print(f"  {reason}")
-    files = sorted(path.name for path in folder.iterdir() if path.suffix != ".pdf")
-    console.print(f"Written to {folder}: {', '.join(files)}; each PNG also as PDF")
+        screen.print(table)
+    screen.print(plotting.tables.LEGEND)
+    missing = demo.unresolved(outcome.rows)
+    if missing:
+        screen.print("- no law on a grid:")
+        for line in missing:
+            screen.print(f"  {line}")
+    screen.print(f"\nWritten to {output}: measures.csv, and as PNG and PDF")
+    for problem in plan.problems:
+        names = sorted(path.stem for path in output.glob(f"*_{problem}.png"))
+        screen.print("  " + ", ".join(names))
 
 
 @app.command("list")
-@_clean
+@_polite
 def list_command() -> None:
     """Problems, approximations and kernels, one line each."""
-    console = plotting.tables.console()
+    screen, listing = plotting.tables.console(), plotting.tables.listing
     rows = []
     for name, build in problems.CATALOGUE.items():
         prior = build().problem.prior
-        size = f"{prior.dim}", f"{prior.num_components}"
-        rows.append((name, *size, build.__doc__.splitlines()[0]))
-    console.print(plotting.tables.listing("Problems", ("name", "d", "K", "what"), rows))
-    for title, catalogue in (
-        ("Approximations", approximations.CATALOGUE),
-        ("Kernels", kernels.CATALOGUE),
-    ):
-        rows = [
-            (name, chosen.facts.summary + "; " + chosen.facts.reference)
-            for name, chosen in catalogue.items()
-        ]
-        console.print(plotting.tables.listing(title, ("name", "what; reference"), rows))
+        size = str(prior.dim), str(prior.num_components)
+        rows.append((name, *size, (build.__doc__ or "").splitlines()[0]))
+    screen.print(listing("Problems", ("name", "d", "K", "what it is"), rows))
+    rows = [
+        (name, facts.cost, f"{facts.summary} [{facts.reference}]")
+        for name, facts in _facts(approximations.CATALOGUE)
+    ]
+    columns = ("name", "cost a point", "what it is [reference]")
+    screen.print(listing("Approximations of E[x0 | x_t, y]", columns, rows))
+    rows = [
+        (name, str(facts.order), f"{facts.summary} [{facts.reference}]")
+        for name, facts in _facts(kernels.CATALOGUE)
+    ]
+    columns = ("name", "order", "what it is [reference]")
+    screen.print(listing("Kernels from time t to s < t", columns, rows))
 
 
 @app.command("run")
-@_clean
+@_polite
 def run_command(
-    problem: Annotated[str, typer.Argument(help="A name of `gmm-testbed list`.")],
+    problem: Annotated[str, typer.Argument(help="A name that `list` prints.")],
     approximation: Annotated[
-        str, typer.Option(help="Name, or name:option=value.")
+        str, typer.Option(help="A name, or name:option=value, as ZetaDPS:zeta=0.5.")
     ] = "DPS",
-    kernel: Annotated[str, typer.Option(help="Name, or name:option=value.")] = "DDPM",
+    kernel: Annotated[
+        str, typer.Option(help="A name, or name:option=value, as DDIM:eta=0.5.")
+    ] = "DDPM",
     steps: Annotated[int, typer.Option(help="Number of steps N.")] = 100,
-    t_min: Annotated[float, typer.Option(help="Last time.")] = problems.T_MIN,
-    output: Annotated[Path | None, typer.Option(help="Folder for a CSV.")] = None,
+    t_min: Annotated[float, typer.Option(help="Where it stops.")] = problems.T_MIN,
+    samples: Annotated[
+        int, typer.Option(help="How many, where no law can be computed.")
+    ] = 100_000,
+    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of a CSV and a figure.")
+    ] = None,
 ) -> None:
-    """One case, with every measure that can be had."""
+    """One case: its law where it can be computed, and every measure there is."""
+    if output is not None:
+        _require_writable(output)
     target = problems.get(problem)
     sampler = Guided(
         named.from_text(approximation, approximations.CATALOGUE, "approximation"),
         named.from_text(kernel, kernels.CATALOGUE, "kernel"),
     )
     times = time_grid(target.path, steps, t_min=t_min)
-    folder = None if output is None else demo.prepared(output)
-    how, values = _measured(sampler, target, times)
-    console = plotting.tables.console()
-    title = f"{problem}: {approximation} with {kernel}, N = {steps}, t_min = {t_min:g}"
-    rows = [(name, value) for name, value in values.items()]
-    table = plotting.tables.listing(title, ("measure", how), rows)
-    console.print(table)
-    if folder is not None:
+    found = single.measured(sampler, target, times, samples, seed)
+    screen = plotting.tables.console()
+    title = f"{problem}: {approximation} with {kernel}, N = {steps}, t = {t_min:g}"
+    screen.print(plotting.tables.measures(title, found.how, found.values))
+    for line in found.remarks:
+        screen.print(line)
+    if output is not None:
         key = problem, approximation, kernel, steps
-        measures.write(
-            [
-                measures.Row(*key, name, t_min, float(value.split()[0]), value)
-                for name, value in values.items()
-            ],
-            folder / "measures.csv",
+        rows = [
+            demo.Row(
+                *key, name, t_min, value, error if error is None else f"{error:.3g}"
+            )
+            for name, (value, error) in found.values.items()
+        ]
+        demo.write(rows, output / "measures.csv")
+        files = ["measures.csv", *single.draw(found, target, title, output)]
+        screen.print(f"Written to {output}: {', '.join(files)}")
+
+
+def _facts(catalogue):
+    return [(name, chosen.facts) for name, chosen in catalogue.items()]
+
+
+def _require_writable(folder: Path) -> None:
+    """Makes the folder, and refuses one that cannot be written: before computing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        fail(
+            "the output folder cannot be written",
+            got=f"{folder} ({error.strerror})",
+            expected="a folder, or a place where one can be made",
+            hint="choose another with --output",
         )
-        console.print(f"Written to {folder}: measures.csv")
-
-
-def _measured(sampler, target, times) -> tuple[str, dict[str, str]]:
-    """How the case was measured, and each measure as text."""
-    prior = target.problem.prior
-    if prior.dim <= 2:
-        density = laws.grid(sampler, target, times).at(-1)
-        found = measures.scalars(measures.final(density, target, times[-1]))
-        return "exact law, by quadrature", {k: f"{v:.6g}" for k, v in found.items()}
-    exact = target.posterior(times[-1])
-    if prior.num_components == 1:
-        law = laws.affine(sampler, target, times)
-        found = {
-            "kl": law.kl(exact),
-            "kl_from": law.kl_from(exact),
-            "w2": law.w2(exact),
-        }
-        return "exact law, closed form", {
-            k: f"{float(v):.6g}" for k, v in found.items()
-        }
-    drawn = sample(jax.random.key(0), sampler, target, times, _SAMPLES)
-    x = np.asarray(drawn.x)
-    mean, deviation = np.asarray(exact.mean()), x.std(axis=0) / np.sqrt(len(x))
-    values = {
-        f"mean_error[{i}]": f"{x[:, i].mean() - mean[i]:.4g} +- {deviation[i]:.1g}"
-        for i in range(prior.dim)
-    }
-    squares = ((x - x.mean(axis=0)) ** 2).sum(axis=1)
-    ratio = squares / float(jnp.trace(exact.covariance()))
-    spread = f"{ratio.mean():.4g} +- {ratio.std() / np.sqrt(len(x)):.1g}"
-    values |= {"spread_ratio": spread, "nonfinite": str(drawn.info.nonfinite)}
-    return f"{_SAMPLES} samples, with standard errors", values

@@ -1,267 +1,312 @@
 r"""The main job: every approximation, kernel and number of steps on two testbeds.
 
-Each case is the exact law of a sampler and its measures; nothing is sampled. Cases of one
-problem, approximation and kernel run one after the other, as they share compiled
-programs, and two such groups run at a time.
+Each case is the exact law of a sampler and its measures; nothing is sampled. The four
+kernels of one problem and approximation share a compiled program (`Selected`), and two
+such groups run at a time: JAX leaves the interpreter free while it computes.
 """
 
+import csv
+import math
+import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from jaxtyping import Array, Int
 
 from . import approximations, kernels, laws, measures, plotting, problems
-from ._checks import InputError, fail
-from .measures import UNRESOLVED, Row
+from ._checks import InputError, floating
+from ._types import Matrix, Scalar, Vector
+from .approximations import AbstractApproximation, Facts
+from .kernels import AbstractKernel, GuidedField, KernelFacts, Transition
+from .problem import Target
 from .sampling import Guided
 from .time_grids import time_grid
 
-PROBLEMS = ("two-modes", "three-atoms")
-STEPS = (5, 10, 20, 50, 100, 200, 500, 1000)
 KERNELS = {
     "DDPM": kernels.DDPM(),
     "DDPM:variance=matched": kernels.DDPM("matched"),
     "DDIM:eta=0.5": kernels.DDIM(0.5),
     "EulerMaruyama": kernels.EulerMaruyama(),
 }
-SHOWN_KERNEL, SHOWN_STEPS = "DDPM", 100
-_CURVE = 20  # times at which a law is followed
+UNRESOLVED = "unresolved"
+FIGURES = 4  # of each problem
 
 
 class Plan(NamedTuple):
-    """What to run."""
+    """What to run, and what to show of it in time.
 
-    problems: tuple[str, ...]
-    approximations: tuple[str, ...]
-    kernels: tuple[str, ...]
-    steps: tuple[int, ...]
+    Attributes:
+        problems: names.
+        approximations: names.
+        kernels: names of `KERNELS`.
+        steps: numbers of steps.
+        shown_kernel: of the heat-maps.
+        shown_steps: of all that is shown against time.
+    """
+
+    problems: tuple[str, ...] = ("two-modes", "three-atoms")
+    approximations: tuple[str, ...] = tuple(approximations.CATALOGUE)
+    kernels: tuple[str, ...] = tuple(KERNELS)
+    steps: tuple[int, ...] = (5, 10, 20, 50, 100, 200, 500, 1000)
+    shown_kernel: str = "DDPM"
+    shown_steps: int = 200
+
+    @property
+    def size(self) -> int:
+        """Number of cases."""
+        samplers = len(self.approximations) * len(self.kernels)
+        return len(self.problems) * samplers * len(self.steps)
 
 
-FULL = Plan(PROBLEMS, tuple(approximations.CATALOGUE), tuple(KERNELS), STEPS)
-QUICK = Plan(PROBLEMS[:1], ("Exact", "TMPD"), ("DDPM",), (20, 50))
+FULL = Plan()
+QUICK = Plan(("two-modes",), ("Exact", "TMPD"), ("DDPM",), (20, 50), "DDPM", 50)
+
+
+class Row(NamedTuple):
+    """One number of one case: a line of the CSV.
+
+    Attributes:
+        problem: its name.
+        approximation: its name, with options.
+        kernel: its name, with options.
+        steps: N.
+        measure: what was measured; "unresolved" if nothing could be. Those that were
+            followed in time end in "(t)".
+        t: the time of the law.
+        value: the number, NaN for an unresolved case.
+        note: why a case is unresolved, or the standard error of an estimate.
+    """
+
+    problem: str
+    approximation: str
+    kernel: str
+    steps: int
+    measure: str
+    t: float
+    value: float
+    note: str = ""
 
 
 class Outcome(NamedTuple):
-    """Rows of the table, and the laws that figures show, by (problem, approximation)."""
+    """What the job gives.
+
+    Attributes:
+        rows: in the order of the plan.
+        histories: laws in time, by (problem, approximation).
+    """
 
     rows: list[Row]
-    shown: dict[tuple[str, str], Any]
+    histories: dict[tuple[str, str], plotting.History]
 
 
-def run(plan: Plan, output: Path, console) -> Outcome:
-    """Runs the plan with a progress bar and writes the CSV and the figures.
+def run(plan: Plan, advance: Callable[[], None]) -> Outcome:
+    """All cases of the plan, two groups at a time.
 
     Args:
-        plan: `FULL` or a part of it.
-        output: an existing folder that can be written.
-        console: of rich, for the progress bar.
+        plan: `FULL`, or less.
+        advance: called after each case.
     """
-    targets = {name: problems.get(name) for name in plan.problems}
+    truths = {
+        name: measures.shared_reference(problems.get(name), problems.T_MIN)
+        for name in plan.problems
+    }
     groups = [
-        (problem, approximation, kernel)
-        for approximation in plan.approximations
-        for kernel in plan.kernels
-        for problem in plan.problems
+        (problem, name) for name in plan.approximations for problem in plan.problems
     ]
-    rows, shown = {}, {}
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("elapsed"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(2) as pool:
-        task = progress.add_task("exact laws", total=len(groups) * len(plan.steps))
-
-        def work(group):
-            problem, approximation, kernel = group
-            found, law = [], None
-            for steps in sorted(plan.steps, reverse=True):
-                case, here = _case(targets[problem], *group, steps)
-                found += case
-                if kernel == SHOWN_KERNEL and steps == _shown_steps(plan):
-                    law = here
-                progress.advance(task)
-            return group, found, law
-
-        for done in as_completed([pool.submit(work, group) for group in groups]):
-            group, found, law = done.result()
-            rows[group] = found
-            if law is not None:
-                shown[group[0], group[1]] = law
-    ordered = [row for group in sorted(groups, key=_order(plan)) for row in rows[group]]
-    measures.write(ordered, output / "measures.csv")
-    outcome = Outcome(ordered, shown)
-    draw(plan, outcome, targets, output)
-    return outcome
+    stopped = threading.Event()
+    found = {}
+    with ThreadPoolExecutor(2) as pool:
+        waiting = {
+            pool.submit(_group, plan, truths[group[0]], group, advance, stopped): group
+            for group in groups
+        }
+        try:
+            for done in as_completed(waiting):
+                found[waiting[done]] = done.result()
+        finally:
+            stopped.set()  # an interrupt waits for two cases, not for all
+    ordered = [
+        (problem, name) for problem in plan.problems for name in plan.approximations
+    ]
+    histories = {group: found[group][1] for group in ordered if found[group][1]}
+    return Outcome([row for group in ordered for row in found[group][0]], histories)
 
 
-def _case(target, problem, approximation, kernel, steps):
-    """Rows of one law, and the law; a law that cannot be had is a row with the reason."""
-    sampler = Guided(approximations.CATALOGUE[approximation](), KERNELS[kernel])
-    times = time_grid(target.path, steps, t_min=problems.T_MIN)
-    key = (problem, approximation, kernel, steps)
-    try:
-        law = laws.grid(sampler, target, times)
-    except InputError as error:
-        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
-        return [Row(*key, UNRESOLVED, problems.T_MIN, np.nan, reason)], None
-    density = measures.thinned(law.at(-1), 1024, target.posterior(times[-1]))
-    found = measures.scalars(measures.final(density, target, times[-1]))
-    rows = [Row(*key, name, problems.T_MIN, value) for name, value in found.items()]
-    for index in np.unique(np.linspace(0, steps, min(_CURVE, steps + 1)).astype(int)):
-        posterior = target.posterior(times[index])
-        passing = measures.passing(law.native(int(index)), posterior)
-        t = float(times[index])
-        rows += [Row(*key, f"{name}(t)", t, value) for name, value in passing.items()]
-    return rows, law
+def write(rows: Iterable[Row], path: Path) -> None:
+    """Writes a CSV, one row a value."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Row._fields)
+        writer.writerows(rows)
 
 
 def tables(plan: Plan, rows: list[Row], measure: str = "tv") -> list:
-    """One table a problem: the measure by approximation, kernel and number of steps."""
+    """One table a problem: a measure by approximation, kernel and number of steps."""
     found = []
     for problem in plan.problems:
         values: dict = {}
         for row in rows:
             if row.problem == problem and row.measure in (measure, UNRESOLVED):
-                place = values.setdefault((row.approximation, row.kernel), {})
-                place[row.steps] = row.value
-        title = f"{problem}: total variation from the exact posterior at t = 0.01"
+                here = values.setdefault((row.approximation, row.kernel), {})
+                here[row.steps] = row.value
+        what = plotting.tables.MEANINGS[measure]
+        title = f"{problem}: {what} from the exact posterior, t = {problems.T_MIN:g}"
         found.append(plotting.tables.by_steps(title, plan.steps, values))
     return found
 
 
 def unresolved(rows: list[Row]) -> list[str]:
-    """One line for each law that could not be computed, with the reason."""
+    """The laws that could not be computed: one line for each reason and sampler."""
+    found: dict = {}
+    for row in rows:
+        if row.measure == UNRESOLVED:
+            key = row.problem, row.approximation, row.kernel, row.note
+            found.setdefault(key, []).append(str(row.steps))
     return [
-        f"{row.problem}, {row.approximation}, {row.kernel}, N={row.steps}: {row.note}"
-        for row in rows
-        if row.measure == UNRESOLVED
+        f"{problem}, {approximation} with {kernel}, N = {', '.join(steps)}: {note}"
+        for (problem, approximation, kernel, note), steps in found.items()
     ]
 
 
-def draw(plan: Plan, outcome: Outcome, targets, output: Path) -> None:
-    """Writes the four figures of each problem as PNG and PDF."""
+def draw(
+    plan: Plan, outcome: Outcome, output: Path, advance: Callable[[], None]
+) -> None:
+    """Writes the figures of each problem as PNG and PDF, `FIGURES` of them."""
+    names = plan.approximations, plan.kernels
     for problem in plan.problems:
         rows = [row for row in outcome.rows if row.problem == problem]
-        _against_steps(plan, problem, rows, output)
-        _in_time(
-            plan, problem, rows, output, "spread_ratio", "variance / exact variance"
-        )
-        _in_time(plan, problem, rows, output, "tv", "total variation if stopped at $t$")
-        held = {name: law for (of, name), law in outcome.shown.items() if of == problem}
-        if held:
-            _heatmaps(plan, problem, targets[problem], held, output)
+        ends, curves = {}, {}
+        for row in rows:
+            name = row.measure.removesuffix("(t)")
+            if name == row.measure:
+                ends[row.approximation, row.kernel, row.steps, name] = row.value
+            elif row.steps == plan.shown_steps:
+                key = row.approximation, row.kernel, name
+                curves.setdefault(key, []).append((row.t, row.value))
+        drawn = plotting.convergence(problem, plan.steps, *names, ends)
+        plotting.save(drawn, output / f"divergence_{problem}")
+        advance()
+        for name, labels in plotting.IN_TIME.items():
+            title = f"{problem}, $N = {plan.shown_steps}$ steps"
+            drawn = plotting.in_time(title, labels, *names, curves)
+            plotting.save(drawn, output / f"{name}_{problem}")
+            advance()
+        shown = {
+            name: outcome.histories[problem, name]
+            for name in plan.approximations
+            if (problem, name) in outcome.histories and name != "Exact"
+        }
+        if shown:
+            first = next(iter(shown.values()))
+            exact = plotting.exact_history(problems.get(problem), first.times, first.x)
+            title = (
+                f"{problem}, {plan.shown_kernel} with $N = {plan.shown_steps}$ steps"
+            )
+            drawn = plotting.heatmaps(exact, shown, title)
+            plotting.save(drawn, output / f"heatmaps_{problem}")
+        advance()
 
 
-def _against_steps(plan, problem, rows, output) -> None:
-    figure = plotting.figure(height=4.6 if len(plan.kernels) > 1 else 2.8)
-    across = 2 if len(plan.kernels) > 1 else 1
-    down = -(-len(plan.kernels) // across)
-    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    for axes, kernel in zip(panels.ravel(), plan.kernels, strict=False):
-        curves = {}
-        for name in plan.approximations:
-            values = {
-                row.steps: row.value
-                for row in rows
-                if (row.approximation, row.kernel, row.measure) == (name, kernel, "kl")
-            }
-            curves[name] = np.array([values.get(steps, np.nan) for steps in plan.steps])
-        plotting.against_steps(axes, plan.steps, curves)
-        axes.set_title(kernel)
-        exact = curves.get("Exact", np.zeros(0))
-        if len(exact) > 3 and np.isfinite(exact[3]):
-            order = -4 if "matched" in kernel else -2
-            ends = (plan.steps[3], plan.steps[-1])
-            plotting.reference_slope(axes, ends, 0.6 * float(exact[3]), order)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("KL(law | exact), nats")
-    for axes in panels[:-1].ravel():
-        axes.set_xlabel("")
-    plotting.legend_below(figure, panels[0, 0], 4)
-    plotting.save(figure, output / f"divergence_{problem}")
+class Selected(AbstractKernel):
+    """One kernel of several on the line, chosen by a number that is data.
 
+    What kernels do at a point differs by a few operations once the field is known there:
+    one program for all of them compiles in the time of one.
 
-def _in_time(plan, problem, rows, output, measure, label) -> None:
-    steps = _shown_steps(plan)
-    curves = {}
-    for name in plan.approximations:
-        points = [
-            (row.t, row.value)
-            for row in rows
-            if (row.approximation, row.kernel, row.steps, row.measure)
-            == (name, plan.kernels[0], steps, f"{measure}(t)")
-        ]
-        if points:
-            t, value = np.array(points).T
-            curves[name] = (t, value)
-    figure = plotting.figure(width=plotting.COLUMN_WIDTH * 1.4, height=3.4)
-    axes = figure.subplots()
-    plotting.against_time(axes, curves, label)
-    axes.set_yscale("log")
-    axes.set_title(f"{problem}, {plan.kernels[0]}, N = {steps}")
-    plotting.legend_below(figure, axes, 4)
-    name = {"tv": "early_stopping", "spread_ratio": "spread"}[measure]
-    plotting.save(figure, output / f"{name}_{problem}")
+    Attributes:
+        kernels: those to choose from, none of which guides by itself.
+        index: () which one.
+    """
 
+    kernels: tuple[AbstractKernel, ...]
+    index: Int[Array, ""] = eqx.field(converter=jnp.asarray)
 
-def _heatmaps(plan, problem, target, held, output) -> None:
-    x = plotting.span(target)
-    times = next(iter(held.values())).times
-    exact = plotting.exact_history(target, times, x)
-    names = [name for name in plan.approximations if name in held]
-    panels = {name: plotting.history(held[name], x) for name in names}
-    title = f"{problem}: laws of {plan.kernels[0]} with N = {_shown_steps(plan)} steps"
-    plotting.save(
-        plotting.heatmaps(exact, panels, title), output / f"heatmaps_{problem}"
+    facts: ClassVar[KernelFacts] = KernelFacts(
+        summary="one of several kernels, in one compiled program",
+        reference="",
+        order=1,
+        affine=True,
+        needs_signal=True,
+        guides=False,
     )
 
-
-def _shown_steps(plan: Plan) -> int:
-    return SHOWN_STEPS if SHOWN_STEPS in plan.steps else plan.steps[-1]
-
-
-def _order(plan: Plan):
-    def place(group):
-        problem, approximation, kernel = group
-        return (
-            plan.problems.index(problem),
-            plan.approximations.index(approximation),
-            plan.kernels.index(kernel),
-        )
-
-    return place
+    def transition(
+        self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
+    ) -> Transition:
+        """The transition of the chosen kernel; d = 1."""
+        known = _Known(field.posterior_mean(x, t), field.covariance(x, t))
+        here = GuidedField(known, field.target)
+        moves = [kernel.transition(here, x, t, s) for kernel in self.kernels]
+        means = jnp.stack([move.mean for move in moves])
+        scales = jnp.stack([move.scale.reshape(()) for move in moves])
+        return Transition(means[self.index], scales[self.index])
 
 
-def prepared(output: Path) -> Path:
-    """The folder, made if need be.
+class _Known(AbstractApproximation):
+    """A field at one point, where its moments have been evaluated before."""
 
-    Raises:
-        InputError: if it cannot be written.
-    """
-    probe = output / ".probe"
+    mean: Vector = eqx.field(converter=floating)
+    variance: Matrix = eqx.field(converter=floating)
+
+    facts: ClassVar[Facts] = Facts(
+        summary="moments at one point",
+        reference="",
+        exact_for=(),
+        is_gradient=False,
+        affine_on_gaussian=False,
+        needs="",
+        cost="none",
+    )
+
+    def guidance(self, target: Target, x: Vector, t: Scalar) -> Vector:
+        alpha, sigma = target.path.alpha(t), target.path.sigma(t)
+        return alpha / sigma**2 * (self.mean - target.prior_mean(x, t))
+
+    def posterior_mean(self, target: Target, x: Vector, t: Scalar) -> Vector:
+        return self.mean
+
+    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
+        return self.variance
+
+
+def _group(plan, truth, group, advance, stopped):
+    """Rows of all kernels and numbers of steps, and the law that is shown in time."""
+    rows, history = [], None
+    chosen = tuple(KERNELS[name] for name in plan.kernels)
+    for index, kernel in enumerate(plan.kernels):
+        approximation = approximations.CATALOGUE[group[1]]()
+        sampler = Guided(approximation, Selected(chosen, index))
+        for steps in plan.steps:
+            if stopped.is_set():
+                return rows, history
+            law, found = _case(truth, sampler, (*group, kernel, steps))
+            rows += found
+            if law and (kernel, steps) == (plan.shown_kernel, plan.shown_steps):
+                history = plotting.history(law, plotting.span(truth.target))
+            advance()
+    return rows, history
+
+
+def _case(truth, sampler, key):
+    """The law and its rows; for one that cannot be had, None and a row that says why."""
+    times = time_grid(truth.target.path, key[-1], t_min=problems.T_MIN)
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        fail(
-            "the output folder cannot be written",
-            got=f"{output}: {error.strerror}",
-            expected="a folder that can be made or written",
-            hint="choose another with --output",
-        )
-    return output
+        law = laws.grid(sampler, truth.target, times)
+    except InputError as error:
+        what, got = (line.strip() for line in str(error).splitlines()[:2])
+        reason = f"{what}: {got.removeprefix('got:').strip()}"
+        return None, [Row(*key, UNRESOLVED, problems.T_MIN, math.nan, reason)]
+    found = measures.final(measures.shared_grids(law.at(-1)), truth)
+    rows = [Row(*key, name, problems.T_MIN, value) for name, value in found.items()]
+    moments, curves = measures.passing(law, truth.target)
+    for name, values in curves.items():
+        rows += [
+            Row(*key, f"{name}(t)", float(t), float(value))
+            for t, value in zip(np.asarray(moments), values, strict=True)
+        ]
+    return law, rows

@@ -51,6 +51,7 @@ FLOORS = {
     "measures": 8,
     "named": 8,
     "demo": 9,
+    "single": 9,
     "cli": 9,
     "__main__": 9,
     "__init__": 10,

@@ -2,6 +2,7 @@
 
 import csv
 
+import jax.numpy as jnp
 import pytest
 from typer.testing import CliRunner
 
@@ -65,34 +66,78 @@ def test_a_folder_that_cannot_be_written_is_refused_first(invoke, tmp_path, comm
     assert "cannot be written" in result.stderr and "hint" in result.stderr
 
 
-def test_run_by_closed_form_in_samples_and_to_a_table(invoke, tmp_path):
-    result = invoke(
-        "run", "ten", "--approximation", "TMPD", "--steps", 10, "--output", tmp_path
-    )
+def test_run_draws_samples_where_there_is_no_law(invoke, tmp_path):
+    options = ("--approximation", "TMPD", "--steps", 10, "--samples", 5000)
+    result = invoke("run", "ten", *options, "--output", tmp_path / "new" / "folder")
     assert result.exit_code == 0, result.output
-    assert "samples, with standard errors" in result.stdout and "+-" in result.stdout
-    with (tmp_path / "measures.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert {"mean_error[9]", "spread_ratio"} <= {row["measure"] for row in rows}
-    ratio = next(float(r["value"]) for r in rows if r["measure"] == "spread_ratio")
-    assert 0.1 < ratio < 1.5
+    assert "5000 samples" in result.stdout and "no exact law" in result.stdout
+    assert "0 of 5000 samples are not finite" in result.stdout
+    with (tmp_path / "new" / "folder" / "measures.csv").open(newline="") as file:
+        rows = {row["measure"]: row for row in csv.DictReader(file)}
+    line = next(r for r in result.stdout.splitlines() if r.startswith("mean_error[9]"))
+    value, error = rows["mean_error[9]"]["value"], rows["mean_error[9]"]["note"]
+    assert f"{float(value):.4g} +- {float(error):.1g}" in line
+    assert 0.1 < float(rows["spread_ratio"]["value"]) < 1.5
+    weights = [float(rows[f"mode_weight[{k}]"]["value"]) for k in range(4)]
+    assert sum(weights) == pytest.approx(1.0) and min(weights) < 0.05
+
+
+def test_samples_depend_on_the_seed_only(invoke):
+    options = ("run", "ten", "--approximation", "DDNM", "--steps", 5, "--samples", 100)
+    first, again, other = (
+        invoke(*options, "--seed", seed).stdout for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+def test_options_reach_the_sampler(invoke):
+    options = ("run", "ten", "--steps", 5, "--samples", 100, "--approximation")
+    weak, strong = (
+        invoke(*options, f"ZetaDPS:zeta={zeta}").stdout for zeta in ("0.01", "1")
+    )
+    assert (
+        "ZetaDPS:zeta=0.01" in weak and weak.splitlines()[3:] != strong.splitlines()[3:]
+    )
 
 
 @pytest.mark.slow
-def test_quick_demo_writes_table_and_figures(invoke, tmp_path):
+def test_run_prints_the_measures_of_an_exact_law(invoke, tmp_path):
+    options = ("--approximation", "Exact", "--kernel", "DDPM:variance=matched")
+    result = invoke(
+        "run", "one-gaussian", *options, "--steps", 20, "--output", tmp_path
+    )
+    assert result.exit_code == 0, result.output
+    assert "exact law, by quadrature" in result.stdout and "+-" not in result.stdout
+    with (tmp_path / "measures.csv").open(newline="") as file:
+        value = {r["measure"]: float(r["value"]) for r in csv.DictReader(file)}
+    # Exact moments at each step: what is left is the start, N(0, sigma^2).
+    target = problems.get("one-gaussian")
+    start = target.posterior(jnp.asarray(1.0))
+    gap = float(start.mean()[0]) ** 2 / 2
+    assert 0.0 <= value["kl"] < gap and abs(value["mean_error"]) < 1e-5
+    assert value["w1_to_data"] > 1e-4 and (tmp_path / "law.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_quick_demo_writes_tables_rows_and_figures(invoke, tmp_path):
     result = invoke("demo", "--quick", "--output", tmp_path)
     assert result.exit_code == 0, result.output
     assert "N=20" in result.stdout and "TMPD" in result.stdout
-    with (tmp_path / "measures.csv").open() as file:
+    with (tmp_path / "measures.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    value = {
+    tv = {
         (row["approximation"], int(row["steps"])): float(row["value"])
         for row in rows
         if row["measure"] == "tv"
     }
-    assert set(value) == {(a, n) for a in ("Exact", "TMPD") for n in (20, 50)}
-    assert all(0.0 < number < 1.0 for number in value.values())
-    assert value["Exact", 50] < 0.6 * value["Exact", 20]
+    assert set(tv) == {(a, n) for a in ("Exact", "TMPD") for n in (20, 50)}
+    assert tv["Exact", 50] < tv["Exact", 20] and tv["Exact", 50] < tv["TMPD", 50]
+    keys = {tuple(row[k] for k in list(row)[:6]) for row in rows}
+    assert len(keys) == len(rows)  # tidy: one row a value
+    moments = [float(r["t"]) for r in rows if r["measure"] == "spread_ratio(t)"]
+    assert 60 < len(moments) <= 80 and min(moments) == 0.01 and max(moments) == 1.0
     for name in ("divergence", "spread", "early_stopping", "heatmaps"):
         for ending in ("png", "pdf"):
-            assert (tmp_path / f"{name}_two-modes.{ending}").stat().st_size > 5000
+            file = tmp_path / f"{name}_two-modes.{ending}"
+            assert file.stat().st_size > 5000
+            assert file.name.partition(".")[0] in result.stdout

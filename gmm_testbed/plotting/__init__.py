@@ -10,7 +10,13 @@ from .heatmaps import exact_history as exact_history
 from .heatmaps import heatmap as heatmap
 from .heatmaps import heatmaps as heatmaps
 from .heatmaps import history as history
+from .heatmaps import line_pair as line_pair
+from .heatmaps import plane_pair as plane_pair
 from .heatmaps import span as span
+from .overview import DIVERGENCES as DIVERGENCES
+from .overview import IN_TIME as IN_TIME
+from .overview import convergence as convergence
+from .overview import in_time as in_time
 from .style import COLOURS as COLOURS
 from .style import COLUMN_WIDTH as COLUMN_WIDTH
 from .style import FULL_WIDTH as FULL_WIDTH

@@ -79,10 +79,10 @@ def reference_slope(
 def against_time(
     axes: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]], label: str
 ) -> None:
-    """Draws a measure against the time t, noise on the left and data on the right.
+    """Draws a positive measure against the time t, noise on the left, data on the right.
 
     Args:
-        axes: where to draw.
+        axes: where to draw; both axes become logarithmic.
         curves: times (n,) and values (n,) by name of the method.
         label: of the vertical axis.
     """
@@ -94,8 +94,14 @@ def against_time(
             color=colour(name),
             zorder=3 if name == "Exact" else 2,
         )
-    axes.invert_xaxis()
-    axes.set_xlabel("time $t$ (noise to data)")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    if not axes.xaxis_inverted():  # panels that share an axis invert it once
+        axes.invert_xaxis()
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("time $t$")
     axes.set_ylabel(label)
     axes.grid(True, axis="y")
 

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
+from ..divergences import PlaneDensity
 from ..laws import AbstractLaw
+from ..mixture import GaussianMixture
 from ..problem import Target
 from .style import figure, styled
 
@@ -119,7 +121,7 @@ def heatmaps(exact: History, laws: Mapping[str, History], title: str) -> Figure:
         axes.set_xlabel("time $t$")
     for axes in panels[:, 0]:
         axes.set_ylabel("$x_t$")
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=9)
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
     bar = drawn.colorbar(image, ax=panels, pad=0.01, aspect=40, extend="max")
     bar.set_label("density of $x_t$")
     return drawn
@@ -129,3 +131,59 @@ def _spread(count: int) -> np.ndarray:
     """At most 200 indices of `count`, the first and the last among them."""
     most = min(count, _MOST_ROWS)
     return np.unique(np.round(np.linspace(0, count - 1, most)).astype(int))
+
+
+@styled
+def line_pair(exact: History, shown: History, title: str) -> Figure:
+    """Exact posterior and law in time, and both at the end, in three panels."""
+    drawn = figure(height=2.7)
+    left, middle, right = drawn.subplots(1, 3, sharey=True, width_ratios=(1, 1, 0.7))
+    brightest = 0.8 * float(exact.density.max())
+    for axes, history, name in (
+        (left, exact, "exact $p_t(x\\,|\\,y)$"),
+        (middle, shown, "law of the sampler"),
+    ):
+        heatmap(axes, history, brightest)
+        axes.set_title(name)
+        axes.set_xlabel("time $t$")
+    left.set_ylabel("$x_t$")
+    right.fill_betweenx(exact.x, exact.density[-1], color="0.85", label="exact")
+    right.plot(shown.density[-1], shown.x, color=_INK(0.75), label="law")
+    right.set_xlabel("density at the end")
+    right.set_xlim(left=0)
+    right.legend(loc="upper right")
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+    return drawn
+
+
+@styled
+def plane_pair(exact: GaussianMixture, law: PlaneDensity, title: str) -> Figure:
+    """Exact posterior and law in the plane at the end, side by side."""
+    drawn = figure(height=3.1)
+    panels = drawn.subplots(1, 2, sharex=True, sharey=True)
+    log_exact = jax.jit(jax.vmap(exact.log_prob))(law.points())
+    values = np.exp(np.asarray(log_exact)).reshape(law.log_density.shape)
+    norm = PowerNorm(0.5, 0.0, 0.8 * float(values.max()))
+    shown = np.exp(np.asarray(law.log_density))
+    extent = tuple(float(v) for v in (law.x[0], law.x[-1], law.y[0], law.y[-1]))
+    for axes, density, name in (
+        (panels[0], values, "exact $p(x\\,|\\,y)$"),
+        (panels[1], shown, "law of the sampler"),
+    ):
+        axes.imshow(
+            density.T,
+            origin="lower",
+            interpolation="bilinear",
+            extent=extent,
+            cmap=_INK,
+            norm=norm,
+        )
+        axes.set_title(name)
+        axes.set_xlabel("$x_1$")
+    panels[0].set_ylabel("$x_2$")
+    for axis, setter in ((0, panels[0].set_xlim), (1, panels[0].set_ylim)):
+        held = (values + shown).sum(axis=1 - axis) > 1e-4 * (values + shown).sum()
+        nodes = np.asarray((law.x, law.y)[axis])[held]
+        setter(nodes[0], nodes[-1])
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
+    return drawn

@@ -24,7 +24,7 @@ STYLE: dict[str, Any] = {
     "xtick.labelsize": 7.0,
     "ytick.labelsize": 7.0,
     "legend.fontsize": 7.5,
-    "mathtext.fontset": "cm",
+    "mathtext.fontset": "dejavusans",
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -42,7 +42,6 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "legend.handlelength": 1.8,
     "figure.dpi": 100,
-    "savefig.dpi": 200,
     "pdf.fonttype": 42,
 }
 """Settings of matplotlib, on top of its own defaults."""
@@ -70,6 +69,13 @@ MARKERS = {
     "DiffPIR": "X",
 }
 """Marker of each, for readers and printers without colour."""
+
+KERNELS = {
+    "DDPM:variance=matched": "DDPM matched",
+    "DDIM:eta=0.5": "DDIM eta=0.5",
+    "EulerMaruyama": "Euler-Maruyama",
+}
+"""Shorter names of kernels, for titles and tables."""
 
 _OTHERS = ("#7f5539", "#b5179e", "#4361ee", "#588157", "#bc6c25", "#6d6875")
 
@@ -104,11 +110,12 @@ def figure(width: float = FULL_WIDTH, height: float = 2.6) -> Figure:
 
 
 @styled
-def save(drawn: Figure, path: Path, dpi: float | None = None) -> list[Path]:
-    """Writes `path` with the endings .png and .pdf; the folder must exist."""
+def save(drawn: Figure, path: Path, dpi: int = 200) -> list[Path]:
+    """Writes `path` with .png and .pdf added to its name; the folder must exist."""
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # timestamps of subset fonts
-    files = [path.with_suffix(".png"), path.with_suffix(".pdf")]
-    drawn.savefig(files[0], dpi=dpi or STYLE["savefig.dpi"])
+    files = [path.parent / (path.name + ending) for ending in (".png", ".pdf")]
+    drawn.savefig(files[0], dpi=dpi)
+    drawn.set_layout_engine("none")  # keep the arrangement, which takes long to find
     drawn.savefig(files[1], metadata={"CreationDate": None})
     return files
 

@@ -5,11 +5,47 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
+from .style import KERNELS
+
 LARGE, SMALL = 0.1, 1e-3
-"""From here values stand out in bold, and up to there they are dimmed."""
+LEGEND = f"bold: {LARGE:g} or more; dim: {SMALL:g} or less (in a terminal)"
+
+MEANINGS = {
+    "kl": "KL(law || exact), nats",
+    "kl_from": "KL(exact || law), nats",
+    "tv": "total variation distance",
+    "w1": "Wasserstein-1 distance, in units of x",
+    "w2": "Wasserstein-2 distance, in units of x",
+    "w1_to_data": "W1 from the posterior at t = 0",
+    "w2_to_data": "W2 from the posterior at t = 0",
+    "fisher": "Fisher divergence of the law from the exact",
+    "mean_error": "mean, law minus exact",
+    "mean_error_to_data": "mean, law minus posterior at t = 0",
+    "variance_error": "variance, law minus exact",
+    "variance_error_to_data": "variance, law minus posterior at t = 0",
+    "covariance_error": "the covariance furthest off, in standard errors",
+    "spread_ratio": "total variance of the law over the exact",
+    "mode_weight": "mass of the law in the mode",
+    "mode_weight_exact": "exact mass of the mode",
+    "mode_weight_error": "total variation between mode weights",
+    "hallucinated_prior_mass": "mass in prior modes that y rules out",
+    "hallucinated_prior_mass_exact": "the same, of the exact posterior",
+    "hallucinated_likelihood_mass": "mass where y is likely and the prior is not",
+    "hallucinated_likelihood_mass_exact": "the same, of the exact posterior",
+    "escaped_mass": "mass that left the grid",
+}
+"""What each measure is, in a few words."""
 
 
 def console() -> Console:
@@ -33,7 +69,7 @@ def by_steps(
         values: by (approximation, kernel) and then by number of steps; what is missing
             is shown as a dash.
     """
-    table = Table(title=title, **_LOOK)
+    table = Table(title=Text(title, style="bold"), **(_LOOK | {"padding": 0}))
     table.add_column("approximation", no_wrap=True)
     table.add_column("kernel", no_wrap=True)
     for count in steps:
@@ -44,14 +80,47 @@ def by_steps(
             table.add_section()
         name = approximation if approximation != last else ""
         cells = [number(row.get(count, math.nan)) for count in steps]
-        table.add_row(name, kernel, *cells)
+        table.add_row(name, KERNELS.get(kernel, kernel), *cells)
         last = approximation
     return table
 
 
+def measures(
+    title: str, how: str, values: Mapping[str, tuple[float, float | None]]
+) -> Table:
+    """One row a measure.
+
+    Args:
+        title: stands above.
+        how: what the values rest on: the head of their column.
+        values: value and standard error by name; None for an exact value.
+    """
+    table = Table(title=Text(title, style="bold"), **_LOOK)
+    table.add_column("measure", no_wrap=True)
+    table.add_column(how, justify="right", no_wrap=True)
+    table.add_column("what it is", ratio=1)
+    for name, (value, error) in values.items():
+        text = f"{value:.6g}" if error is None else f"{value:.4g} +- {error:.1g}"
+        table.add_row(Text(name), text, MEANINGS.get(name.partition("[")[0], ""))
+    return table
+
+
+def progress(screen: Console) -> Progress:
+    """Progress bars with the time that is left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=screen,
+    )
+
+
 def listing(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table of text; its last column takes the rest of the width."""
-    table = Table(title=title, **_LOOK)
+    table = Table(title=Text(title, style="bold"), **_LOOK)
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True)
     table.add_column(columns[-1], ratio=1)
@@ -72,16 +141,15 @@ def short(value: float) -> str:
     """Two digits in at most seven characters, such as 0.48, 12, 3.1e-05."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    if 0.01 <= abs(value) < 100:
-        digits = max(0, 1 - math.floor(math.log10(abs(value))))
-        return f"{value:.{digits}f}"
-    return f"{value:.1e}"
+    text = f"{value:.1e}"
+    power = int(text.partition("e")[2])  # after rounding: 0.09999 is 0.10
+    return f"{value:.{max(0, 1 - power)}f}" if -2 <= power < 2 else text
 
 
 _LOOK = {
     "box": box.SIMPLE_HEAD,
+    "show_edge": False,
     "title_justify": "left",
-    "title_style": "bold",
     "header_style": "",
     "pad_edge": False,
     "padding": (0, 1, 0, 0),
