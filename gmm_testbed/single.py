@@ -54,7 +54,9 @@ def measured(sampler: Guided, target: Target, times, samples: int, seed: int) ->
     try:
         return compute(sampler, target, times)
     except InputError as error:
-        reason = " ".join(str(error).split("\n  hint:")[0].split())
+        reason = "; ".join(
+            " ".join(line.split()) for line in str(error).splitlines()[:-1]
+        )
     found = _by_samples(sampler, target, times, samples, seed)
     return found._replace(remarks=[f"no exact law: {reason}", *found.remarks])
 

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import pytest
 from typer.testing import CliRunner
 
-from gmm_testbed import approximations, kernels, problems
+import gmm_testbed as gt
+from gmm_testbed import approximations, kernels, problems, single
 from gmm_testbed.cli import app
 
 
@@ -80,6 +81,32 @@ def test_run_draws_samples_where_there_is_no_law(invoke, tmp_path):
     assert 0.1 < float(rows["spread_ratio"]["value"]) < 1.5
     weights = [float(rows[f"mode_weight[{k}]"]["value"]) for k in range(4)]
     assert sum(weights) == pytest.approx(1.0) and min(weights) < 0.05
+
+
+def test_one_gaussian_in_space_is_measured_in_closed_form():
+    prior = gt.GaussianMixture.full(
+        [1.0],
+        [[0.5, -0.2, 1.0]],
+        [[[0.6, 0.2, 0.0], [0.2, 0.5, 0.1], [0.0, 0.1, 0.3]]],
+    )
+    measurement = gt.Linear([[1.0, 0.5, 0.0], [0.0, 0.3, 1.0]], [0.04, 0.09])
+    problem = gt.InverseProblem(prior, measurement, jnp.array([0.8, 0.1]))
+    target = gt.Target(problem, gt.VP(beta_min=0.01, beta_max=20.0))
+    times = gt.time_grid(target.path, 10, t_min=0.01)
+    sampler = gt.Guided(gt.approximations.DPS(), gt.kernels.DDPM("matched"))
+    found = single.measured(sampler, target, times, 20_000, seed=3)
+    assert found.how == "exact law, in closed form" and not found.remarks
+    assert all(error is None for _, error in found.values.values())
+    update = gt.Guided(gt.approximations.Unguided(), gt.kernels.DPSUpdate(0.0))
+    exact = single.measured(
+        gt.Guided(gt.approximations.Unguided(), gt.kernels.DDPM()), target, times, 1, 0
+    )
+    drawn = single.measured(update, target, times, 20_000, seed=3)
+    assert "not Gaussian" in drawn.remarks[0] and drawn.law is None
+    for name in ("mean_error[1]", "variance_error[2]", "spread_ratio"):
+        value, error = drawn.values[name]
+        assert abs(value - exact.values[name][0]) < 4.5 * error
+        assert abs(value) > 10 * error or name != "mean_error[1]"
 
 
 def test_samples_depend_on_the_seed_only(invoke):

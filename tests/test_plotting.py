@@ -219,3 +219,13 @@ def test_measures_show_errors_only_where_there_are_some():
     estimate = next(line for line in lines if line.startswith("mean_error[2]"))
     assert "0.123457" in exact and "+-" not in exact and "nats" in exact
     assert "-0.5123 +- 0.01" in estimate and "minus exact" in estimate
+
+
+def test_measures_stand_in_the_order_of_their_meanings_and_long_ones_are_cut():
+    values = {f"mode_weight[{k}]": (0.05, None) for k in range(20)}
+    values |= {"covariance_error[12,3]": (0.5, 0.1), "kl": (0.1, None)}
+    lines = printed(tables.measures("title", "how", values)).splitlines()
+    names = [line.split()[0] for line in lines[3:]]
+    assert names[:2] == ["kl", "covariance_error[12,3]"]
+    assert names[2:] == [f"mode_weight[{k}]" for k in range(10)] + ["..."]
+    assert "10 entries" in lines[-1]

@@ -159,7 +159,7 @@ def line_pair(exact: History, shown: History, title: str) -> Figure:
 @styled
 def plane_pair(exact: GaussianMixture, law: PlaneDensity, title: str) -> Figure:
     """Exact posterior and law in the plane at the end, side by side."""
-    drawn = figure(height=3.1)
+    drawn = figure(width=5.4, height=3.3)
     panels = drawn.subplots(1, 2, sharex=True, sharey=True)
     log_exact = jax.jit(jax.vmap(exact.log_prob))(law.points())
     values = np.exp(np.asarray(log_exact)).reshape(law.log_density.shape)
@@ -182,7 +182,7 @@ def plane_pair(exact: GaussianMixture, law: PlaneDensity, title: str) -> Figure:
         axes.set_xlabel("$x_1$")
     panels[0].set_ylabel("$x_2$")
     for axis, setter in ((0, panels[0].set_xlim), (1, panels[0].set_ylim)):
-        held = (values + shown).sum(axis=1 - axis) > 1e-4 * (values + shown).sum()
+        held = (values + shown).sum(axis=1 - axis) > 1e-5 * (values + shown).sum()
         nodes = np.asarray((law.x, law.y)[axis])[held]
         setter(nodes[0], nodes[-1])
     drawn.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")

@@ -19,6 +19,7 @@ from rich.text import Text
 from .style import KERNELS
 
 LARGE, SMALL = 0.1, 1e-3
+ENTRIES = 10  # of a measure with one value a mode or coordinate
 LEGEND = f"bold: {LARGE:g} or more; dim: {SMALL:g} or less (in a terminal)"
 
 MEANINGS = {
@@ -29,19 +30,19 @@ MEANINGS = {
     "w2": "Wasserstein-2 distance, in units of x",
     "w1_to_data": "W1 from the posterior at t = 0",
     "w2_to_data": "W2 from the posterior at t = 0",
-    "fisher": "Fisher divergence of the law from the exact",
+    "fisher": "Fisher divergence from the exact",
     "mean_error": "mean, law minus exact",
     "mean_error_to_data": "mean, law minus posterior at t = 0",
     "variance_error": "variance, law minus exact",
     "variance_error_to_data": "variance, law minus posterior at t = 0",
     "covariance_error": "the covariance furthest off, in standard errors",
-    "spread_ratio": "total variance of the law over the exact",
+    "spread_ratio": "variance of the law over the exact",
     "mode_weight": "mass of the law in the mode",
     "mode_weight_exact": "exact mass of the mode",
     "mode_weight_error": "total variation between mode weights",
     "hallucinated_prior_mass": "mass in prior modes that y rules out",
     "hallucinated_prior_mass_exact": "the same, of the exact posterior",
-    "hallucinated_likelihood_mass": "mass where y is likely and the prior is not",
+    "hallucinated_likelihood_mass": "mass where y is likely, the prior not",
     "hallucinated_likelihood_mass_exact": "the same, of the exact posterior",
     "escaped_mass": "mass that left the grid",
 }
@@ -93,15 +94,22 @@ def measures(
     Args:
         title: stands above.
         how: what the values rest on: the head of their column.
-        values: value and standard error by name; None for an exact value.
+        values: value and standard error by name; None for an exact value. The names
+            are those of `MEANINGS`, in whose order they are shown.
     """
     table = Table(title=Text(title, style="bold"), **_LOOK)
     table.add_column("measure", no_wrap=True)
     table.add_column(how, justify="right", no_wrap=True)
     table.add_column("what it is", ratio=1)
-    for name, (value, error) in values.items():
+    order = list(MEANINGS)
+    shown = [name for name in values if _entry(name) < ENTRIES]
+    for name in sorted(shown, key=lambda name: order.index(name.partition("[")[0])):
+        value, error = values[name]
         text = f"{value:.6g}" if error is None else f"{value:.4g} +- {error:.1g}"
-        table.add_row(Text(name), text, MEANINGS.get(name.partition("[")[0], ""))
+        table.add_row(Text(name), text, MEANINGS[name.partition("[")[0]])
+    if len(shown) < len(values):
+        left = f"{len(values) - len(shown)} entries of long measures: see the CSV"
+        table.add_row("...", "", left)
     return table
 
 
@@ -127,6 +135,12 @@ def listing(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
+
+
+def _entry(name: str) -> int:
+    """The first index in a name such as mean_error[3] or covariance_error[9,2]."""
+    index = name.partition("[")[2].rstrip("]").partition(",")[0]
+    return int(index) if index and "," not in name else 0
 
 
 def number(value: float) -> Text:
