@@ -10,21 +10,80 @@ The first integrand is smooth, so the uniform nodes keep their spectral accuracy
 second is done by Gauss-Legendre rules on either side of the jump.
 """
 
+import math
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .line_steps import TILE_WIDTH
+from .line_steps import TILE_WIDTH, in_tiles
 
 _PLATEAU, _SLOPE = 9.6, 1.8  # cells; erfc(9.6 / 1.8) = 4e-14
 _HALF = _PLATEAU + 5.3 * _SLOPE  # cells to where the window vanishes
-_LEGENDRE = np.polynomial.legendre.leggauss(64)
+_LEGENDRE = np.polynomial.legendre.leggauss(TILE_WIDTH // 2)
+_ROOTS = 64  # brackets in a call
+_erfc = np.vectorize(math.erfc, otypes=[float])
 
 
-@eqx.filter_jit
-def _residuals(target, points, t):
-    return jax.vmap(lambda x: _residual(target, x, t))(points)
+class Rule(NamedTuple):
+    """A quadrature rule for each of several times.
+
+    Attributes:
+        points: (rows, n + extra): the uniform nodes, then those about jumps.
+        weight: (rows, n + extra).
+    """
+
+    points: np.ndarray
+    weight: np.ndarray
+
+
+def rule(target, times, nodes, spacing: float, active=True) -> Rule | None:
+    """The rule at each time, or None where the nodes are too coarse for the jumps.
+
+    Args:
+        target: the problem whose residual makes the field jump; None if it does not.
+        times: (rows,).
+        nodes: (n,) uniform.
+        spacing: of the nodes.
+        active: (n,), where the law has mass: jumps elsewhere are left alone.
+    """
+    shape = len(times), len(nodes)
+    points, weight = np.broadcast_to(nodes, shape), np.full(shape, spacing, nodes.dtype)
+    if target is None or target.problem.measurement.dim_y != 1:
+        return Rule(points, weight)  # r / |r| jumps only where every residual vanishes
+    found = _locate(target, times, points, np.broadcast_to(active, nodes.shape))
+    if any((np.diff(np.sort(row)) < 2 * _HALF * spacing).any() for row in found):
+        return None  # two windows would touch
+    extra = TILE_WIDTH * max(map(len, found))
+    points = np.concatenate([points, np.full((shape[0], extra), nodes[0])], axis=1)
+    weight = np.pad(weight, ((0, 0), (0, extra)))
+    for row, jumps in enumerate(found):
+        for k, jump in enumerate(jumps):
+            weight[row, : shape[1]] *= 1.0 - _window(nodes, jump, spacing)
+            near, inside = _legendre(jump, spacing)
+            place = slice(shape[1] + k * TILE_WIDTH, shape[1] + (k + 1) * TILE_WIDTH)
+            points[row, place], weight[row, place] = near, inside
+    return Rule(points, weight)
+
+
+def _locate(target, times, points, active) -> list[np.ndarray]:
+    """Zeros of the residual among the active nodes, to rounding: an array for each row."""
+    times = np.asarray(times, points.dtype)
+    residual = in_tiles(lambda *tiles: (_residuals(target, *tiles),), points, times)[0]
+    changes = np.sign(residual[:, 1:]) != np.sign(residual[:, :-1])
+    row, cell = np.nonzero(changes & (active[1:] | active[:-1]))
+    if not row.size:
+        return [np.zeros(0)] * len(times)
+    spare = (0, -row.size % _ROOTS)
+    lower, upper, t = (
+        np.pad(values, spare, mode="edge").reshape(-1, _ROOTS)
+        for values in (points[row, cell], points[row, cell + 1], times[row])
+    )
+    roots = [np.asarray(_roots(target, *some)) for some in zip(t, lower, upper, strict=True)]
+    roots = np.concatenate(roots)[: row.size]
+    return [roots[row == k] for k in range(len(times))]
 
 
 def _residual(target, x, t):
@@ -32,53 +91,42 @@ def _residual(target, x, t):
     return problem.y[0] - problem.measurement.apply(target.prior_mean(x[None], t))[0]
 
 
-def locate(target, t, nodes: np.ndarray, active: np.ndarray) -> list[float]:
-    """Zeros of the residual among the active nodes (n,), to rounding."""
-    if target.problem.measurement.dim_y != 1:
-        return []  # r / |r| jumps only where every residual vanishes at once
-    signs = np.sign(np.asarray(_residuals(target, nodes, t)))
-    cells = np.flatnonzero((signs[1:] != signs[:-1]) & (active[1:] | active[:-1]))
-    return [float(_root(target, t, nodes[cell], nodes[cell + 1])) for cell in cells]
+@eqx.filter_jit
+def _residuals(target, tiles, t):
+    over_points = jax.vmap(_residual, in_axes=(None, 0, None))
+    return jax.vmap(over_points, in_axes=(None, 0, 0))(target, tiles, t)
 
 
 @eqx.filter_jit
-def _root(target, t, lower, upper):
-    """The zero of the residual in a bracket, by bisection to rounding."""
-    rising = _residual(target, lower, t) < 0
+def _roots(target, t, lower, upper):
+    """The zero of the residual in each bracket, by bisection to rounding."""
 
-    def halve(_, bracket):
-        lower, upper = bracket
-        middle = 0.5 * (lower + upper)
-        left = (_residual(target, middle, t) < 0) == rising
-        return jnp.where(left, middle, lower), jnp.where(left, upper, middle)
+    def root(t, lower, upper):
+        rising = _residual(target, lower, t) < 0
 
-    lower, upper = jax.lax.fori_loop(0, 60, halve, (lower, upper))
-    return 0.5 * (lower + upper)
+        def halve(_, bracket):
+            lower, upper = bracket
+            middle = 0.5 * (lower + upper)
+            left = (_residual(target, middle, t) < 0) == rising
+            return jnp.where(left, middle, lower), jnp.where(left, upper, middle)
+
+        lower, upper = jax.lax.fori_loop(0, 60, halve, (lower, upper))
+        return 0.5 * (lower + upper)
+
+    return jax.vmap(root)(t, lower, upper)
 
 
-def overlap(jumps: list[float], spacing: float) -> bool:
-    """Whether two windows would touch: the grid is then too coarse."""
-    return bool((np.diff(np.sort(jumps)) < 2 * _HALF * spacing).any())
-
-
-def window(nodes: np.ndarray, jump: float, spacing: float) -> np.ndarray:
+def _window(nodes: np.ndarray, jump: float, spacing: float) -> np.ndarray:
     """The window around a jump at the nodes, in [0, 1]."""
     cells = np.abs(nodes - jump) / spacing
-    return np.asarray(_smooth_step(cells))
+    return 0.5 * _erfc((cells - _PLATEAU) / _SLOPE)
 
 
-@jax.jit
-def _smooth_step(cells):
-    return 0.5 * jax.scipy.special.erfc((cells - _PLATEAU) / _SLOPE)
-
-
-def legendre(jump: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+def _legendre(jump: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and window-weighted quadrature weights about a jump, a whole tile of each."""
     half = _HALF * spacing
     unit, weight = _LEGENDRE
     left = jump - 0.5 * half * (1.0 - unit)
     right = jump + 0.5 * half * (1.0 + unit)
     nodes = np.concatenate([left, right])
-    weights = np.tile(0.5 * half * weight, 2) * window(nodes, jump, spacing)
-    spare = TILE_WIDTH - nodes.size
-    return np.pad(nodes, (0, spare), mode="edge"), np.pad(weights, (0, spare))
+    return nodes, np.tile(0.5 * half * weight, 2) * _window(nodes, jump, spacing)

@@ -34,6 +34,7 @@ _SIZES = (
 )
 _FEWEST, _MOST = _SIZES[0], _SIZES[-1]  # nodes of a grid
 _BLOCK = 50
+_MODEST = 1024  # nodes of a grid for a block; fewer steps may need fewer nodes
 _NEGLIGIBLE = 1e-14  # mass of a node that no longer shapes the grid
 _USUAL = 1.3
 _LEAK = 1e-11  # mass a block may lose before its steps are done one by one
@@ -119,15 +120,19 @@ def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
     """
     run = Run(sampler, target, refine)
     steps = len(times) - 1
-    block = min(_BLOCK, max(2, steps // 20)) if steps > 32 and sampler.smooth else 1
+    block = min(_BLOCK, max(2, steps // 20)) if steps > 32 else 1
     times = np.asarray(times)
     states = [_start(initial, refine * _FEWEST, times.dtype)]
+    rows = block
     while len(states) <= steps:
         index = len(states) - 1
-        rows = min(block, steps - index)
-        window = times[index : index + rows + 1]
-        found = _block(run, window, states[-1]) if rows > 1 else None
-        states += found or [_single(run, window[:2], states[-1])]
+        rows, found = min(rows, steps - index), None
+        while rows > 1 and found is None:
+            found = _block(run, times[index : index + rows + 1], states[-1])
+            rows = 2 * rows if found else rows // 4
+        found = found or [_single(run, times[index : index + 2], states[-1])]
+        states += found
+        rows = min(max(rows, 2), block)
     return states
 
 
@@ -147,7 +152,11 @@ def _evaluate(sources, points):
 def _single(run: Run, window, state: State) -> State:
     """One step, from every node to every node."""
     while True:
-        sources, ratio = _sources(run, window, state)
+        rule = _rule(run, window[:1], state)
+        if rule is None:
+            state = state.refined(2 * state.grid.count)
+            continue
+        (sources, ratio) = _sources(run, rule, window[:1], window[1:], state)[0]
         view = View.of(sources, ratio)
         allowed = view.allowance() / run.refine
         if allowed >= 1.0:
@@ -163,35 +172,44 @@ def _single(run: Run, window, state: State) -> State:
     return new._replace(density=_evaluate(sources, grid.nodes(state.density.dtype)))
 
 
-def _sources(run: Run, window, state: State) -> tuple[Sources, np.ndarray]:
-    """The Gaussians of one step, and how far apart their means are, in scales."""
-    grid, dtype = state.grid, state.density.dtype
-    nodes, mass = grid.nodes(dtype), state.density * grid.spacing
-    extra, weights = [], []
-    if not run.sampler.smooth:
-        found = jumps.locate(run.target, window[0], nodes, mass > _NEGLIGIBLE)
-        if jumps.overlap(found, grid.spacing):
-            return _sources(run, window, state.refined(2 * grid.count))
-        for jump in found:
-            mass = mass * (1.0 - jumps.window(nodes, jump, grid.spacing))
-            near, weight = jumps.legendre(jump, grid.spacing)
-            extra.append(near.astype(dtype))
-            weights.append(weight * _evaluate(state.sources, extra[-1]))
-    every = np.concatenate([nodes, *extra])
-    mean, scale = run.transitions(every[None], window[:1], window[1:])
-    sources = Sources(np.concatenate([mass, *weights]), mean[0], scale[0])
-    uniform = resolution.gap_ratio(mean[0, : grid.count], scale[0, : grid.count])
-    return sources, np.pad(uniform, (0, every.size - grid.count))
+def _rule(run: Run, times, state: State) -> jumps.Rule | None:
+    """How to integrate over what the state's grid carries, at each of the times."""
+    nodes = state.grid.nodes(state.density.dtype)
+    target = None if run.sampler.smooth else run.target
+    active = state.density * state.grid.spacing > _NEGLIGIBLE
+    return jumps.rule(target, times, nodes, state.grid.spacing, active)
+
+
+def _sources(run: Run, rule, before, after, state: State) -> list:
+    """Of a step from each of the times: Gaussians, and their means' distance in scales."""
+    count = state.grid.count
+    mean, scale = run.transitions(rule.points, before, after)
+    ratio = _ratio(mean, scale, count)
+    found = []
+    for row, weight in enumerate(rule.weight):
+        density = state.density
+        if rule.points.shape[1] > count:
+            extra = _evaluate(state.sources, rule.points[row, count:])
+            density = np.concatenate([density, extra])
+        found.append((Sources(weight * density, mean[row], scale[row]), ratio[row]))
+    return found
+
+
+def _ratio(mean, scale, count):
+    """`resolution.gap_ratio` of the uniform nodes; zero for the others."""
+    uniform = resolution.gap_ratio(mean[:, :count], scale[:, :count], axis=1)
+    return np.pad(uniform, ((0, 0), (0, mean.shape[1] - count)))
 
 
 def _block(run: Run, window, state: State) -> list[State] | None:
     """Several steps onto one grid, or None where that grid would not serve them all."""
-    dtype, rows = state.density.dtype, len(window) - 1
-    points = np.stack([state.grid.nodes(dtype)] * 2)
+    rows = len(window) - 1
     ends = window[[0, -2]], window[[1, -1]]
-    mean, scale = run.transitions(points, *ends)
-    mass = state.density * state.grid.spacing
-    first, last = (View.uniform(Sources(mass, mean[k], scale[k])) for k in (0, 1))
+    rule = _rule(run, ends[0], state)
+    if rule is None:
+        return None
+    found = _sources(run, rule, *ends, state)
+    first, last = (View.of(*pair) for pair in found)
     allowed = min(first.allowance(), last.allowance())
     if first.aliasing(run.refine) > TOLERANCE:
         return None
@@ -200,41 +218,41 @@ def _block(run: Run, window, state: State) -> list[State] | None:
     spacing = min(least / _USUAL, allowed * state.grid.spacing / 1.1) / run.refine
     margin = 0.05 * (upper - lower)
     count = _rounded((upper - lower + 2 * margin) / spacing)
-    if count > _MOST:
+    if count > max(_MODEST, 2 * state.grid.count):
         return None
     grid = spanning(lower - margin, upper + margin, count)
-    sources = Sources(mass, mean[0], scale[0])
-    states = [State(grid, _evaluate(sources, grid.nodes(dtype)), sources)]
-    fresh = np.broadcast_to(grid.nodes(dtype)[None], (rows - 1, count))
-    mean, scale = run.transitions(fresh, window[1:-1], window[2:])
-    pad = ((0, _BLOCK - 1 - mean.shape[0]), (0, 0))
-    arguments = (
-        states[0].density,
-        np.pad(mean, pad, mode="edge"),
-        np.pad(scale, pad, mode="edge"),
-        np.asarray(grid.lower, dtype),
-        np.asarray(grid.spacing, dtype),
-        np.asarray(rows - 1),
-    )
-    for local in (True, False):
-        found = np.asarray(line_steps.steps(*arguments, local=local))
-        lost = states[0].mass() - found[rows - 2].sum() * grid.spacing
-        if lost < _LEAK:
+    return _onto(run, window[1:], grid, found[0][0], state.density.dtype)
+
+
+def _onto(run: Run, window, grid: Grid, sources: Sources, dtype) -> list[State] | None:
+    """The sum of the sources on the grid, and a step from each of the times but one."""
+    rows, count = len(window) - 1, grid.count
+    target = None if run.sampler.smooth else run.target
+    rule = jumps.rule(target, window[:-1], grid.nodes(dtype), grid.spacing)
+    if rule is None:
+        return None
+    mean, scale = run.transitions(rule.points, window[:-1], window[1:])
+    start = _evaluate(sources, rule.points[0])
+    pad = ((0, _BLOCK - 1 - rows), (0, 0))
+    arguments = [
+        np.pad(part, pad, mode="edge")
+        for part in (rule.weight, mean, scale, rule.points)
+    ]
+    for local in (True, False) if run.sampler.smooth else (False,):
+        found = line_steps.steps(start, *arguments, np.asarray(rows), local=local)
+        found = np.concatenate([start[None], np.asarray(found)[:rows]])
+        mass = found[:, :count].sum(axis=1) * grid.spacing
+        if mass[0] - mass[-1] < _LEAK:
             break
     else:
         return None
-    before = np.concatenate([states[0].density[None], found[: rows - 2]]) * grid.spacing
-    ratio = resolution.gap_ratio(mean, scale, axis=1)
-    narrowest = scale[before > _NEGLIGIBLE].min()
-    if resolution.aliasing(before, ratio * run.refine) > TOLERANCE:
+    before = rule.weight * found[:-1]
+    if resolution.aliasing(before, _ratio(mean, scale, count) * run.refine) > TOLERANCE:
         return None
-    if grid.spacing * COARSEST * run.refine > narrowest:
+    if grid.spacing * COARSEST * run.refine > scale[before > _NEGLIGIBLE].min():
         return None
-    for row in range(rows - 1):
-        states.append(
-            State(grid, found[row], Sources(before[row], mean[row], scale[row]))
-        )
-    return states
+    every = [sources, *map(Sources, before, mean, scale)]
+    return [State(grid, found[k, :count], every[k]) for k in range(rows + 1)]
 
 
 class View(NamedTuple):
@@ -253,11 +271,6 @@ class View(NamedTuple):
     def allowance(self) -> float:
         """The factor by which the spacing of the sources may grow."""
         return resolution.allowance(self.mass, self.ratio)
-
-    @classmethod
-    def uniform(cls, sources: Sources) -> "View":
-        """Of sources on a uniform grid."""
-        return cls.of(sources, resolution.gap_ratio(sources.mean, sources.scale))
 
     @classmethod
     def of(cls, sources: Sources, ratio) -> "View":

@@ -43,25 +43,39 @@ def transitions(sampler, target, points, t, s):
         s: (rows,) times after it.
 
     Returns:
-        Means (rows, n) and scales (rows, n). One compiled program, over tiles of fixed
-        shape, serves every number of rows and nodes.
+        Means (rows, n) and scales (rows, n).
+    """
+    return in_tiles(lambda *tiles: _tiles(sampler, target, *tiles), points, t, s)
+
+
+def in_tiles(program, points, *of_rows) -> tuple:
+    """A program over points (rows, n) and values (rows,): one tile after another.
+
+    The tiles have one shape, so a compiled program serves every number of rows and nodes.
+
+    Args:
+        program: from points (tiles, width) and values (tiles,) to a tuple of arrays like
+            the points.
+        points: (rows, n), n a multiple of the tile width.
+        *of_rows: (rows,) each.
     """
     rows, count = points.shape
     parts = count // TILE_WIDTH
     spare = -(rows * parts) % TILE_ROWS
     tiles = np.pad(points.reshape(-1, TILE_WIDTH), ((0, spare), (0, 0)), mode="edge")
-    before = np.pad(np.repeat(t, parts), (0, spare), mode="edge")
-    after = np.pad(np.repeat(s, parts), (0, spare), mode="edge")
+    values = [
+        np.pad(np.repeat(value, parts), (0, spare), mode="edge") for value in of_rows
+    ]
     done = [
-        _tiles(sampler, target, tiles[k:end], before[k:end], after[k:end])
+        program(tiles[k:end], *(value[k:end] for value in values))
         for k in range(0, len(tiles), TILE_ROWS)
         for end in [k + TILE_ROWS]
     ]
     return tuple(
-        np.concatenate([np.asarray(pair[part]) for pair in done])[
+        np.concatenate([np.asarray(part) for part in parts_done])[
             : rows * parts
         ].reshape(rows, count)
-        for part in (0, 1)
+        for parts_done in zip(*done, strict=True)
     )
 
 
@@ -100,28 +114,30 @@ def log_density(
 
 
 @jax.jit(static_argnames="local")
-def steps(density, mean, scale, lower, spacing, count, *, local: bool):
-    """Several steps on one grid.
+def steps(density, weight, mean, scale, points, count, *, local: bool):
+    """Several steps, each from the nodes of one row to those of the next.
 
     Args:
-        density: (n,) on the grid before the first step, n a multiple of 64.
-        mean: (rows, n), at the nodes before each step.
+        density: (n,) at the first row of points, before the first step.
+        weight: (rows, n), of the quadrature rule at the nodes before each step.
+        mean: (rows, n), of the transitions from there.
         scale: (rows, n).
-        lower: (), first node of the grid.
-        spacing: (), of the grid.
+        points: (rows, n), nodes before each step.
         count: number of rows to use.
-        local: sum only sources near each target. Right if the means increase, at a rate
-            near one, and the scale spans few nodes; if not, mass is missing.
+        local: sum only sources near each target. Right if the points are a uniform grid,
+            the means increase, at a rate near one, and the scale spans few nodes; if not,
+            mass is missing. n must be a multiple of 64.
 
     Returns:
-        Densities (rows, n) after each step; rows beyond `count` are zero.
+        Densities (rows, n) after each step, at the next row of points (after the last, at
+        the last row); rows beyond `count` are zero.
     """
-    points = lower + spacing * jnp.arange(density.shape[0], dtype=density.dtype)
     move = _local_step if local else dense_step
 
     def body(row, carry):
         density, rows = carry
-        new = move(density * spacing, mean[row], scale[row], points)
+        following = points[jnp.minimum(row + 1, points.shape[0] - 1)]
+        new = move(density * weight[row], mean[row], scale[row], following)
         return new, rows.at[row].set(new)
 
     empty = jnp.zeros(mean.shape, density.dtype)
