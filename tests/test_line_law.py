@@ -53,7 +53,7 @@ def test_law_agrees_with_a_plain_numpy_propagation(two_modes):
     start = np.exp(-0.5 * (grid / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
     expected = numpy_law.ddpm_law(problem, scales, rule, start, grid)
     sources = law.states[-1].sources
-    found = np.exp(line_steps.log_density(*sources, jnp.asarray(grid)))
+    found = np.exp(line_steps.log_density(sources, grid))
     assert np.abs(found - expected).max() < 1e-9 * expected.max()
     assert abs(float(law.mean()[0]) - grid @ expected * (grid[1] - grid[0])) < 1e-9
 
@@ -217,3 +217,23 @@ def test_one_compilation_serves_all_steps_and_hyperparameters(two_modes):
         gt.laws.grid(sampler, two_modes, times)
         # Two checks of one point before each run trace it, the program itself once.
         assert len(traces) - before <= (3 if steps == 6 else 2)
+
+
+@pytest.mark.parametrize(
+    "approximation, kernel, steps",
+    [(A.DPS(), K.DDPM(), 20), (A.ZetaDPS(), K.DDIM(0.5), 50)],
+)
+def test_steps_that_tear_the_line_between_atoms_are_resolved(
+    approximation, kernel, steps
+):
+    target = gt.problems.get("three-atoms")
+    times = gt.time_grid(target.path, steps, t_min=1e-2)
+    law = gt.laws.grid(gt.Guided(approximation, kernel), target, times)
+    finer = law.refined()
+    assert any(state.sources.mass.size > 2000 for state in law.states[1:])
+    assert abs(1.0 - law.states[-1].mass()) < 1e-9
+    points = np.linspace(-5.0, 5.0, 4001)
+    first, second = (
+        line_steps.density(found.states[-1].sources, points) for found in (law, finer)
+    )
+    assert 0.5 * np.abs(first - second).sum() * (points[1] - points[0]) < 1e-9

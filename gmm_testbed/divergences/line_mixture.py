@@ -23,14 +23,18 @@ def mixture_cdf(mixture: GaussianMixture, x: Scalar) -> Scalar:
     Raises:
         InputError: if the mixture is not on the line (here and in all that follow).
     """
-    weights, means, scales = _components(mixture)
-    return weights @ ndtr(_standardised(x, means, scales))
+    return mixture_tail(mixture, x, 1.0)
 
 
 def mixture_survival(mixture: GaussianMixture, x: Scalar) -> Scalar:
     r"""\(P(X > x)\), accurate in the right tail."""
+    return mixture_tail(mixture, x, -1.0)
+
+
+def mixture_tail(mixture: GaussianMixture, x: Scalar, side: Scalar | float) -> Scalar:
+    """`mixture_cdf` for side 1, `mixture_survival` for side -1."""
     weights, means, scales = _components(mixture)
-    return weights @ ndtr(-_standardised(x, means, scales))
+    return weights @ ndtr(side * _standardised(x, means, scales))
 
 
 def mixture_log_outside(

@@ -19,7 +19,7 @@ from .line_mixture import (
     mixture_integrated_survival,
     mixture_square_above,
     mixture_square_below,
-    mixture_survival,
+    mixture_tail,
 )
 from .quadrature import escaped
 
@@ -111,8 +111,9 @@ def _w2_along_coupling(density, mixture):
 
         def passed(u):
             level, z = curves.value(below, u) + lift, partner(u)
-            upper = mixture_survival(mixture, z) > 1.0 - level
-            return jnp.where(level < 0.5, level > mixture_cdf(mixture, z), upper)
+            lower = level < 0.5  # compare the smaller tails
+            tail = mixture_tail(mixture, z, jnp.where(lower, 1.0, -1.0))
+            return jnp.where(lower, level > tail, tail > 1.0 - level)
 
         low, high = jnp.maximum(s - cells, 0.0), jnp.minimum(s, cells)
         u = curves.bisect(passed, low, high)

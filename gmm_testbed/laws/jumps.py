@@ -51,12 +51,12 @@ def rule(target, times, nodes, spacing: float, active=True) -> Rule | None:
     """
     shape = len(times), len(nodes)
     points, weight = np.broadcast_to(nodes, shape), np.full(shape, spacing, nodes.dtype)
-    if target is None or target.problem.measurement.dim_y != 1:
-        return Rule(points, weight)  # r / |r| jumps only where every residual vanishes
-    found = _locate(target, times, points, np.broadcast_to(active, nodes.shape))
+    found = locate(target, times, points, np.broadcast_to(active, nodes.shape))
     if any((np.diff(np.sort(row)) < 2 * _HALF * spacing).any() for row in found):
         return None  # two windows would touch
     extra = TILE_WIDTH * max(map(len, found))
+    if not extra:
+        return Rule(points, weight)
     points = np.concatenate([points, np.full((shape[0], extra), nodes[0])], axis=1)
     weight = np.pad(weight, ((0, 0), (0, extra)))
     for row, jumps in enumerate(found):
@@ -68,8 +68,10 @@ def rule(target, times, nodes, spacing: float, active=True) -> Rule | None:
     return Rule(points, weight)
 
 
-def _locate(target, times, points, active) -> list[np.ndarray]:
+def locate(target, times, points, active) -> list[np.ndarray]:
     """Zeros of the residual among the active nodes, to rounding: an array for each row."""
+    if target is None or target.problem.measurement.dim_y != 1:
+        return [np.zeros(0)] * len(times)  # r / |r| jumps where every residual vanishes
     times = np.asarray(times, points.dtype)
     residual = in_tiles(lambda *tiles: (_residuals(target, *tiles),), points, times)[0]
     changes = np.sign(residual[:, 1:]) != np.sign(residual[:, :-1])
@@ -81,7 +83,9 @@ def _locate(target, times, points, active) -> list[np.ndarray]:
         np.pad(values, spare, mode="edge").reshape(-1, _ROOTS)
         for values in (points[row, cell], points[row, cell + 1], times[row])
     )
-    roots = [np.asarray(_roots(target, *some)) for some in zip(t, lower, upper, strict=True)]
+    roots = [
+        np.asarray(_roots(target, *some)) for some in zip(t, lower, upper, strict=True)
+    ]
     roots = np.concatenate(roots)[: row.size]
     return [roots[row == k] for k in range(len(times))]
 

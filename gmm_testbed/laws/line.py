@@ -2,9 +2,9 @@ r"""The law of a stochastic sampler on the line, after every step, by quadrature
 
 The grid moves with the law: its range holds all but 1e-13 of the mass, and its spacing
 follows the scale of the kernel, so a few hundred nodes are enough. With many steps, blocks
-of them share one grid, and the transitions of a block are evaluated in one call. A grid
-that turns out too coarse for the next step is refined by evaluating the last step again:
-nothing is interpolated.
+of them share one grid, and the transitions of a block are evaluated in one call. Where a
+grid is too coarse for the next step, the last step is evaluated again at the nodes of
+finer panels: nothing is interpolated.
 """
 
 from typing import Any, NamedTuple
@@ -12,18 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._checks import fail
-from . import jumps, line_steps, resolution
-from .line_steps import REACH
+from . import jumps, line_steps, panels, resolution
+from .line_steps import REACH, TILE_WIDTH
 from .resolution import COARSEST, TOLERANCE
 
 _SIZES = (
     256,
     384,
     512,
-    640,
     768,
     1024,
-    1280,
     1536,
     2048,
     3072,
@@ -32,7 +30,7 @@ _SIZES = (
     8192,
     16384,
 )
-_FEWEST, _MOST = _SIZES[0], _SIZES[-1]  # nodes of a grid
+_FEWEST, _MOST = _SIZES[0], 16384  # nodes of a grid
 _BLOCK = 50
 _MODEST = 1024  # nodes of a grid for a block; fewer steps may need fewer nodes
 _NEGLIGIBLE = 1e-14  # mass of a node that no longer shapes the grid
@@ -77,20 +75,9 @@ class State(NamedTuple):
         """Mass on the grid."""
         return float(self.density.sum()) * self.grid.spacing
 
-    def refined(self, count: int) -> "State":
-        """The same law on `count` nodes over the same range."""
-        if count > _MOST:
-            fail(
-                "the law cannot be resolved on a grid",
-                got=f"a step that needs more than {_MOST} nodes",
-                expected="1.2 nodes a standard deviation of every transition",
-                hint="the guidance is too stiff for steps this long, or t_min is very "
-                "small: take more steps, raise t_min, or use gt.sample",
-            )
-        upper = self.grid.lower + self.grid.spacing * (self.grid.count - 1)
-        grid = spanning(self.grid.lower, upper, count)
-        points = grid.nodes(self.density.dtype)
-        return State(grid, _evaluate(self.sources, points), self.sources)
+    def active(self):
+        """(n,), which nodes carry mass."""
+        return self.density * self.grid.spacing > _NEGLIGIBLE
 
 
 class Run(NamedTuple):
@@ -99,6 +86,10 @@ class Run(NamedTuple):
     sampler: Any
     target: Any
     refine: int
+
+    def jumping(self):
+        """The problem whose residual makes the field jump, or None."""
+        return None if self.sampler.smooth else self.target
 
     def transitions(self, points, before, after):
         """Means and scales (rows, n) at points (rows, n) for times (rows,)."""
@@ -145,39 +136,56 @@ def _start(initial, count, dtype) -> State:
 
 def _evaluate(sources, points):
     if isinstance(sources, Sources):
-        return np.asarray(line_steps.dense_step(*sources, points))
+        return line_steps.density(sources, points)
     return np.exp(np.asarray(line_steps.mixture_log_prob(sources, points[:, None])))
 
 
 def _single(run: Run, window, state: State) -> State:
     """One step, from every node to every node."""
-    while True:
-        rule = _rule(run, window[:1], state)
-        if rule is None:
-            state = state.refined(2 * state.grid.count)
-            continue
+    rule = _rule(run, window[:1], state)
+    sources = None
+    if rule is not None:
         (sources, ratio) = _sources(run, rule, window[:1], window[1:], state)[0]
-        view = View.of(sources, ratio)
-        allowed = view.allowance() / run.refine
-        if allowed >= 1.0:
-            break
-        state = state.refined(_rounded(state.grid.count / allowed))
+        if resolution.aliasing(sources.mass, ratio * run.refine) > TOLERANCE:
+            sources = None
+    if sources is None:
+        sources = _from_panels(run, window, state)
+    view = View.of(sources, np.zeros_like(sources.mass))
     width = view.upper - view.lower
     needed = width * COARSEST * run.refine / view.least_scale
     count = max(_rounded(needed), run.refine * _FEWEST)
-    grid = spanning(view.lower, view.upper, count)
-    new = State(grid, np.zeros(0, state.density.dtype), sources)
     if count > _MOST:
-        return new.refined(count)  # raises
-    return new._replace(density=_evaluate(sources, grid.nodes(state.density.dtype)))
+        fail(
+            "the law cannot be resolved on a grid",
+            got=f"a step that needs {count} nodes",
+            expected=f"{COARSEST} nodes a standard deviation of every transition, "
+            f"{_MOST} at most",
+            hint="the guidance is too stiff for steps this long, or t_min is very "
+            "small: take more steps, raise t_min, or use gt.sample",
+        )
+    grid = spanning(view.lower, view.upper, count)
+    return State(grid, _evaluate(sources, grid.nodes(state.density.dtype)), sources)
+
+
+def _from_panels(run: Run, window, state: State) -> Sources:
+    """The Gaussians of one step whose means run apart."""
+    nodes, active = state.grid.nodes(state.density.dtype), state.active()
+
+    def transitions(points):
+        padded = np.pad(points, (0, -points.size % TILE_WIDTH), mode="edge")
+        moved = run.transitions(padded[None], window[:1], window[1:])
+        return [part[0, : points.size] for part in moved]
+
+    zeros = jumps.locate(run.jumping(), window[:1], nodes[None], active)[0]
+    found = panels.adapted(transitions, nodes, active, zeros, run.refine)
+    mass = found.weight * _evaluate(state.sources, found.points)
+    return Sources(mass, found.mean, found.scale)
 
 
 def _rule(run: Run, times, state: State) -> jumps.Rule | None:
     """How to integrate over what the state's grid carries, at each of the times."""
     nodes = state.grid.nodes(state.density.dtype)
-    target = None if run.sampler.smooth else run.target
-    active = state.density * state.grid.spacing > _NEGLIGIBLE
-    return jumps.rule(target, times, nodes, state.grid.spacing, active)
+    return jumps.rule(run.jumping(), times, nodes, state.grid.spacing, state.active())
 
 
 def _sources(run: Run, rule, before, after, state: State) -> list:
@@ -203,7 +211,6 @@ def _ratio(mean, scale, count):
 
 def _block(run: Run, window, state: State) -> list[State] | None:
     """Several steps onto one grid, or None where that grid would not serve them all."""
-    rows = len(window) - 1
     ends = window[[0, -2]], window[[1, -1]]
     rule = _rule(run, ends[0], state)
     if rule is None:
@@ -227,8 +234,7 @@ def _block(run: Run, window, state: State) -> list[State] | None:
 def _onto(run: Run, window, grid: Grid, sources: Sources, dtype) -> list[State] | None:
     """The sum of the sources on the grid, and a step from each of the times but one."""
     rows, count = len(window) - 1, grid.count
-    target = None if run.sampler.smooth else run.target
-    rule = jumps.rule(target, window[:-1], grid.nodes(dtype), grid.spacing)
+    rule = jumps.rule(run.jumping(), window[:-1], grid.nodes(dtype), grid.spacing)
     if rule is None:
         return None
     mean, scale = run.transitions(rule.points, window[:-1], window[1:])

@@ -39,7 +39,7 @@ class LineLaw(AbstractLaw):
         count = next((size for size in _SIZES if size >= wanted), _SIZES[-1])
         points = line.spanning(lower, upper, count).nodes(state.density.dtype)
         if isinstance(state.sources, line.Sources):
-            log_density = line_steps.log_density(*state.sources, jnp.asarray(points))
+            log_density = line_steps.log_density(state.sources, points)
         else:
             log_density = line_steps.mixture_log_prob(state.sources, points[:, None])
         return LineDensity.uniform(lower, upper, log_density, 1.0 - state.mass())
@@ -47,12 +47,17 @@ class LineLaw(AbstractLaw):
     def native(self, index: int) -> LineDensity:
         """The law at times[index] on the grid that carried it: cheap, no far tails."""
         state = self.states[index]
-        upper = state.grid.lower + state.grid.spacing * (state.grid.count - 1)
+        dtype = state.density.dtype
         with np.errstate(divide="ignore"):
             log_density = np.log(state.density)
-        return LineDensity.uniform(
-            state.grid.lower, upper, log_density, 1.0 - state.mass()
+        parts = (  # made by NumPy: nothing to compile for each number of nodes
+            state.grid.nodes(dtype),
+            np.ones_like(state.density),
+            np.asarray(state.grid.spacing, dtype),
+            log_density,
+            np.asarray(1.0 - state.mass(), dtype),
         )
+        return LineDensity(*map(jnp.asarray, parts))
 
     def refined(self) -> "LineLaw":
         """The same law with grids twice as fine: the change certifies this one."""

@@ -18,7 +18,6 @@ from ..components import log_total
 
 REACH = 8.5  # standard deviations; the mass beyond is 2e-17
 TILE_ROWS, TILE_WIDTH = 64, 128
-_CHUNK = 1024
 _RUN, _NEAR = 64, 128  # targets, and the sources that reach them
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -88,29 +87,60 @@ def dense_step(
 ) -> Float[Array, " k"]:
     """Density at the points (k,) from every source."""
     height = mass / scale * math.exp(-_LOG_ROOT_2PI)
+    distance = (points[:, None] - mean[None]) / scale[None]
+    return jnp.exp(-0.5 * distance**2) @ height
 
-    def some(x):
-        return jnp.exp(-0.5 * ((x[:, None] - mean[None]) / scale[None]) ** 2) @ height
 
-    if points.shape[0] <= _CHUNK:
-        return some(points)
-    return jax.lax.map(some, points.reshape(-1, 128)).reshape(-1)
+def density(sources, points: np.ndarray) -> np.ndarray:
+    """`dense_step` between any numbers of sources and points, in tiles of one shape.
+
+    Args:
+        sources: mass, mean and scale (n,); NumPy, like the points and the result.
+        points: (k,).
+    """
+    rows = _in_runs(points, 0.0)
+    columns = zip(
+        *(_in_runs(*pair) for pair in zip(sources, _NONE, strict=True)), strict=True
+    )
+    found = np.zeros(rows.shape, rows.dtype)
+    for column in columns:
+        if column[0].any():
+            found += np.stack([dense_step(*column, row) for row in rows])
+    return found.reshape(-1)[: points.size]
+
+
+def log_density(sources, points: np.ndarray) -> np.ndarray:
+    """Its logarithm, right also where it underflows."""
+    rows = _in_runs(points, 0.0)
+    columns = zip(
+        *(_in_runs(*pair) for pair in zip(sources, _NONE, strict=True)), strict=True
+    )
+    found = np.full(rows.shape, -np.inf, rows.dtype)
+    for column in columns:
+        if column[0].any():
+            some = np.stack([_log_density(*column, row) for row in rows])
+            found = np.logaddexp(found, some)
+    return found.reshape(-1)[: points.size]
+
+
+_TILE = 512
+_NONE = 0.0, 0.0, 1.0  # mass, mean and scale of a source that is not there
+
+
+def _in_runs(values: np.ndarray, filling: float) -> np.ndarray:
+    """(runs, tile), the last run filled up."""
+    spare = -values.size % _TILE
+    return np.pad(values, (0, spare), constant_values=filling).reshape(-1, _TILE)
 
 
 @jax.jit
-def log_density(
-    mass: Float[Array, " n"],
-    mean: Float[Array, " n"],
-    scale: Float[Array, " n"],
-    points: Float[Array, " k"],
-) -> Float[Array, " k"]:
-    """Log-density at the points, right also where the density underflows."""
+def _log_density(mass, mean, scale, points):
     log_height = jnp.log(mass) - jnp.log(scale) - _LOG_ROOT_2PI
 
     def at(x):
         return log_total(log_height - 0.5 * ((x - mean) / scale) ** 2)
 
-    return jax.lax.map(at, points, batch_size=128)
+    return jax.vmap(at)(points)
 
 
 @jax.jit(static_argnames="local")
