@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/gmm-testbed demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest -n 2 -q
+	$(BIN)/pytest -n 2 --dist loadfile -q
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -125,6 +125,7 @@ class GaussianMixture(eqx.Module):
         """d."""
         return self.means.shape[1]
 
+    @eqx.filter_jit
     def covariances(self) -> Float[Array, "K d d"]:
         """Component covariances (K, d, d)."""
         return self._over_components(components.matrix)

@@ -230,7 +230,7 @@ def test_steps_that_tear_the_line_between_atoms_are_resolved(
     times = gt.time_grid(target.path, steps, t_min=1e-2)
     law = gt.laws.grid(gt.Guided(approximation, kernel), target, times)
     finer = law.refined()
-    assert any(state.sources.mass.size > 2000 for state in law.states[1:])
+    assert any(state.sources.mass.size > 1000 for state in law.states[1:])
     assert abs(1.0 - law.states[-1].mass()) < 1e-9
     points = np.linspace(-5.0, 5.0, 4001)
     first, second = (
