@@ -107,7 +107,8 @@ def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
         refine: how many times finer than usual the grids are.
 
     Raises:
-        InputError: if a step needs more than 16384 nodes.
+        InputError: if a step needs a grid of more than 16384 nodes, or more than 4096
+            panels.
     """
     run = Run(sampler, target, refine)
     steps = len(times) - 1
@@ -145,7 +146,7 @@ def _single(run: Run, window, state: State) -> State:
     rule = _rule(run, window[:1], state)
     sources = None
     if rule is not None:
-        (sources, ratio) = _sources(run, rule, window[:1], window[1:], state)[0]
+        sources, ratio = _sources(run, rule, window[:1], window[1:], state)[0]
         if resolution.aliasing(sources.mass, ratio * run.refine) > TOLERANCE:
             sources = None
     if sources is None:

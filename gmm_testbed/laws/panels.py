@@ -14,9 +14,7 @@ from .._checks import fail
 
 _ORDER = 16
 _UNIT, _WEIGHT = (part / 2 for part in np.polynomial.legendre.leggauss(_ORDER))
-_CELLS = (
-    6  # of the uniform grid, in the longest panel: 5 standard deviations of the law
-)
+_CELLS = 6  # of the uniform grid in the longest panel: 5 of its standard deviations
 _REACH = 4.0  # standard deviations that the means of a panel may span
 _MOST = 4096  # panels
 
