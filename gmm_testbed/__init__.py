@@ -1,6 +1,7 @@
 """gmm_testbed: diffusion posterior samplers against the truth, on Gaussian mixtures."""
 
 from . import approximations as approximations
+from . import bounds as bounds
 from . import diagnostics as diagnostics
 from . import divergences as divergences
 from . import kernels as kernels
@@ -9,6 +10,7 @@ from . import plotting as plotting
 from . import problems as problems
 from ._checks import InputError as InputError
 from ._checks import UnsupportedError as UnsupportedError
+from .estimate import Estimate as Estimate
 from .kernels import GuidedField as GuidedField
 from .kernels import Transition as Transition
 from .measurements import Linear as Linear

@@ -1,6 +1,8 @@
 """Divergences between laws: closed forms, and quadrature for laws known on a grid."""
 
 from . import closed_form as closed_form
+from .expectation import line_expectation as line_expectation
+from .expectation import line_rule as line_rule
 from .line import LineDensity as LineDensity
 from .line_mixture import mixture_cdf as mixture_cdf
 from .line_mixture import mixture_quantile as mixture_quantile

@@ -1,0 +1,151 @@
+r"""What a bound is: a statement whose two sides are computed.
+
+A theorem is a class with `facts` and a default sweep. For one case it gives claims: both
+sides as `Estimate`s, and the relation between them that is asserted. A verdict is one of
+four words, never a bare boolean: an inequality within four standard errors of failing is
+undecided, and where an assumption does not hold the theorem says nothing.
+"""
+
+from abc import abstractmethod
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import numpy as np
+
+from .._types import Key
+from ..estimate import Estimate
+
+Z = 4.0  # standard errors
+ROUNDING = 1e-9  # relative, of sides that are exact up to quadrature
+RESOLVED = 0.25  # an equality within an error larger than this share is undecided
+
+Case = dict[str, Any]
+"""Labels and numbers of one case, as {"kappa": 4.0}."""
+
+
+class Verdict(StrEnum):
+    """What a comparison of two sides shows."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    UNDECIDED = "undecided"
+    OUTSIDE = "outside"  # an assumption does not hold
+
+
+class Facts(NamedTuple):
+    """What is known of a theorem.
+
+    Attributes:
+        statement: in one line, with its constants.
+        assumptions: in words; `Claim.assumptions` says for a case which of them hold.
+        source: paper and theorem, or "here" with the argument in the docstring.
+        status: "proved", "published" or "asymptotic".
+        refuted: True for a statement kept as printed that some case must violate.
+    """
+
+    statement: str
+    assumptions: tuple[str, ...]
+    source: str
+    status: str
+    refuted: bool = False
+
+
+class Claim(NamedTuple):
+    """One relation between two numbers.
+
+    Attributes:
+        label: which part of the theorem, "" if there is one only.
+        left: the smaller side of an inequality.
+        right: the larger side.
+        equal: whether equality is claimed.
+        tolerance: absolute, of an equality: what quadrature or a finite step count
+            leaves, or the width of a fitted slope.
+        assumptions: whether each assumption of the facts holds in this case.
+    """
+
+    label: str
+    left: Estimate
+    right: Estimate
+    equal: bool = False
+    tolerance: float = 0.0
+    assumptions: tuple[bool, ...] = ()
+
+
+class BoundReport(NamedTuple):
+    """A claim that was judged.
+
+    Attributes:
+        name: of the theorem.
+        case: its labels and numbers.
+        label: the part of the theorem.
+        left: the smaller side, an `Estimate`.
+        right: the larger side.
+        slack: right - left.
+        tightness: left / right, 1 where the bound is attained.
+        holds: the `Verdict`.
+        assumptions: pairs of an assumption and whether it holds.
+    """
+
+    name: str
+    case: Case
+    label: str
+    left: Estimate
+    right: Estimate
+    slack: Estimate
+    tightness: float
+    holds: Verdict
+    assumptions: tuple[tuple[str, bool], ...]
+
+
+class AbstractBound(eqx.Module):
+    """A theorem: its facts, a sweep of cases, and both sides in each."""
+
+    facts: eqx.AbstractClassVar[Facts]
+    cases: eqx.AbstractClassVar[tuple[Case, ...]]
+
+    @abstractmethod
+    def claims(self, key: Key, case: Case) -> list[Claim]:
+        """Both sides of everything the theorem asserts in one case.
+
+        Args:
+            key: for what is sampled.
+            case: one of `cases`, or another with the same names.
+        """
+
+
+def judge(claim: Claim) -> Verdict:
+    """The verdict on one claim."""
+    if not all(claim.assumptions):
+        return Verdict.OUTSIDE
+    left, right = float(claim.left.value), float(claim.right.value)
+    error = Z * float(np.hypot(claim.left.stderr, claim.right.stderr))
+    size = max(abs(left), abs(right))
+    if not np.isfinite([left, right, error]).all():
+        return Verdict.UNDECIDED  # an infinite bound says nothing
+    slack, rounding = right - left, ROUNDING * size
+    if claim.equal:
+        if abs(slack) > error + claim.tolerance + rounding:
+            return Verdict.VIOLATED
+        return Verdict.HOLDS if error <= RESOLVED * size else Verdict.UNDECIDED
+    if slack < -error - rounding:
+        return Verdict.VIOLATED
+    return Verdict.HOLDS if slack >= error - rounding else Verdict.UNDECIDED
+
+
+def report(name: str, bound: AbstractBound, case: Case, claim: Claim) -> BoundReport:
+    """The claim with its verdict."""
+    right = float(claim.right.value)
+    tightness = float(claim.left.value) / right if right else float("nan")
+    pairs = tuple(zip(bound.facts.assumptions, claim.assumptions, strict=False))
+    return BoundReport(
+        name,
+        case,
+        claim.label,
+        claim.left,
+        claim.right,
+        claim.right - claim.left,
+        tightness,
+        judge(claim),
+        pairs,
+    )

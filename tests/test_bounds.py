@@ -1,0 +1,57 @@
+"""The catalogue of bounds: verdicts, and every theorem over its sweep."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gmm_testbed as gt
+from gmm_testbed.bounds import Claim, Verdict, judge
+
+
+def claim(left, right, errors=(0.0, 0.0), **rest):
+    sides = gt.Estimate(left, errors[0]), gt.Estimate(right, errors[1])
+    return Claim("", *sides, **rest)
+
+
+@pytest.mark.parametrize(
+    "given, verdict",
+    [
+        (claim(1.0, 2.0), Verdict.HOLDS),
+        (claim(1.0, 1.0), Verdict.HOLDS),
+        (claim(2.0, 1.0), Verdict.VIOLATED),
+        (claim(1.0, 1.3, (0.06, 0.08)), Verdict.UNDECIDED),
+        (claim(1.3, 1.0, (0.06, 0.08)), Verdict.UNDECIDED),
+        (claim(1.0, 1.5, (0.06, 0.08)), Verdict.HOLDS),
+        (claim(1.5, 1.0, (0.06, 0.08)), Verdict.VIOLATED),
+        (claim(np.nan, 1.0), Verdict.UNDECIDED),
+        (claim(1.0, np.inf), Verdict.UNDECIDED),
+        (claim(1.0, 1.1, equal=True, tolerance=0.2), Verdict.HOLDS),
+        (claim(1.0, 1.1, equal=True), Verdict.VIOLATED),
+        (claim(1.0, 1.1, (0.1, 0.0), equal=True), Verdict.UNDECIDED),
+        (claim(1.0, 1.01, (0.01, 0.0), equal=True), Verdict.HOLDS),
+        (claim(2.0, 1.0, assumptions=(True, False)), Verdict.OUTSIDE),
+    ],
+)
+def test_verdicts(given, verdict):
+    assert judge(given) is verdict
+
+
+def test_an_unknown_bound_names_the_nearest():
+    with pytest.raises(gt.InputError, match="T6-initialisation"):
+        gt.bounds.check("T6-initialization")
+
+
+@pytest.mark.parametrize("name", gt.bounds.CATALOGUE)
+def test_every_theorem_over_its_sweep(name, key):
+    bound = gt.bounds.CATALOGUE[name]
+    reports = gt.bounds.check(name, key)
+    found = {report.holds for report in reports}
+    assert (Verdict.VIOLATED in found) == bound.facts.refuted, reports
+    assert Verdict.HOLDS in found, "nothing was decided"
+
+
+def test_line_rule_of_moments():
+    mixture = gt.GaussianMixture.isotropic([0.3, 0.7], [[-1.2], [0.9]], [0.3, 2.5])
+    second = gt.divergences.line_expectation(mixture, lambda x: jnp.sum(x**2))
+    exact = 0.3 * (0.3 + 1.44) + 0.7 * (2.5 + 0.81)
+    np.testing.assert_allclose(second, exact, rtol=1e-13)
