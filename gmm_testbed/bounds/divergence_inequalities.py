@@ -1,0 +1,65 @@
+r"""C24: how KL and total variation bound one another.
+
+With TV the total variation and J = KL(q||p) + KL(p||q),
+
+\[ TV \le \sqrt{KL/2}, \qquad TV \le \sqrt{1 - e^{-KL}}, \qquad
+   2\,TV \log\frac{1+TV}{1-TV} \le J, \qquad KL \le \log(1 + \chi^2) : \]
+
+Pinsker; Bretagnolle and Huber, which stays below 1; the same for J, where the two laws on
+two points with masses (1 + TV)/2 and (1 - TV)/2 exchanged are the extreme case (data
+processing onto the sign of q - p, and symmetry); and Jensen.
+
+q is p with other weights, moved by `shift`.
+Sources: Tsybakov, Introduction to Nonparametric Estimation (2009), section 2.4;
+Bretagnolle and Huber (1979).
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from ..estimate import Estimate
+from ..mixture import GaussianMixture
+from . import line_pairs
+from .base import AbstractBound, Case, Claim, Facts
+
+
+class DivergenceInequalities(AbstractBound):
+    """The four inequalities for two mixtures, over how far apart they are."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="TV <= sqrt(KL/2), sqrt(1 - exp(-KL)); J >= 2 TV log((1+TV)/(1-TV))",
+        assumptions=("q absolutely continuous with respect to p",),
+        source="Pinsker; Bretagnolle and Huber (1979); Tsybakov (2009), section 2.4",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"shift": shift} for shift in (0.0, 0.1, 0.3, 1.0, 3.0)
+    )
+
+    def claims(self, key, case):
+        return _claims(jnp.asarray(case["shift"]))
+
+
+@eqx.filter_jit
+def _claims(shift):
+    means = jnp.asarray([[-1.0], [1.5]])
+    p = GaussianMixture.isotropic([0.4, 0.6], means, [0.16, 0.36])
+    q = GaussianMixture.isotropic([0.55, 0.45], means + shift, [0.13, 0.3])
+    tv, kl, back = line_pairs.tv(q, p), line_pairs.kl(q, p), line_pairs.kl(p, q)
+    sides = [
+        ("Pinsker", tv, jnp.sqrt(0.5 * kl)),
+        ("Bretagnolle-Huber", tv, jnp.sqrt(-jnp.expm1(-kl))),
+        ("Jeffreys", 4.0 * tv * jnp.arctanh(tv), kl + back),
+        ("KL by chi^2", kl, jnp.log1p(line_pairs.chi2(q, p))),
+    ]
+    return [
+        Claim(
+            label,
+            Estimate(left, how="quadrature"),
+            Estimate(right, how="quadrature"),
+            assumptions=(True,),
+        )
+        for label, left, right in sides
+    ]

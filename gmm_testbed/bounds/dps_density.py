@@ -1,0 +1,115 @@
+r"""T12: the bound on densities of the DPS paper, as printed and with its constant repaired.
+
+DPS replaces \(p(y|x_t)\) by \(p(y | x_0 = m)\), \(m = E[x_0|x_t]\). With noise
+\(N(0, s^2 I)\), \(m_1 = E[\|x_0 - m\| \mid x_t]\) and d the dimension (1 below), Theorem 1
+of Chung et al. bounds the error of the density by
+
+\[ |p(y|x_t) - p(y|x_0=m)| \le \frac{d}{\sqrt{2\pi s^2}} e^{-1/(2s^2)} \|\nabla A\| m_1 . \]
+
+The argument is that the error is at most the Lipschitz constant of
+\(x_0 \mapsto N(y; A x_0, s^2 I)\) times \(m_1\), and it is sound. The constant is not: the
+slope of \(N(\cdot; 0, s^2)\) is largest at distance s, where it is
+\(e^{-1/2} / (s\sqrt{2\pi s^2})\), while Lemma 2 there puts the distance 1. For d = 1 the
+printed constant is large enough for s >= 1 and too small below, more so the smaller the
+noise. With the slope at distance s,
+
+\[ |p(y|x_t) - p(y|x_0=m)| \le \frac{e^{-1/2}}{s\,(2\pi s^2)^{d/2}} \|A\| m_1 . \]
+
+So it is the constant that fails, not the statement that a concentrated
+\(p(x_0|x_t)\) makes the error small. On the line both sides are closed forms: the left
+is that of two Gaussian mixtures in y, and \(m_1\) is a sum of folded normal means.
+"""
+
+import math
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erf
+
+from ..estimate import Estimate
+from ..mixture import GaussianMixture
+from .base import AbstractBound, Case, Claim, Facts
+
+_SLOPE, _OFFSET, _Y = 1.3, -0.2, 0.5  # y = 1.3 x - 0.2 + N(0, noise^2)
+_ROOT_TAU = math.sqrt(2.0 * math.pi)
+_POINTS = 18  # along each axis of the grid of (x_t, v)
+_CASES = tuple({"noise": noise} for noise in (0.1, 0.25, 0.5, 1.0, 2.0))
+
+
+class PublishedDensityBound(AbstractBound):
+    """The theorem with its printed constant, at the worst of 324 points (x_t, v)."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="|p(y|x_t) - p(y|x_0=m)| <= d exp(-1/(2 s^2)) / sqrt(2 pi s^2) |A| m_1",
+        assumptions=("noise N(0, s^2 I)",),
+        source="Chung et al. 2023, arXiv:2209.14687, Theorem 1",
+        status="published",
+        refuted=True,
+    )
+    cases: ClassVar[tuple[Case, ...]] = _CASES
+
+    def claims(self, key, case):
+        noise = case["noise"]
+        return _worst(noise, math.exp(-0.5 / noise**2) / (_ROOT_TAU * noise))
+
+
+class DensityBound(AbstractBound):
+    """The theorem with the Lipschitz constant of a Gaussian density, at its worst point."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="|p(y|x_t) - p(y|x_0=m)| <= exp(-1/2) / (s (2 pi s^2)^(d/2)) |A| m_1",
+        assumptions=("noise N(0, s^2 I)",),
+        source="here; the argument of arXiv:2209.14687, Theorem 1",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = _CASES
+
+    def claims(self, key, case):
+        noise = case["noise"]
+        return _worst(noise, math.exp(-0.5) / (_ROOT_TAU * noise**2))
+
+
+def _worst(noise, constant) -> list[Claim]:
+    """The point where the error is largest beside its bound, named in the label."""
+    grid = gaps_and_moments(jnp.asarray(noise))
+    x, v, gap, moment = (np.asarray(part).ravel() for part in grid)
+    bound = constant * _SLOPE * moment
+    with np.errstate(divide="ignore"):
+        worst = int(np.argmax(np.log(gap) - np.log(bound)))
+    over = int(np.sum(gap > bound))
+    label = f"x_t = {x[worst]:.3g} at v = {v[worst]:.3g}, worst of {x.size}"
+    label += f", {over} above the bound" if over else ""
+    return [Claim(label, Estimate(gap[worst]), Estimate(bound[worst]), assumptions=(True,))]
+
+
+@eqx.filter_jit
+def gaps_and_moments(noise):
+    r"""x_t, v, |p(y|x_t) - p(y|m)| and m_1 on the grid, each (18, 18); alpha = 1."""
+    prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
+    one = jnp.ones_like(noise)
+    y = jnp.full(1, _Y - _OFFSET, noise.dtype)
+
+    def at(x, v):
+        law = prior.denoised(x[None], one, jnp.sqrt(v))
+        mean = law.mean()
+        exact = law.noised(_SLOPE, noise).log_prob(y)
+        point = GaussianMixture.isotropic([1.0], _SLOPE * mean[None], noise**2)
+        gap = jnp.abs(jnp.exp(exact) - jnp.exp(point.log_prob(y)))
+        return x, v, gap, first_absolute_moment(law, mean[0])
+
+    xs = jnp.linspace(-4.0 * one, 4.0 * one, _POINTS)
+    vs = jnp.exp(jnp.linspace(jnp.log(0.01 * one), jnp.log(30.0 * one), _POINTS))
+    return jax.vmap(lambda v: jax.vmap(lambda x: at(x, v))(xs))(vs)
+
+
+def first_absolute_moment(mixture: GaussianMixture, centre):
+    r"""\(E|X - c|\) of a mixture on the line: folded normals."""
+    offset = mixture.means[:, 0] - centre
+    scale = jnp.sqrt(mixture.base)
+    z = offset / scale
+    folded = offset * erf(z / jnp.sqrt(2.0))
+    folded += scale * jnp.sqrt(2.0 / jnp.pi) * jnp.exp(-0.5 * z**2)
+    return jnp.exp(mixture.log_weights) @ folded

@@ -1,0 +1,86 @@
+r"""C20: the entropy of a mixture between two closed forms.
+
+With \(H_c = \sum_k w_k H(N_k)\), the Bhattacharyya distances \(B_{ij}\) and the divergences
+\(K_{ij} = KL(N_i \| N_j)\) of the components,
+
+\[ H_c - \sum_i w_i \log \sum_j w_j e^{-B_{ij}} \le H(p)
+   \le H_c - \sum_i w_i \log \sum_j w_j e^{-K_{ij}} . \]
+
+The gap H - H_c is the mutual information of x and its component: zero if they coincide,
+and the entropy of the weights if they are far apart; both bounds are attained at both ends.
+Two mixtures with the same number of components: by the chain rule
+\(KL(p\|q) \le KL(w\|u) + \sum_k w_k KL(N_k\|M_k)\).
+
+Source: Kolchinsky and Tracey, Entropy 19 (2017), 361, equations 8 to 10.
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from ..divergences import line_expectation
+from ..estimate import Estimate
+from ..mixture import GaussianMixture
+from . import line_pairs
+from .base import AbstractBound, Case, Claim, Facts
+
+
+class EntropySandwich(AbstractBound):
+    """Entropy and its two bounds for two modes, over their separation."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="H_c - sum w log sum w exp(-B) <= H(p) <= H_c - sum w log sum w exp(-K)",
+        assumptions=("components with densities",),
+        source="Kolchinsky and Tracey (2017), Entropy 19, 361",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"separation": a} for a in (0.0, 0.5, 1.0, 2.0, 4.0)
+    )
+
+    def claims(self, key, case):
+        return _claims(jnp.asarray(case["separation"]))
+
+
+@eqx.filter_jit
+def _claims(a):
+    means = jnp.stack([-a, a])[:, None]
+    p = GaussianMixture.isotropic([0.3, 0.7], means, [0.5, 1.2])
+    q = GaussianMixture.isotropic([0.45, 0.55], means + 0.3, [0.7, 0.9])
+    entropy = -line_expectation(p, p.log_prob)
+    weights = jnp.exp(p.log_weights)
+    within = weights @ (0.5 * jnp.log(2.0 * jnp.pi * jnp.e * p.base))
+    between = divergences(p, p)
+    lower = within - weights @ jnp.log(jnp.exp(-bhattacharyya(p)) @ weights)
+    upper = within - weights @ jnp.log(jnp.exp(-between) @ weights)
+    weights_only = weights @ (p.log_weights - q.log_weights)
+    paired = weights_only + weights @ jnp.diagonal(divergences(p, q))
+    sides = [
+        ("lower", lower, entropy),
+        ("upper", entropy, upper),
+        ("KL by pairs", line_pairs.kl(p, q), paired),
+    ]
+    return [
+        Claim(
+            label,
+            Estimate(left, how="quadrature"),
+            Estimate(right, how="quadrature"),
+            assumptions=(True,),
+        )
+        for label, left, right in sides
+    ]
+
+
+def divergences(p: GaussianMixture, q: GaussianMixture):
+    """KL of the components of p from those of q on the line, (K, L)."""
+    ratio = p.base[:, None] / q.base[None]
+    gap = (p.means - q.means.T) ** 2 / q.base[None]
+    return 0.5 * (ratio - 1.0 - jnp.log(ratio) + gap)
+
+
+def bhattacharyya(p: GaussianMixture):
+    """-log of the integral of the root of the product of two components, (K, K)."""
+    total = p.base[:, None] + p.base[None]
+    product = 2.0 * jnp.sqrt(p.base[:, None] * p.base[None])
+    return 0.25 * (p.means - p.means.T) ** 2 / total + 0.5 * jnp.log(total / product)

@@ -1,0 +1,94 @@
+r"""T27: the logarithmic Sobolev constant of a mixture, and what Fisher does not see.
+
+Let p have components of equal covariance \(\Sigma\), and let R be the radius of the
+smallest ball that holds all \(\Sigma^{-1/2}\mu_k\). Then for every q
+
+\[ KL(q\|p) \le \tfrac C2 FI(q\|p), \qquad C = \lambda_{max}(\Sigma)\, e^{R^2} . \]
+
+For \(\Sigma = I\): along the Ornstein-Uhlenbeck flow from p to N(0, I) the covariance of the
+mean given \(x_t\) is at most \(e^{-2t} R^2 I\), so the reverse flow map from N(0, I) to p is
+Lipschitz with constant \(\exp\int_0^\infty e^{-2t} R^2 dt = e^{R^2/2}\), and an image of N(0, I)
+under an L-Lipschitz map has C = L^2. A linear map gives the rest. It follows that
+
+\[ W_2^2 \le 2 C\, KL, \qquad W_2 \le C \sqrt{FI}, \qquad
+   KL \le W_2 \sqrt{FI} - \tfrac k2 W_2^2 , \]
+
+Talagrand's inequality, its corollary, and HWI with any k below the curvature
+\(-\nabla^2 \log p\), negative between modes.
+
+Blindness: let p and q have the same two components N(-a, 1), N(a, 1) and the weights of the
+first be u and w. Then \((\log q/p)' = 2a (w-u) N_+ N_- / (qp)\) up to sign, and since
+\(q \ge 2\sqrt{w(1-w) N_+N_-}\), and so for p,
+
+\[ FI(q\|p) \le \frac{a^2 (w-u)^2}{2 u (1-u) \sqrt{w(1-w)}}\, e^{-a^2/2} , \]
+
+while KL tends to that of the weights: the constant C must grow exponentially in the
+separation, and a score-matching loss cannot see the weights of separated modes.
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from ..estimate import Estimate
+from ..mixture import GaussianMixture
+from . import line_pairs
+from .base import AbstractBound, Case, Claim, Facts
+
+RIGHT_WEIGHT, WRONG_WEIGHT = 0.4, 0.9  # of the component at -a
+
+
+class LogSobolev(AbstractBound):
+    """The inequalities for two modes with wrong weights, over the separation."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="KL <= (C/2) FI with C = lambda_max(Sigma) exp(R^2); W2, HWI, blindness",
+        assumptions=("components of equal covariance",),
+        source="Bakry, Gentil and Ledoux (2014); the constant in the docstring",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"separation": a} for a in (0.5, 1.0, 2.0, 3.0, 4.0)
+    )
+
+    def claims(self, key, case):
+        return _claims(jnp.asarray(case["separation"]))
+
+
+@eqx.filter_jit
+def _claims(a):
+    p, q = two_modes(a, RIGHT_WEIGHT), two_modes(a, WRONG_WEIGHT)
+    kl, fisher = line_pairs.kl(q, p), line_pairs.fisher(q, p)
+    w2_squared = line_pairs.transport(q, p)
+    w2, root = jnp.sqrt(w2_squared), jnp.sqrt(fisher)
+    constant, curvature = jnp.exp(a**2), 1.0 - a**2
+    sides = [
+        ("KL by Fisher", kl, 0.5 * constant * fisher),
+        ("Talagrand", w2_squared, 2.0 * constant * kl),
+        ("W2 by Fisher", w2, constant * root),
+        ("HWI", kl, w2 * root - 0.5 * curvature * w2_squared),
+        ("Fisher is blind", fisher, blindness(a)),
+    ]
+    return [
+        Claim(
+            label,
+            Estimate(left, how="quadrature"),
+            Estimate(right, how="quadrature"),
+            assumptions=(True,),
+        )
+        for label, left, right in sides
+    ]
+
+
+def two_modes(a, weight) -> GaussianMixture:
+    """weight N(-a, 1) + (1 - weight) N(a, 1)."""
+    means = jnp.stack([-a, a])[:, None]
+    return GaussianMixture.isotropic([weight, 1.0 - weight], means, 1.0)
+
+
+def blindness(a):
+    """The bound on the Fisher divergence of the wrong weights from the right ones."""
+    u, w = RIGHT_WEIGHT, WRONG_WEIGHT
+    share = (w - u) ** 2 / (2.0 * u * (1.0 - u) * (w * (1.0 - w)) ** 0.5)
+    return a**2 * share * jnp.exp(-0.5 * a**2)
