@@ -1,4 +1,4 @@
-r"""Normal numbers from the Threefry-2x32 generator of JAX, written out.
+r"""Normal and uniform numbers from the Threefry-2x32 generator of JAX, written out.
 
 The rounds of the generator are unrolled here, so that under `vmap` they fuse into one
 vectorised loop: eight times faster on a CPU than `jax.random.normal` for one number a
@@ -33,15 +33,33 @@ def standard_normal(words: Words, step, dim: int, dtype) -> Float[Array, " dim"]
         dim: how many.
         dtype: float32 or float64; the number of random bits follows from it.
     """
+    uniform = _centred(words, step, dim, dtype)
+    return jnp.sqrt(jnp.asarray(2.0, dtype)) * jax.lax.erf_inv(uniform)
+
+
+def standard_uniform(words: Words, step, dim: int, dtype) -> Float[Array, " dim"]:
+    """Independent numbers in (0, 1), (dim,); arguments as `standard_normal`.
+
+    They are functions of the same bits: take other words for independent numbers.
+    """
+    return 0.5 * (1.0 + _centred(words, step, dim, dtype))
+
+
+def other_words(words: Words, number: int) -> Words:
+    """Words (2,) of another stream of the same particle, for number = 1, 2, ..."""
+    counter = jnp.uint32(number), jnp.uint32(0xFFFFFFFF)  # no step has this number
+    return jnp.stack(threefry(words[0], words[1], *counter))
+
+
+def _centred(words, step, dim, dtype):
+    """Uniform numbers in (-1, 1): the middles of equal cells."""
     coordinate = jnp.arange(dim, dtype=jnp.uint32)
     counter = jnp.broadcast_to(jnp.asarray(step).astype(jnp.uint32), (dim,))
     high, low = threefry(words[0], words[1], coordinate, counter)
     if dtype == jnp.float64:  # 52 bits, centred in their cells: never 0 or 1
         cells = high.astype(dtype) * 2.0**20 + (low >> jnp.uint32(12)).astype(dtype)
-        uniform = (cells + 0.5) * 2.0**-51 - 1.0
-    else:
-        uniform = ((high >> jnp.uint32(9)).astype(dtype) + 0.5) * 2.0**-22 - 1.0
-    return jnp.sqrt(jnp.asarray(2.0, dtype)) * jax.lax.erf_inv(uniform)
+        return (cells + 0.5) * 2.0**-51 - 1.0
+    return ((high >> jnp.uint32(9)).astype(dtype) + 0.5) * 2.0**-22 - 1.0
 
 
 def threefry(key0, key1, counter0, counter1):

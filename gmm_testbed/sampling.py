@@ -1,9 +1,4 @@
-r"""Samples of any guided sampler.
-
-The key of particle i at step j is folded from (i, j): results do not depend on the batch
-size, nor on the number of devices. The time grid is padded and the number of steps is data,
-so that one compilation serves every number of steps and every hyper-parameter value.
-"""
+r"""`sample`, which runs any sampler, and the guided ones."""
 
 from typing import NamedTuple
 
@@ -17,16 +12,17 @@ from ._checks import floating, require, unsupported
 from ._types import Key, Scalar, Times, Vector
 from .approximations import AbstractApproximation, Unguided
 from .approximations.base import require_linear
+from .draws import Draws
 from .kernels import AbstractKernel, GuidedField
 from .mixture import GaussianMixture
-from .noise import key_words, standard_normal
 from .problem import Target
+from .samplers import AbstractChain, AbstractSampler, Cloud, Run, require_signal
 from .time_grids import check_times
 
 _CAPACITY = 1024  # times a compiled program holds; longer grids double it
 
 
-class Guided(eqx.Module):
+class Guided(AbstractChain):
     """A sampler: an approximation of the field, and a kernel that discretises it.
 
     Raises:
@@ -51,6 +47,12 @@ class Guided(eqx.Module):
         """Whether the transitions depend smoothly on x."""
         return self.approximation.facts.smooth and self.kernel.facts.smooth
 
+    def check(self, target: Target, times: Times) -> None:
+        if self.kernel.facts.needs_signal:
+            require_signal(self.kernel, target, times[0])
+        if self.approximation.facts.needs == "linear":
+            require_linear(self.approximation, target)
+
     def transition(self, target: Target, x: Vector, t: Scalar, s: Scalar):
         """The Gaussian law of x_s given x_t = x."""
         return self.kernel.transition(GuidedField(self.approximation, target), x, t, s)
@@ -61,19 +63,28 @@ class Guided(eqx.Module):
         """x_s given x_t = x and standard normal noise (d,): the noise is an argument."""
         return self.transition(target, x, t, s).apply_noise(noise)
 
+    def move(
+        self, draws: Draws, target: Target, x: Vector, t: Scalar, s: Scalar
+    ) -> Vector:
+        return self.step(draws.normal(x.shape[0], x.dtype), target, x, t, s)
+
 
 class SampleInfo(NamedTuple):
     """What happened.
 
     Attributes:
-        nonfinite: number of samples with NaN or infinity; they are kept in x.
+        nonfinite: number of samples with NaN or infinity, or with a weight that is NaN;
+            they are kept in x.
         num_steps: N.
-        trajectory: (num, N + 1, d), the states at every time, or None.
+        trajectory: (num, N + 1, d), the states that led to each sample, or None.
+        ess: (N + 1,), effective sample size at every time before resampling, or None
+            where particles do not meet.
     """
 
     nonfinite: int
     num_steps: int
     trajectory: Float[Array, "num times d"] | None
+    ess: Float[Array, " times"] | None = None
 
 
 class SampleSet(NamedTuple):
@@ -81,7 +92,7 @@ class SampleSet(NamedTuple):
 
     Attributes:
         x: (num, d).
-        log_weights: (num,), normalised; uniform for a guided sampler.
+        log_weights: (num,), normalised; uniform where particles do not meet.
         log_evidence: () estimate of log p(y), NaN where the sampler gives none.
         info: `SampleInfo`.
     """
@@ -94,7 +105,7 @@ class SampleSet(NamedTuple):
 
 def sample(
     key: Key,
-    sampler: Guided,
+    sampler: AbstractSampler,
     target: Target,
     times: Times,
     num: int,
@@ -107,13 +118,14 @@ def sample(
 
     Args:
         key: random key.
-        sampler: `Guided(approximation, kernel)`.
+        sampler: `Guided(approximation, kernel)`, or one of `gt.algorithms`, `gt.smc`.
         target: the problem along its path.
         times: (N + 1,), decreasing.
         num: number of samples.
         initial: law at times[0]: any mixture, such as `target.marginal(times[0])` or
             `target.posterior(times[0])`; \(N(0, \sigma^2 I)\) by default.
-        batch_size: samples run at once; changes memory and speed, not the samples.
+        batch_size: samples run at once on a device; changes memory and speed, not the
+            samples.
         trajectory: whether to keep every state, (num, N + 1, d) in `info.trajectory`.
 
     Returns:
@@ -124,34 +136,45 @@ def sample(
         UnsupportedError: if the sampler cannot serve the problem or the grid.
     """
     times = check_run(sampler, target, times)
-    steps = times.shape[0] - 1
-    count = jnp.asarray(steps)  # data, not a constant of the compiled program
     if initial is None:
         initial = standard_initial(target, times[0])
     _check_initial(initial, target)
-    keep = steps + 1 if trajectory else 0
-    size = max(min(batch_size, num), 1)
-    starts = _starts(key, initial, num)
-    x, states = _run(key, sampler, target, padded(times), count, starts, size, keep)
-    bad = num - int(np.isfinite(np.asarray(x)).all(axis=1).sum())
-    uniform = jnp.full(num, -np.log(num), x.dtype)
-    info = SampleInfo(bad, steps, states)
-    return SampleSet(x, uniform, jnp.asarray(jnp.nan, x.dtype), info)
+    starts, log_starts = _starts(key, initial, num)
+    steps = times.shape[0] - 1
+    cloud = sampler.run(
+        Run(
+            key,
+            target,
+            padded(times),
+            jnp.asarray(steps),
+            starts,
+            log_starts,
+            max(min(batch_size, num), 1),
+            steps + 1 if trajectory else 0,
+        )
+    )
+    return sample_set(cloud, steps)
 
 
-def check_run(sampler: Guided, target: Target, times: Times) -> Times:
+def sample_set(cloud: Cloud, steps: int) -> SampleSet:
+    """The result for the user: the grid's padding cut off, non-finite samples counted."""
+    bad = ~np.isfinite(np.asarray(cloud.x)).all(axis=1)
+    bad |= np.isnan(np.asarray(cloud.log_weights))
+    ess = cloud.ess
+    info = SampleInfo(
+        int(bad.sum()),
+        steps,
+        cloud.states,
+        None if ess is None else ess[: steps + 1],
+    )
+    return SampleSet(cloud.x, cloud.log_weights, cloud.log_evidence, info)
+
+
+def check_run(sampler: AbstractSampler, target: Target, times: Times) -> Times:
     """The grid as an array, once the sampler is known to serve the target on it."""
     times = floating(times)
     check_times(times)
-    if sampler.kernel.facts.needs_signal and float(target.path.alpha(times[0])) <= 0.0:
-        unsupported(
-            f"{type(sampler.kernel).__name__} divides by alpha, which is 0 at the start",
-            got=f"times[0] = {float(times[0]):.6g} with {type(target.path).__name__}",
-            expected="alpha > 0 at every time",
-            hint="start a little later: time_grid(path, N, t_max=0.999), or use DDIM",
-        )
-    if sampler.approximation.facts.needs == "linear":
-        require_linear(sampler.approximation, target)
+    sampler.check(target, times)
     return times
 
 
@@ -173,30 +196,10 @@ def padded(times: Times) -> Array:
 
 @eqx.filter_jit
 def _starts(key, initial, num: int):
-    return initial.sample(jax.random.fold_in(key, 0), num)
-
-
-@eqx.filter_jit
-def _run(key, sampler, target, times, steps, starts, size: int, keep: int):
-    key = jax.random.fold_in(key, 1)
-
-    def particle(pair):
-        index, start = pair
-        words = key_words(jax.random.fold_in(key, index))
-        states = None
-        if keep:
-            states = jnp.zeros((keep, start.shape[0]), start.dtype).at[0].set(start)
-
-        def body(j, carry):
-            x, states = carry
-            noise = standard_normal(words, j, x.shape[0], x.dtype)
-            x = sampler.step(noise, target, x, times[j], times[j + 1])
-            return x, states.at[j + 1].set(x) if keep else None
-
-        return jax.lax.fori_loop(0, steps, body, (start, states))
-
-    pairs = (jnp.arange(starts.shape[0]), starts)
-    return jax.lax.map(particle, pairs, batch_size=size)
+    x = initial.sample(jax.random.fold_in(key, 0), num)
+    if initial.atomic:
+        return x, jnp.full(num, jnp.nan, x.dtype)
+    return x, jax.lax.map(initial.log_prob, x, batch_size=min(num, 4096))
 
 
 def _check_initial(initial: GaussianMixture, target: Target) -> None:

@@ -1,0 +1,188 @@
+r"""What a sampler is: it takes particles from the first time of a grid to the last.
+
+In a chain the particles do not meet, and each has its own random numbers; a population
+(`gt.smc`) moves as a whole. The key of particle i at step j is folded from (i, j): results
+do not depend on the batch size, nor on the number of devices. The time grid is padded and
+the number of steps is data, so that one compilation serves every number of steps and every
+hyper-parameter value.
+"""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ._checks import unsupported
+from ._types import Key, Scalar, Times, Vector
+from .draws import Draws
+from .noise import key_words
+from .problem import Target
+
+
+class SamplerFacts(NamedTuple):
+    """What is known of a sampler that is not approximation times kernel.
+
+    Attributes:
+        summary: one line.
+        reference: paper and equation.
+        exact_when: a checkable statement.
+        needs: "" or "linear", of the measurement.
+        cost: per particle and step, in evaluations of the denoiser (D), products with its
+            Jacobian (J) and small solves.
+    """
+
+    summary: str
+    reference: str
+    exact_when: str
+    needs: str
+    cost: str
+
+
+class Run(NamedTuple):
+    """What a sampler is asked for.
+
+    Attributes:
+        key: random key.
+        target: the problem along its path.
+        times: (capacity,), the grid padded with its last time.
+        steps: () integer, N: data, so that one program serves every N.
+        starts: (num, d), the particles at times[0].
+        log_starts: (num,), log-density of the law they were drawn from; NaN if that law
+            has none.
+        size: particles computed at once.
+        keep: states to return, N + 1 or 0.
+    """
+
+    key: Key
+    target: Target
+    times: Times
+    steps: Int[Array, ""]
+    starts: Float[Array, "num d"]
+    log_starts: Float[Array, " num"]
+    size: int
+    keep: int
+
+
+class Cloud(NamedTuple):
+    """What a sampler returns.
+
+    Attributes:
+        x: (num, d).
+        log_weights: (num,), normalised.
+        log_evidence: () estimate of log p(y), NaN where there is none.
+        states: (num, N + 1, d), the states that led to each x, or None.
+        ess: (capacity,), effective sample size at every time, or None.
+    """
+
+    x: Float[Array, "num d"]
+    log_weights: Float[Array, " num"]
+    log_evidence: Scalar
+    states: Float[Array, "num times d"] | None = None
+    ess: Float[Array, " capacity"] | None = None
+
+
+class AbstractSampler(eqx.Module):
+    """What `sample` runs: it takes particles from times[0] to times[-1]."""
+
+    @abstractmethod
+    def check(self, target: Target, times: Times) -> None:
+        """Raises `UnsupportedError` if the sampler cannot serve the problem or grid."""
+
+    @abstractmethod
+    def run(self, run: Run) -> Cloud:
+        """The particles at the last time."""
+
+
+class AbstractChain(AbstractSampler):
+    """A sampler whose particles do not meet: one Markov chain each.
+
+    The chains are spread over all devices of the platform; the numbers are the same.
+    """
+
+    @abstractmethod
+    def move(
+        self, draws: Draws, target: Target, x: Vector, t: Scalar, s: Scalar
+    ) -> Vector:
+        """x_s given x_t = x, a function of the random numbers."""
+
+    def run(self, run: Run) -> Cloud:
+        """Every chain by itself."""
+        starts = run.starts
+        num, home = starts.shape[0], starts.sharding
+        shared = self, run.key, run.target, run.times, run.steps
+        pairs, shared = spread((jnp.arange(num), starts), shared)
+        x, states = _chains(*shared, pairs, run.size, run.keep)
+        if x.ndim == 3:
+            flat = jax.tree.map(
+                lambda a: a.reshape(-1, *a.shape[2:])[:num], (x, states)
+            )
+            x, states = jax.device_put(flat, home)
+        uniform = jnp.full(num, -np.log(num), x.dtype)
+        return Cloud(x, uniform, jnp.asarray(jnp.nan, x.dtype), states)
+
+
+def require_signal(part, target: Target, t: Scalar) -> None:
+    """Refuses a start without signal, for what divides by alpha."""
+    if float(target.path.alpha(t)) <= 0.0:
+        unsupported(
+            f"{type(part).__name__} divides by alpha, which is 0 at the start",
+            got=f"times[0] = {float(t):.6g} with {type(target.path).__name__}",
+            expected="alpha > 0 at every time",
+            hint="start a little later: time_grid(path, N, t_max=0.999), or use DDIM",
+        )
+
+
+def spread(particles, shared):
+    """Particles (num, ...) as (devices, part, ...), one part on each device.
+
+    What they share is copied to all. Nothing is done if there is one device, or are fewer
+    particles than devices. The last particle is repeated to fill the last part.
+
+    Args:
+        particles: tree of arrays (num, ...).
+        shared: any tree.
+    """
+    leaf = jax.tree.leaves(particles)[0]
+    num = leaf.shape[0]
+    devices = jax.local_devices(backend=next(iter(leaf.devices())).platform)
+    if len(devices) == 1 or num < len(devices):
+        return particles, shared
+    part = -(-num // len(devices))
+    rows = np.minimum(np.arange(part * len(devices)), num - 1)
+    rows = rows.reshape(len(devices), part)
+    mesh = jax.sharding.Mesh(np.asarray(devices), ("devices",))
+    by_row = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("devices"))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    parts = jax.tree.map(lambda leaf: jax.device_put(leaf[rows], by_row), particles)
+    return parts, eqx.filter_shard(shared, everywhere)
+
+
+@eqx.filter_jit
+def _chains(sampler, key, target, times, steps, particles, size: int, keep: int):
+    """Final state and, if kept, states at all times of every particle."""
+    key = jax.random.fold_in(key, 1)
+
+    def chain(particle):
+        index, start = particle
+        words = key_words(jax.random.fold_in(key, index))
+        states = None
+        if keep:
+            states = jnp.zeros((keep, start.shape[0]), start.dtype).at[0].set(start)
+
+        def body(j, carry):
+            x, states = carry
+            x = sampler.move(Draws(words, j), target, x, times[j], times[j + 1])
+            return x, states.at[j + 1].set(x) if keep else None
+
+        return jax.lax.fori_loop(0, steps, body, (start, states))
+
+    def chains(particles):
+        return jax.lax.map(chain, particles, batch_size=size)
+
+    if particles[1].ndim == 3:  # a part on each device
+        return jax.vmap(chains)(particles)
+    return chains(particles)
