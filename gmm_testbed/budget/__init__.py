@@ -1,0 +1,7 @@
+"""Where the path divergence of a sampler comes from, and the time grid that it asks for."""
+
+from .grid import optimal_grid as optimal_grid
+from .path import Budget as Budget
+from .path import budget as budget
+from .reverse import path_log_ratio as path_log_ratio
+from .reverse import reverse_kernel as reverse_kernel
