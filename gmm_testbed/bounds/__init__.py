@@ -12,10 +12,46 @@ from .base import Facts as Facts
 from .base import Verdict as Verdict
 from .base import judge as judge
 from .base import report
+from .component_brackets import ComponentBrackets as ComponentBrackets
+from .divergence_inequalities import DivergenceInequalities as DivergenceInequalities
+from .dps_density import DensityBound as DensityBound
+from .dps_density import PublishedDensityBound as PublishedDensityBound
+from .dps_limit import DPSLimit as DPSLimit
+from .early_stopping import EarlyStopping as EarlyStopping
+from .entropy_sandwich import EntropySandwich as EntropySandwich
 from .initialisation import Initialisation as Initialisation
+from .labels import LabelDecomposition as LabelDecomposition
+from .log_sobolev import LogSobolev as LogSobolev
+from .orders import Orders as Orders
+from .prior_baseline import PriorBaseline as PriorBaseline
+from .replacement import Replacement as Replacement
+from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
+from .speciation import Speciation as Speciation
+from .split_gibbs import SplitGibbs as SplitGibbs
+from .stein import SteinDiscrepancy as SteinDiscrepancy
+from .tilted_transport import TiltedTransport as TiltedTransport
+from .transport_brackets import TransportBrackets as TransportBrackets
 
 CATALOGUE: dict[str, AbstractBound] = {
     "T6-initialisation": Initialisation(),
+    "T11-dps-limit": DPSLimit(),
+    "T12-dps-density": PublishedDensityBound(),
+    "T12-dps-density-corrected": DensityBound(),
+    "T24-speciation": Speciation(),
+    "T26-orders": Orders(),
+    "T27-log-sobolev": LogSobolev(),
+    "T28-stein": SteinDiscrepancy(),
+    "T29-tilted-transport": TiltedTransport(),
+    "T31-split-gibbs": SplitGibbs(),
+    "T32-replacement": Replacement(),
+    "T35-labels": LabelDecomposition(),
+    "T36-early-stopping": EarlyStopping(),
+    "C18-prior-baseline": PriorBaseline(),
+    "C20-entropy": EntropySandwich(),
+    "C21-components": ComponentBrackets(),
+    "C22-score-lipschitz": ScoreLipschitz(),
+    "C23-transport": TransportBrackets(),
+    "C24-divergences": DivergenceInequalities(),
 }
 
 

@@ -82,7 +82,9 @@ def _worst(noise, constant) -> list[Claim]:
     over = int(np.sum(gap > bound))
     label = f"x_t = {x[worst]:.3g} at v = {v[worst]:.3g}, worst of {x.size}"
     label += f", {over} above the bound" if over else ""
-    return [Claim(label, Estimate(gap[worst]), Estimate(bound[worst]), assumptions=(True,))]
+    return [
+        Claim(label, Estimate(gap[worst]), Estimate(bound[worst]), assumptions=(True,))
+    ]
 
 
 @eqx.filter_jit
@@ -95,7 +97,7 @@ def gaps_and_moments(noise):
     def at(x, v):
         law = prior.denoised(x[None], one, jnp.sqrt(v))
         mean = law.mean()
-        exact = law.noised(_SLOPE, noise).log_prob(y)
+        exact = law.noised(_SLOPE * one, noise).log_prob(y)
         point = GaussianMixture.isotropic([1.0], _SLOPE * mean[None], noise**2)
         gap = jnp.abs(jnp.exp(exact) - jnp.exp(point.log_prob(y)))
         return x, v, gap, first_absolute_moment(law, mean[0])

@@ -1,13 +1,13 @@
 r"""T11: where DPS goes as its steps shrink, for one Gaussian, in closed form.
 
 Prior \(N(\mu, s^2)\), \(y = x_0 + N(0, g^2)\), \(\kappa = s^2/g^2\). For every path, from
-\(v = \sigma^2/\alpha^2 = \infty\) down to 0, DPS with its guidance times \(\zeta\) ends in a
-Gaussian with
+\(v = \sigma^2/\alpha^2 = \infty\) down to 0, DPS with its guidance times \(\zeta\) ends in
+a Gaussian with
 
 \[ \begin{array}{lll}
  & \text{mean} - \mu & \text{variance} \\
  \text{SDE} & (y-\mu)(1 - e^{-\zeta\kappa}) & \frac{g^2}{2\zeta}(1 - e^{-2\zeta\kappa}) \\
- \text{ODE}, \zeta = 1 & (y-\mu)\sqrt{2\kappa}\,D(\sqrt{\kappa/2}) & s^2 e^{-\kappa} \\
+ \text{ODE} & (y-\mu)\sqrt{2\zeta\kappa}\,D(\sqrt{\zeta\kappa/2}) & s^2 e^{-\zeta\kappa} \\
  \text{exact} & (y-\mu)\,\kappa/(1+\kappa) & s^2/(1+\kappa)
 \end{array} \]
 
@@ -88,7 +88,9 @@ class DPSLimit(AbstractBound):
             _equal("ODE, variance", flow_variance, ode[1], _RELATIVE * ode[1]),
             _equal("KL over y", *averaged),
             _below("KL over y without zeta, and its peak", peak, PEAK),
-            _below("exact variance, and where zeta fits the mean", exact(kappa), fitted),
+            _below(
+                "exact variance, and where zeta fits the mean", exact(kappa), fitted
+            ),
         ]
 
 

@@ -5,8 +5,8 @@ With \(v = \sigma^2/\alpha^2\) and z = x/alpha of law p_v = p_0 * N(0, v I):
 - as it is: \(W_2(p_v, p_0) \le \sqrt{dv}\), by the coupling \(x_0 + \sqrt v \varepsilon\);
 - denoised, m(z) = E[x_0 | z]: \(Var\,m(z) \le Var\,x_0\) (law of total variance), too
   narrow, at a distance O(v);
-- half denoised, \(z + \tfrac v2 \nabla\log p_v(z)\), half of the way to m: O(v^2), as the flow
-  \(dz = -\tfrac12 \nabla\log p_v\, dv\) takes p_v to p_0 and this is one Euler step of it.
+- half denoised, \(z + \tfrac v2 \nabla\log p_v(z)\), half of the way to m: O(v^2), as the
+  flow \(dz = -\tfrac12 \nabla\log p_v\, dv\) takes p_v to p_0 and this is one Euler step.
 
 For \(N(\mu, s^2)\) the three distances are
 \(\sqrt{s^2+v} - s\), \(s - s^2/\sqrt{s^2+v}\) and \((s^2 + v/2)/\sqrt{s^2+v} - s\).
@@ -38,14 +38,12 @@ class EarlyStopping(AbstractBound):
     """Stopping a mixture and a Gaussian at v, over v."""
 
     facts: ClassVar[Facts] = Facts(
-        statement="W2(p_v, p_0) <= sqrt(d v); denoised O(v) and narrow; half denoised O(v^2)",
+        statement="W2(p_v, p_0) <= sqrt(d v); denoised O(v), narrow; half denoised O(v^2)",
         assumptions=("p_0 has a density", "orders: small v"),
         source="Beyler and Bach 2025, arXiv:2503.12966; proofs in the docstring",
         status="proved",
     )
-    cases: ClassVar[tuple[Case, ...]] = tuple(
-        {"v": v} for v in (1.0, 0.1, 0.01)
-    )
+    cases: ClassVar[tuple[Case, ...]] = tuple({"v": v} for v in (1.0, 0.1, 0.01))
 
     def claims(self, key, case):
         small = case["v"] <= 0.1 * _SMALLEST
@@ -74,12 +72,12 @@ def _sides(v):
     order = 0.5 * jnp.log2(squares[0] / squares[1])
     plain, narrow, fair = jnp.sqrt(squares[2])
     prior, scale = _prior(means[0], variances[0]), jnp.sqrt(v)
+    one = jnp.ones_like(v)
     second = line_expectation(
-        prior.noised(1.0, scale), lambda z: prior.denoised_mean(z, 1.0, scale) ** 2
+        prior.noised(one, scale), lambda z: prior.denoised_mean(z, one, scale) ** 2
     )
     variance = second[0] - prior.mean()[0] ** 2
     s, wide = _GAUSSIAN**0.5, jnp.sqrt(_GAUSSIAN + v)
-    one = jnp.ones_like(v)
     return [
         ("stopped", stopped, jnp.sqrt(v), 0.0),
         ("denoised is narrow", variance, prior.total_variance(), 0.0),

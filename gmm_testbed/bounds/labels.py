@@ -47,7 +47,9 @@ class LabelDecomposition(AbstractBound):
         kl = divergences.kl_from(density, posterior)
         exact, masses, label, rare = _masses(density, posterior)
         p, q = (np.bincount(label, weights=m) for m in (exact, masses))
-        parts = [_kl(exact[label == j] / p[j], masses[label == j] / q[j]) for j in (0, 1)]
+        parts = [
+            _kl(exact[label == j] / p[j], masses[label == j] / q[j]) for j in (0, 1)
+        ]
         odd = [np.asarray([m[rare].sum(), m[~rare].sum()]) for m in (exact, masses)]
         tv = 0.5 * np.abs(exact - masses).sum()
         split = _kl(p, q) + p @ parts

@@ -8,8 +8,10 @@ from the distribution functions. Optimal transport is followed in the parameter
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from .._types import Scalar
 from ..divergences import line_expectation, mixture_cdf, mixture_survival
@@ -20,21 +22,25 @@ _REACH = 9.0  # standard deviations; the mass beyond is 2e-19
 _CELLS = 4096
 
 
+@eqx.filter_jit
 def kl(q: GaussianMixture, p: GaussianMixture) -> Scalar:
     """KL(q || p) in nats."""
     return line_expectation(q, lambda x: q.log_prob(x) - p.log_prob(x))
 
 
+@eqx.filter_jit
 def fisher(q: GaussianMixture, p: GaussianMixture) -> Scalar:
     r"""\(E_q |(\log q/p)'|^2\), one over length squared."""
     return line_expectation(q, lambda x: jnp.sum((q.score(x) - p.score(x)) ** 2))
 
 
+@eqx.filter_jit
 def chi2(q: GaussianMixture, p: GaussianMixture) -> Scalar:
     r"""\(\chi^2(q \| p) = E_q[q/p] - 1\); infinite tails of q/p are not detected."""
     return line_expectation(q, lambda x: jnp.exp(q.log_prob(x) - p.log_prob(x))) - 1.0
 
 
+@eqx.filter_jit
 def tv(q: GaussianMixture, p: GaussianMixture) -> Scalar:
     r"""\(\tfrac12 \int |q - p|\), in [0, 1]."""
     x = jnp.linspace(*_ends(q, p), _CELLS + 1)
@@ -49,11 +55,12 @@ def tv(q: GaussianMixture, p: GaussianMixture) -> Scalar:
     return 0.5 * jnp.sum(cells)
 
 
+@eqx.filter_jit
 def transport(
     q: GaussianMixture,
     p: GaussianMixture,
-    cost: Callable[[Scalar, Scalar], Scalar] = lambda x, z: (x - z) ** 2,
-) -> Scalar:
+    cost: Callable[[Scalar, Scalar], Array] = lambda x, z: (x - z) ** 2,
+) -> Array:
     r"""E cost(X, Z) for X from q and Z from p, coupled monotonically.
 
     With the default cost it is \(W_2^2(q, p)\); with (f(x) - z)^2 and f increasing, that

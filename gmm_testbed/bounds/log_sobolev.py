@@ -5,10 +5,11 @@ smallest ball that holds all \(\Sigma^{-1/2}\mu_k\). Then for every q
 
 \[ KL(q\|p) \le \tfrac C2 FI(q\|p), \qquad C = \lambda_{max}(\Sigma)\, e^{R^2} . \]
 
-For \(\Sigma = I\): along the Ornstein-Uhlenbeck flow from p to N(0, I) the covariance of the
-mean given \(x_t\) is at most \(e^{-2t} R^2 I\), so the reverse flow map from N(0, I) to p is
-Lipschitz with constant \(\exp\int_0^\infty e^{-2t} R^2 dt = e^{R^2/2}\), and an image of N(0, I)
-under an L-Lipschitz map has C = L^2. A linear map gives the rest. It follows that
+For \(\Sigma = I\): along the Ornstein-Uhlenbeck flow from p to N(0, I) the covariance of
+the mean given \(x_t\) is at most \(e^{-2t} R^2 I\), so the reverse flow map from N(0, I) to
+p is Lipschitz with constant \(\exp\int_0^\infty e^{-2t} R^2 dt = e^{R^2/2}\), and an image
+of N(0, I) under an L-Lipschitz map has C = L^2. A linear map gives the rest. It follows
+that
 
 \[ W_2^2 \le 2 C\, KL, \qquad W_2 \le C \sqrt{FI}, \qquad
    KL \le W_2 \sqrt{FI} - \tfrac k2 W_2^2 , \]
@@ -84,7 +85,7 @@ def _claims(a):
 def two_modes(a, weight) -> GaussianMixture:
     """weight N(-a, 1) + (1 - weight) N(a, 1)."""
     means = jnp.stack([-a, a])[:, None]
-    return GaussianMixture.isotropic([weight, 1.0 - weight], means, 1.0)
+    return GaussianMixture.isotropic([weight, 1.0 - weight], means, [1.0, 1.0])
 
 
 def blindness(a):

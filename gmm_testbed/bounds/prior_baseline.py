@@ -34,7 +34,7 @@ class PriorBaseline(AbstractBound):
     """KL(posterior || prior) for two modes, over the noise."""
 
     facts: ClassVar[Facts] = Facts(
-        statement="KL(post || prior) = E[log lik | y] - log p(y) <= log(1 + chi^2) <= log max",
+        statement="KL(post || prior) = E[log lik | y] - log p(y) <= log(1 + chi^2)",
         assumptions=("Gaussian noise",),
         source="definition of the posterior; closed forms in the docstring",
         status="proved",
@@ -50,11 +50,11 @@ class PriorBaseline(AbstractBound):
 @eqx.filter_jit
 def _claims(noise):
     prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
-    y = jnp.full(1, _Y, noise.dtype)
-    posterior = prior.denoised(y, _SLOPE, noise)
-    evidence = prior.noised(_SLOPE, noise).log_prob(y)
-    kl = expected_log_likelihood(posterior, _SLOPE, noise**2, y[0]) - evidence
-    half = prior.noised(_SLOPE, noise / jnp.sqrt(2.0)).log_prob(y)
+    y, slope = jnp.full(1, _Y, noise.dtype), jnp.full_like(noise, _SLOPE)
+    posterior = prior.denoised(y, slope, noise)
+    evidence = prior.noised(slope, noise).log_prob(y)
+    kl = expected_log_likelihood(posterior, slope, noise**2, y[0]) - evidence
+    half = prior.noised(slope, noise / jnp.sqrt(2.0)).log_prob(y)
     ratio = half - 0.5 * jnp.log(4.0 * jnp.pi * noise**2) - 2.0 * evidence
     most = -0.5 * jnp.log(2.0 * jnp.pi * noise**2) - evidence
     by_quadrature = jnp.log1p(line_pairs.chi2(posterior, prior))
@@ -67,7 +67,7 @@ def _claims(noise):
 
 
 def expected_log_likelihood(
-    mixture: GaussianMixture, slope, variance: Scalar, y: Scalar
+    mixture: GaussianMixture, slope: Scalar, variance: Scalar, y: Scalar
 ) -> Scalar:
     """E log N(y; slope X, variance) for X from a mixture on the line."""
     offset = y - slope * mixture.means[:, 0]

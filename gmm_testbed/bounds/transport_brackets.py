@@ -69,7 +69,5 @@ def between_components(q: GaussianMixture, p: GaussianMixture):
         [jnp.maximum(first + second - 1.0, 0.0), jnp.minimum(first, second)]
     )
     coupling = [[ends, first - ends], [second - ends, 1.0 - first - second + ends]]
-    totals = sum(
-        costs[i, j] * coupling[i][j] for i in range(2) for j in range(2)
-    )
+    totals = sum(costs[i, j] * coupling[i][j] for i in range(2) for j in range(2))
     return jnp.min(totals)

@@ -1,0 +1,90 @@
+r"""C21: functionals of a mixture between closed forms.
+
+Given the component k, the law of x_0 is Gaussian; and a Gaussian with the total
+covariance S has the largest mmse and information. With \(snr = \alpha^2/\sigma^2\) and
+w the weights,
+
+\[ \sum_k w_k \operatorname{tr}(\Sigma_k^{-1} + snr\,I)^{-1} \le mmse
+   \le \operatorname{tr}(S^{-1} + snr\,I)^{-1} , \]
+\[ \sum_k w_k I_k \le I(x_0; x_t) \le
+   \min\{\tfrac12 \log |I + snr\,S|,\ \sum_k w_k I_k + H(w)\}, \qquad
+   I_k = \tfrac12 \log |I + snr\,\Sigma_k| , \]
+
+and by convexity in the mixture, with \(\gamma = N(0, I)\) and F any of
+\(KL(\cdot\|\gamma)\), \(FI(\cdot\|\gamma)\), \(W_2^2(\cdot,\gamma)\):
+\(F(p) \le \sum_k w_k F(N_k)\). These three are of the noised law of a variance-preserving
+path.
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from ..divergences import line_expectation
+from ..estimate import Estimate
+from ..mixture import GaussianMixture
+from . import line_pairs
+from .base import AbstractBound, Case, Claim, Facts
+
+
+class ComponentBrackets(AbstractBound):
+    """Mmse, information and divergences from N(0, 1) of two modes, over the SNR."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="mean over components <= mmse, I <= Gaussian of the same covariance; ...",
+        assumptions=("a Gaussian mixture",),
+        source="conditioning, maximum entropy and convexity; docstring",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"snr": snr} for snr in (0.01, 0.1, 1.0, 10.0, 100.0)
+    )
+
+    def claims(self, key, case):
+        return _claims(jnp.asarray(case["snr"]))
+
+
+@eqx.filter_jit
+def _claims(snr):
+    prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
+    normal = GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
+    weights = jnp.exp(prior.log_weights)
+    one, sigma = jnp.ones_like(snr), 1.0 / jnp.sqrt(snr)
+    noised = prior.noised(one, sigma)
+    mmse = line_expectation(
+        noised, lambda z: prior.denoised(z, one, sigma).total_variance()
+    )
+    entropy = -line_expectation(noised, noised.log_prob)
+    information = entropy - 0.5 * jnp.log(2.0 * jnp.pi * jnp.e / snr)
+    total, each = prior.total_variance(), weights @ (0.5 * jnp.log1p(snr * prior.base))
+    labels = -weights @ prior.log_weights
+    most = jnp.minimum(0.5 * jnp.log1p(snr * total), each + labels)
+
+    path = prior.noised(jnp.sqrt(snr / (1.0 + snr)), 1.0 / jnp.sqrt(1.0 + snr))
+    variances, squares = path.base, path.means[:, 0] ** 2
+    kls = 0.5 * (variances + squares - 1.0 - jnp.log(variances))
+    fishers = 1.0 / variances - 2.0 + variances + squares
+    transports = squares + (jnp.sqrt(variances) - 1.0) ** 2
+    sides = [
+        ("mmse, from below", weights @ _shrunk(prior.base, snr), mmse),
+        ("mmse, from above", mmse, _shrunk(total, snr)),
+        ("information, from below", each, information),
+        ("information, from above", information, most),
+        ("KL", line_pairs.kl(path, normal), weights @ kls),
+        ("Fisher", line_pairs.fisher(path, normal), weights @ fishers),
+        ("W2", line_pairs.transport(path, normal), weights @ transports),
+    ]
+    return [
+        Claim(
+            label,
+            Estimate(left, how="quadrature"),
+            Estimate(right, how="quadrature"),
+            assumptions=(True,),
+        )
+        for label, left, right in sides
+    ]
+
+
+def _shrunk(variance, snr):
+    return 1.0 / (1.0 / variance + snr)

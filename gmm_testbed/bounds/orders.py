@@ -1,0 +1,92 @@
+r"""T26: the order of a kernel, measured with the exact field.
+
+With the exact posterior mean and the exact law at the start, all that is wrong with a
+sampler's output after N steps is the discretisation. A kernel of weak order r errs by
+O(N^{-r}): so does the law of a sampler with noise in total variation (its path divergence,
+of order r in KL, is another thing), and so does the map of a deterministic one in W2. The
+exact flow on the line is the monotone map of quantiles to quantiles, so that the W2 error
+of a deterministic kernel is the root mean square error at equally likely points.
+
+Steps are equal in the log-SNR, on the problem "two-modes" down to t = 0.01. Only a slope is
+claimed, within 0.2, and no bound.
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import approximations, kernels, laws, problems
+from ..divergences import mixture_quantile
+from ..estimate import Estimate
+from ..kernels import AbstractKernel
+from ..problem import Target
+from ..sampling import Guided, padded
+from ..time_grids import time_grid
+from .base import AbstractBound, Case, Claim, Facts
+
+_SLOPE = 0.2
+_POINTS = 400  # equally likely
+
+
+class Orders(AbstractBound):
+    """The slope between N and 2 N steps, for every kernel that has a limit."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="errors of the law fall as N^(-order), with the exact field and start",
+        assumptions=("steps resolve the field",),
+        source="weak and strong orders of the schemes; see each kernel's reference",
+        status="asymptotic",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"kernel": name, "num_steps": 48}
+        for name, kernel in kernels.CATALOGUE.items()
+        if kernel.facts.order > 0
+    )
+
+    def claims(self, key, case):
+        kernel, target = kernels.CATALOGUE[case["kernel"]](), problems.get("two-modes")
+        counts = case["num_steps"], 2 * case["num_steps"]
+        errors = [law_error(kernel, target, count) for count in counts]
+        slope = Estimate(np.log2(errors[0] / errors[1]), how="quadrature")
+        order = Estimate(float(kernel.facts.order))
+        return [Claim("", slope, order, True, _SLOPE, assumptions=(True,))]
+
+
+def law_error(kernel: AbstractKernel, target: Target, count: int) -> float:
+    """Error after `count` steps: total variation, or W2 for a kernel without noise."""
+    times = time_grid(target.path, count, "log_snr", t_min=problems.T_MIN)
+    sampler = Guided(approximations.Exact(), kernel)
+    start, truth = target.posterior(times[0]), target.posterior(times[-1])
+    levels = jnp.asarray((np.arange(_POINTS) + 0.5) / _POINTS)
+    begin, end = _quantiles(start, levels), _quantiles(truth, levels)
+    moved, noise = _moved(sampler, target, padded(times), jnp.asarray(count), begin)
+    if float(noise) == 0.0:
+        return float(np.sqrt(np.mean(np.asarray(moved - end) ** 2)))
+    density = laws.grid(sampler, target, times, initial=start).native(-1)
+    x, law = np.asarray(density.position)[:, None], np.exp(density.log_density)
+    means, variances = np.asarray(truth.means)[:, 0], np.asarray(truth.base)
+    parts = np.exp(-0.5 * (x - means) ** 2 / variances) / np.sqrt(2 * np.pi * variances)
+    exact = parts @ np.exp(np.asarray(truth.log_weights))
+    return float(0.5 * density.spacing * np.abs(law - exact).sum())
+
+
+@eqx.filter_jit
+def _quantiles(mixture, levels):
+    return jax.vmap(lambda level: mixture_quantile(mixture, level))(levels)
+
+
+@eqx.filter_jit
+def _moved(sampler, target, times, count, points):
+    """Images of the points (n,) without noise, and the scale of the last noise."""
+
+    def step(j, carry):
+        def transition(x):
+            return sampler.transition(target, x[None], times[j], times[j + 1])
+
+        moved = jax.vmap(transition)(carry[0])
+        return moved.mean[:, 0], jnp.max(jnp.abs(moved.scale))
+
+    return jax.lax.fori_loop(0, count, step, (points, jnp.zeros_like(times[0])))

@@ -1,0 +1,82 @@
+r"""C22: how steep the score of a mixture with equal covariances can be.
+
+With \(C = \alpha^2\Sigma + \sigma^2 I\), its extreme eigenvalues c_min and c_max, and D the
+diameter of the means, the Hessian of log p_t is
+\(-C^{-1} + C^{-1} Cov_r(\alpha\mu)\, C^{-1}\), r the responsibilities. A distribution on an
+interval of length \(\alpha D\) has variance at most \(\alpha^2 D^2/4\) (Popoviciu), so for
+all x
+
+\[ -\frac1{c_{min}} \le \lambda(\nabla^2 \log p_t(x))
+   \le -\frac1{c_{max}} + \frac{\alpha^2 D^2}{4 c_{min}^2} . \]
+
+The right side is the one-sided Lipschitz constant of the score in bounds on W2, and p_t is
+log-concave where it is negative. Measured: extreme eigenvalues over a grid in the plane.
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..estimate import Estimate
+from ..mixture import GaussianMixture
+from .base import AbstractBound, Case, Claim, Facts
+
+_MEANS = ((-1.2, 0.4), (0.9, 0.8), (0.3, -1.1))
+_SPECTRUM = (0.15, 0.4)  # of the covariance
+_TILT = 0.6  # radians, of its axes
+_NODES = 61
+
+
+class ScoreLipschitz(AbstractBound):
+    """Extreme eigenvalues of the Hessian for three modes in the plane, over the noise."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="lambda_max(hess log p_t) <= -1/c_max + alpha^2 D^2 / (4 c_min^2)",
+        assumptions=("components of equal covariance",),
+        source="Popoviciu (1935); proof in the docstring",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"sigma": sigma} for sigma in (0.1, 0.4, 0.7, 0.95)
+    )
+
+    def claims(self, key, case):
+        least, most, c_min, c_max, alpha = _extremes(jnp.asarray(case["sigma"]))
+        square = max(
+            (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 for a in _MEANS for b in _MEANS
+        )
+        bound = -1.0 / c_max + alpha**2 * square / (4.0 * c_min**2)
+        return [
+            Claim("from above", _exact(most), _exact(bound), assumptions=(True,)),
+            Claim("from below", _exact(-least), _exact(1 / c_min), assumptions=(True,)),
+        ]
+
+
+@eqx.filter_jit
+def _extremes(sigma):
+    """Extreme eigenvalues over the grid; c_min, c_max and alpha."""
+    alpha, variance = jnp.sqrt(1.0 - sigma**2), sigma**2
+    cosine, sine = jnp.cos(_TILT), jnp.sin(_TILT)
+    basis = jnp.asarray([[cosine, -sine], [sine, cosine]])
+    spectrum = alpha**2 * jnp.asarray(_SPECTRUM) + variance
+    mixture = GaussianMixture(
+        jnp.log(jnp.asarray([0.5, 0.3, 0.2])),
+        alpha * jnp.asarray(_MEANS),
+        jnp.ones(3, spectrum.dtype),
+        basis[None],
+        jnp.broadcast_to(spectrum, (3, 2)),
+    )
+    line = jnp.linspace(-3.0, 3.0, _NODES)
+    points = jnp.stack(jnp.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    hessians = jax.vmap(jax.jacfwd(mixture.score))(points)
+    middle = 0.5 * (hessians[:, 0, 0] + hessians[:, 1, 1])
+    half = 0.5 * (hessians[:, 0, 0] - hessians[:, 1, 1])
+    radius = jnp.hypot(half, hessians[:, 0, 1])
+    extremes = jnp.min(middle - radius), jnp.max(middle + radius)
+    return *extremes, jnp.min(spectrum), jnp.max(spectrum), alpha
+
+
+def _exact(value):
+    return Estimate(value, how=f"grid of {_NODES} x {_NODES}")
