@@ -34,6 +34,11 @@ class Draws(NamedTuple):
         """One number in (0, 1)."""
         return standard_uniform(self._words(stream), self.step, 1, dtype)[0]
 
+    def of(self, mixture: GaussianMixture, stream: int = 0) -> Vector:
+        """One draw (d,) of a mixture; it uses `stream` and the next."""
+        noise = self.normal(mixture.dim, mixture.means.dtype, stream)
+        return from_mixture(mixture, self.uniform(noise.dtype, stream + 1), noise)
+
     def part(self, number) -> "Draws":
         """The streams of one of several parts of this step, number = 0, 1, ..."""
         step = self.step.astype(jnp.uint32)
@@ -53,8 +58,7 @@ def from_mixture(mixture: GaussianMixture, level: Scalar, noise: Vector) -> Vect
         noise: (d,) standard normal.
     """
     cumulative = jnp.cumsum(jnp.exp(mixture.log_weights))
-    below = cumulative[:-1] <= level * cumulative[-1]  # counts: under vmap no search
-    k = jnp.sum(below)
+    k = jnp.sum(cumulative[:-1] <= level * cumulative[-1])  # a count: no search
     basis = mixture.basis[0] if mixture.basis.shape[0] == 1 else mixture.basis[k]
     scales = jnp.sqrt(mixture.base[k]), basis, jnp.sqrt(mixture.spectrum[k])
     return mixture.means[k] + components.apply(noise, *scales)

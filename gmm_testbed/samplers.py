@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from ._checks import unsupported
 from ._types import Key, Scalar, Times, Vector
 from .draws import Draws
+from .mixture import GaussianMixture
 from .noise import key_words
 from .problem import Target
 
@@ -51,8 +52,7 @@ class Run(NamedTuple):
         times: (capacity,), the grid padded with its last time.
         steps: () integer, N: data, so that one program serves every N.
         starts: (num, d), the particles at times[0].
-        log_starts: (num,), log-density of the law they were drawn from; NaN if that law
-            has none.
+        initial: the law they were drawn from.
         size: particles computed at once.
         keep: states to return, N + 1 or 0.
     """
@@ -62,7 +62,7 @@ class Run(NamedTuple):
     times: Times
     steps: Int[Array, ""]
     starts: Float[Array, "num d"]
-    log_starts: Float[Array, " num"]
+    initial: GaussianMixture
     size: int
     keep: int
 

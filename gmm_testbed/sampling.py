@@ -139,7 +139,7 @@ def sample(
     if initial is None:
         initial = standard_initial(target, times[0])
     _check_initial(initial, target)
-    starts, log_starts = _starts(key, initial, num)
+    starts = draw_starts(key, initial, num)
     steps = times.shape[0] - 1
     cloud = sampler.run(
         Run(
@@ -148,7 +148,7 @@ def sample(
             padded(times),
             jnp.asarray(steps),
             starts,
-            log_starts,
+            initial,
             max(min(batch_size, num), 1),
             steps + 1 if trajectory else 0,
         )
@@ -195,11 +195,9 @@ def padded(times: Times) -> Array:
 
 
 @eqx.filter_jit
-def _starts(key, initial, num: int):
-    x = initial.sample(jax.random.fold_in(key, 0), num)
-    if initial.atomic:
-        return x, jnp.full(num, jnp.nan, x.dtype)
-    return x, jax.lax.map(initial.log_prob, x, batch_size=min(num, 4096))
+def draw_starts(key: Key, initial: GaussianMixture, num: int) -> Float[Array, "num d"]:
+    """Particles at the first time."""
+    return initial.sample(jax.random.fold_in(key, 0), num)
 
 
 def _check_initial(initial: GaussianMixture, target: Target) -> None:

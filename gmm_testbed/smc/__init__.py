@@ -1,0 +1,19 @@
+"""Particle filters for the posterior: a Feynman-Kac model a file, and their resampling."""
+
+from .base import AbstractFeynmanKac as AbstractFeynmanKac
+from .bootstrap import Bootstrap as Bootstrap
+from .kl import KLBounds as KLBounds
+from .kl import conditional as conditional
+from .kl import kl_bounds as kl_bounds
+from .kl import posterior_path as posterior_path
+from .optimal import Optimal as Optimal
+from .resampling import SCHEMES as SCHEMES
+from .resampling import effective_size as effective_size
+from .tds import TDS as TDS
+from .twists import log_twist as log_twist
+
+CATALOGUE = {
+    "Bootstrap": Bootstrap,
+    "TDS": TDS,
+    "Optimal": Optimal,
+}

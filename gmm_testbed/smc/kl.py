@@ -1,0 +1,223 @@
+r"""The conditional filter, and what it says about the law of one particle.
+
+A filter with proposals q, of which one path is drawn by the final weights, has
+\(d\tilde\pi/d\tilde q = \hat Z / p(y)\) on the space of all its random numbers, where under
+\(\tilde\pi\) one path is an exact draw of the posterior and the others are proposed around
+it (Andrieu, Doucet & Holenstein 2010, multinomial resampling). Hence, for the paths and by
+data processing for the last state,
+
+\[ KL(\text{posterior} \| \text{filter}) \le E_{\text{conditional}} \log \hat Z - \log p(y),
+   \qquad
+   KL(\text{filter} \| \text{posterior}) \le \log p(y) - E \log \hat Z . \]
+
+Both are computable here, since exact posterior paths are. For one step of importance
+sampling the first is at most \(\log(1 + \chi^2/n)\).
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._checks import floating, require, unsupported
+from .._types import Key, Times
+from ..estimate import Estimate
+from ..kernels.base import bridge
+from ..mixture import GaussianMixture
+from ..noise import key_words, standard_normal
+from ..problem import Target
+from ..samplers import Run
+from ..sampling import (
+    SampleSet,
+    check_run,
+    draw_starts,
+    padded,
+    sample_set,
+    standard_initial,
+)
+from .base import AbstractFeynmanKac, Reference, particle_filter
+from .resampling import multinomial
+
+Path = Float[Array, "n d"]
+
+_TOGETHER = 4096  # particles computed at once
+
+
+class KLBounds(NamedTuple):
+    """Upper bounds on the divergence of one resampled particle from p_t(. | y).
+
+    Attributes:
+        forward: on KL(posterior || filter).
+        reverse: on KL(filter || posterior).
+    """
+
+    forward: Estimate
+    reverse: Estimate
+
+
+def posterior_path(key: Key, target: Target, times: Times) -> Path:
+    """One exact draw (N + 1, d) of the states at every time, given y.
+
+    Raises:
+        UnsupportedError: if the posterior is not a mixture.
+    """
+    times = floating(times)
+    target.posterior(times[0])  # raises if there is none
+    return _path_of(key, target, padded(times))[: times.shape[0]]
+
+
+def conditional(
+    key: Key,
+    model: AbstractFeynmanKac,
+    target: Target,
+    times: Times,
+    reference: Path,
+    num: int,
+    *,
+    initial: GaussianMixture | None = None,
+    batch_size: int = 4096,
+) -> SampleSet:
+    """The filter whose first particle follows a given path; with states of all particles.
+
+    Drawing one of its paths by the weights is a step of particle Gibbs.
+
+    Args:
+        key: random key.
+        model: with multinomial resampling.
+        target: the problem along its path.
+        times: (N + 1,), decreasing.
+        reference: (N + 1, d), the path.
+        num: number of particles, the first among them.
+        initial: law of the others at times[0], as in `gt.sample`.
+        batch_size: particles computed at once.
+
+    Raises:
+        UnsupportedError: if the resampling is not multinomial, or the model cannot serve
+            the problem or the grid.
+        InputError: if the path does not fit the grid.
+    """
+    times, initial = _check(model, target, times, initial)
+    reference, steps = floating(reference), times.shape[0] - 1
+    shape = times.shape[0], target.problem.prior.dim
+    require(
+        reference.shape == shape,
+        "the reference path does not fit",
+        got=f"shape {reference.shape}",
+        expected=f"{shape}, a state at every time",
+        hint="draw one with gt.smc.posterior_path(key, target, times)",
+    )
+    grid = padded(times)
+    rest = grid.shape[0] - times.shape[0]
+    reference = jnp.pad(reference, ((0, rest), (0, 0)), mode="edge")
+    starts = draw_starts(key, initial, num)
+    size = max(min(batch_size, num), 1)
+    run = Run(key, target, grid, jnp.asarray(steps), starts, initial, size, steps + 1)
+    path = Reference(reference, jnp.asarray(True))
+    return sample_set(_conditional(model, run, path), steps)
+
+
+def kl_bounds(
+    key: Key,
+    model: AbstractFeynmanKac,
+    target: Target,
+    times: Times,
+    num: int,
+    repeats: int,
+    *,
+    initial: GaussianMixture | None = None,
+) -> KLBounds:
+    """Bounds on both divergences between one resampled particle and the posterior.
+
+    Args:
+        key: random key.
+        model: with multinomial resampling.
+        target: the problem along its path.
+        times: (N + 1,), decreasing.
+        num: particles of a filter.
+        repeats: independent filters of each kind.
+        initial: law of the particles at times[0], as in `gt.sample`.
+
+    Raises:
+        UnsupportedError: if the resampling is not multinomial, the posterior is not a
+            mixture, or the model cannot serve the problem or the grid.
+    """
+    times, initial = _check(model, target, times, initial)
+    target.posterior(times[0])  # raises if the posterior is not a mixture
+    steps = jnp.asarray(times.shape[0] - 1)
+    exact = _log_evidence(target.problem)
+
+    def gap(number, conditional):
+        values = _log_estimates(
+            jax.random.fold_in(key, number),
+            (model, target, padded(times), steps, initial),
+            num,
+            repeats,
+            jnp.asarray(conditional),
+        )
+        return Estimate.mean_of(values, how=f"{repeats} filters") - Estimate(exact)
+
+    return KLBounds(forward=gap(0, True), reverse=-gap(1, False))
+
+
+@eqx.filter_jit
+def _log_estimates(key, case, num: int, repeats: int, conditional):
+    """log Z-hat of independent filters, (repeats,)."""
+    model, target, times, steps, initial = case
+
+    def one(index):
+        key_one = jax.random.fold_in(key, index)
+        starts = draw_starts(key_one, initial, num)
+        run = Run(key_one, target, times, steps, starts, initial, num, 0)
+        states = _path(jax.random.fold_in(key_one, 3), target, times, steps)
+        path = Reference(states, conditional)
+        return particle_filter(model, run, path).log_evidence
+
+    chunks = -(-repeats * num // _TOGETHER)
+    together = -(-repeats // chunks)  # equal chunks: a shorter last one compiles again
+    indices = jnp.arange(chunks * together)
+    return jax.lax.map(one, indices, batch_size=together)[:repeats]
+
+
+_log_evidence = eqx.filter_jit(lambda problem: problem.log_evidence())
+
+
+_conditional = eqx.filter_jit(particle_filter)
+
+
+@eqx.filter_jit
+def _path_of(key, target, times):
+    return _path(key, target, times, times.shape[0] - 1)
+
+
+def _path(key, target, times, steps):
+    """A posterior path over the first steps of a padded grid."""
+    key_clean, key_noise = jax.random.split(key)
+    clean = target.exact_posterior.sample(key_clean, 1)[0]
+    words, path = key_words(key_noise), target.path
+
+    def noise(step):
+        return standard_normal(words, step, clean.shape[0], clean.dtype)
+
+    def move(j, carry):
+        x, states = carry
+        step = bridge(path, times[j], times[j + 1])
+        x = step.a * x + step.c * clean + jnp.sqrt(step.variance) * noise(j + 1)
+        return x, states.at[j + 1].set(x)
+
+    x = path.alpha(times[0]) * clean + path.sigma(times[0]) * noise(0)
+    states = jnp.zeros((times.shape[0], clean.shape[0]), clean.dtype).at[0].set(x)
+    return jax.lax.fori_loop(0, steps, move, (x, states))[1]
+
+
+def _check(model, target, times, initial):
+    times = check_run(model, target, times)
+    if model.resampling is not multinomial:
+        unsupported(
+            "a conditional filter of this resampling is not known here",
+            got=model.resampling.__name__,
+            expected='resampling="multinomial"',
+            hint='pass it to the model: TDS(twist, resampling="multinomial")',
+        )
+    return times, standard_initial(target, times[0]) if initial is None else initial
