@@ -11,13 +11,13 @@ The argument is that the error is at most the Lipschitz constant of
 slope of \(N(\cdot; 0, s^2)\) is largest at distance s, where it is
 \(e^{-1/2} / (s\sqrt{2\pi s^2})\), while Lemma 2 there puts the distance 1. For d = 1 the
 printed constant is large enough for s >= 1 and too small below, more so the smaller the
-noise. With the slope at distance s,
+noise; it also changes with the units of y. With the slope at distance s,
 
-\[ |p(y|x_t) - p(y|x_0=m)| \le \frac{e^{-1/2}}{s\,(2\pi s^2)^{d/2}} \|A\| m_1 . \]
+\[ |p(y|x_t) - p(y|x_0=m)| \le \frac{e^{-1/2}}{s\,(2\pi s^2)^{n/2}} \|A\| m_1 \]
 
-So it is the constant that fails, not the statement that a concentrated
-\(p(x_0|x_t)\) makes the error small. On the line both sides are closed forms: the left
-is that of two Gaussian mixtures in y, and \(m_1\) is a sum of folded normal means.
+for y in n dimensions. So it is the constant that fails, not the statement that a
+concentrated \(p(x_0|x_t)\) makes the error small. On the line both sides are closed forms:
+the left is a mixture in y and a Gaussian, and \(m_1\) a sum of folded normal means.
 """
 
 import math
@@ -60,7 +60,7 @@ class DensityBound(AbstractBound):
     """The theorem with the Lipschitz constant of a Gaussian density, at its worst point."""
 
     facts: ClassVar[Facts] = Facts(
-        statement="|p(y|x_t) - p(y|x_0=m)| <= exp(-1/2) / (s (2 pi s^2)^(d/2)) |A| m_1",
+        statement="|p(y|x_t) - p(y|x_0=m)| <= exp(-1/2) / (s (2 pi s^2)^(n/2)) |A| m_1",
         assumptions=("noise N(0, s^2 I)",),
         source="here; the argument of arXiv:2209.14687, Theorem 1",
         status="proved",

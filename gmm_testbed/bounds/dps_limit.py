@@ -58,7 +58,7 @@ class DPSLimit(AbstractBound):
     """Moments of DPS without steps, over kappa: SDE, on its way, and ODE."""
 
     facts: ClassVar[Facts] = Facts(
-        statement="DPS (SDE) tends to N(y(1 - e^-kappa), (g^2/2)(1 - e^-2kappa)); ODE",
+        statement="DPS tends to N(y (1 - e^-kappa), (g^2/2) (1 - e^-2kappa)) by its SDE",
         assumptions=("one Gaussian prior", "steps that shrink"),
         source="here, proof in the docstring; the method is arXiv:2209.14687",
         status="proved",
@@ -71,7 +71,7 @@ class DPSLimit(AbstractBound):
     )
 
     def claims(self, key, case):
-        kappa, zeta = case["kappa"], case["zeta"]
+        kappa, zeta = case["kappa"], case.get("zeta", 1.0)
         (mean, variance), on_the_way = extrapolated(kernels.DDPM(), kappa, zeta)
         (flow_mean, flow_variance), _ = extrapolated(kernels.DDIM(), kappa, zeta)
         sde, way = sde_moments(kappa, zeta), sde_moments(kappa, zeta, v=1.0)

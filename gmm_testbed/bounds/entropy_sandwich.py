@@ -11,7 +11,7 @@ and the entropy of the weights if they are far apart; both bounds are attained a
 Two mixtures with the same number of components: by the chain rule
 \(KL(p\|q) \le KL(w\|u) + \sum_k w_k KL(N_k\|M_k)\).
 
-Source: Kolchinsky and Tracey, Entropy 19 (2017), 361, equations 8 to 10.
+Source: Kolchinsky and Tracey, Entropy 19 (2017), 361.
 """
 
 from typing import ClassVar

@@ -46,7 +46,7 @@ class LogSobolev(AbstractBound):
     facts: ClassVar[Facts] = Facts(
         statement="KL <= (C/2) FI with C = lambda_max(Sigma) exp(R^2); W2, HWI, blindness",
         assumptions=("components of equal covariance",),
-        source="Bakry, Gentil and Ledoux (2014); the constant in the docstring",
+        source="Otto and Villani (2000); proof of the constant in the docstring",
         status="proved",
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(

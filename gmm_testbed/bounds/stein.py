@@ -15,7 +15,7 @@ Both are double integrals here. For two separated modes with wrong weights KSD v
 with the Fisher divergence (`log_sobolev`), while the total variation is
 \(|w - u|\,(2\Phi(a) - 1)\), by the sign of x.
 
-Source: Liu, Lee and Jordan 2016 (arXiv:1602.03253), equations 5 and 6.
+Source: Liu, Lee and Jordan 2016 (arXiv:1602.03253).
 """
 
 from typing import ClassVar
