@@ -27,6 +27,7 @@ from .estimate import Estimate
 from .mixture import GaussianMixture
 
 _BATCH = 8192  # points evaluated at once
+_BLOCK = 8  # noise levels of a compiled program, which serves any number of them
 
 
 class Rule(NamedTuple):
@@ -155,8 +156,16 @@ def _expectation(mixture, snr, function, key, num) -> Estimate:
                 expected="a key",
                 hint="pass key=jax.random.key(0) and the number of samples",
             )
-    value, error = _over_levels(mixture, snr.ravel(), function, key, num)
-    return Estimate(value.reshape(snr.shape), error.reshape(snr.shape), how)
+    levels = jnp.pad(snr.ravel(), (0, -snr.size % _BLOCK), mode="edge")
+    blocks = [
+        _over_levels(mixture, block, function, key, num)
+        for block in levels.reshape(-1, _BLOCK)
+    ]
+    value, error = (
+        jnp.concatenate(part)[: snr.size].reshape(snr.shape)
+        for part in zip(*blocks, strict=True)
+    )
+    return Estimate(value, error, how)
 
 
 @eqx.filter_jit

@@ -13,18 +13,26 @@ from .base import Verdict as Verdict
 from .base import judge as judge
 from .base import report
 from .component_brackets import ComponentBrackets as ComponentBrackets
+from .contraction import Contraction as Contraction
 from .divergence_inequalities import DivergenceInequalities as DivergenceInequalities
 from .dps_density import DensityBound as DensityBound
 from .dps_density import PublishedDensityBound as PublishedDensityBound
 from .dps_limit import DPSLimit as DPSLimit
 from .early_stopping import EarlyStopping as EarlyStopping
 from .entropy_sandwich import EntropySandwich as EntropySandwich
+from .frozen import FrozenRelativeScore as FrozenRelativeScore
+from .frozen import FrozenScore as FrozenScore
+from .gronwall import Gronwall as Gronwall
+from .information_bound import InformationBound as InformationBound
 from .initialisation import Initialisation as Initialisation
+from .jeffreys import Jeffreys as Jeffreys
 from .labels import LabelDecomposition as LabelDecomposition
 from .log_sobolev import LogSobolev as LogSobolev
 from .orders import Orders as Orders
+from .path_identity import PathIdentity as PathIdentity
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .replacement import Replacement as Replacement
+from .reverse_paths import ReversePaths as ReversePaths
 from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
 from .speciation import Speciation as Speciation
 from .split_gibbs import SplitGibbs as SplitGibbs
@@ -33,10 +41,18 @@ from .tilted_transport import TiltedTransport as TiltedTransport
 from .transport_brackets import TransportBrackets as TransportBrackets
 
 CATALOGUE: dict[str, AbstractBound] = {
+    "T1-path-identity": PathIdentity(),
+    "T2-reverse-paths": ReversePaths(),
+    "T3-information": InformationBound(),
+    "T4-relative-score": FrozenRelativeScore(),
+    "T5-frozen-score": FrozenScore(),
     "T6-initialisation": Initialisation(),
+    "T7-contraction": Contraction(),
+    "T8-gronwall": Gronwall(),
     "T11-dps-limit": DPSLimit(),
     "T12-dps-density": PublishedDensityBound(),
     "T12-dps-density-corrected": DensityBound(),
+    "T18-jeffreys": Jeffreys(),
     "T24-speciation": Speciation(),
     "T26-orders": Orders(),
     "T27-log-sobolev": LogSobolev(),

@@ -8,9 +8,11 @@ increments of \(\log(1 + v s)\).
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import ArrayLike, Real
 
 from .. import information
+from .._checks import require
 from .._types import Key, Times
 from ..estimate import Estimate
 from ..problem import Target
@@ -48,10 +50,17 @@ def optimal_grid(
         UnsupportedError: if the posterior is not a mixture, or samples need a key.
     """
     ends = time_grid(target.path, 1, t_max=t_max, t_min=t_min)
+    require(
+        num_steps >= 1,
+        "a time grid needs a step",
+        got=f"num_steps {num_steps}",
+        expected="num_steps at least 1",
+        hint="N steps give N + 1 times",
+    )
     level, spent, unit, _ = _table(target, ends, key, num)
-    wanted = jnp.linspace(0.0, spent[-1], num_steps + 1, dtype=spent.dtype)
-    snr = jnp.expm1(jnp.interp(wanted, spent, level)) / unit
-    inner = target.path.time_at_log_snr(jnp.log(snr[1:-1]))
+    wanted = np.linspace(0.0, spent[-1], num_steps + 1)[1:-1]
+    log_snr = np.log(np.expm1(np.interp(wanted, spent, level)) / unit)
+    inner = target.path.time_at_log_snr(jnp.asarray(log_snr, ends.dtype))
     times = jnp.concatenate([ends[:1], inner, ends[1:]])
     check_times(times)
     return times
@@ -75,13 +84,22 @@ def _table(target, ends, key, num):
     """Levels log(1 + unit * snr), the integral of |mmse'|^(1/2) up to each, the unit."""
     target.posterior(ends[0])  # raises if there is none
     posterior = target.exact_posterior
-    unit = posterior.total_variance() / posterior.dim
-    unit = jnp.where(unit > 0, unit, 1.0)  # a posterior of one atom has no scale
-    low, high = jnp.log1p(unit * jnp.exp(target.path.log_snr(ends)))
-    level = jnp.linspace(low, high, _TABLE + 1)
-    snr = jnp.expm1(level) / unit
-    slope = information.mmse_slope(posterior, snr, key, num)
-    rate = jnp.sqrt(-slope.value) * jnp.exp(level) / unit  # for d level
-    steps = 0.5 * (rate[1:] + rate[:-1]) * jnp.diff(level)
-    spent = jnp.concatenate([jnp.zeros(1, steps.dtype), jnp.cumsum(steps)])
+    unit = float(posterior.total_variance()) / posterior.dim
+    unit = unit if unit > 0 else 1.0  # a posterior of one atom has no scale
+    ends = np.log1p(unit * np.exp(np.asarray(target.path.log_snr(ends), float)))
+    require(
+        ends[1] < np.inf,
+        "an optimal grid needs a finite log-SNR at its end",
+        got="no noise is left at t_min",
+        expected="sigma > 0 at t_min",
+        hint="choose t_min > 0, for instance t_min=1e-3",
+    )
+    level = np.linspace(*ends, _TABLE + 1)
+    snr = np.expm1(level) / unit
+    slope = information.mmse_slope(posterior, jnp.asarray(snr), key, num)
+    rate = (
+        np.sqrt(-np.asarray(slope.value, float)) * np.exp(level) / unit
+    )  # for d level
+    steps = 0.5 * (rate[1:] + rate[:-1]) * np.diff(level)
+    spent = np.concatenate([[0.0], np.cumsum(steps)])
     return level, spent, unit, slope.how

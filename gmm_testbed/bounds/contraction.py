@@ -1,0 +1,109 @@
+r"""T7: Girsanov with contraction, for errors that the reverse process forgets.
+
+Along \(v = \sigma^2/\alpha^2\), which decreases, let q be the law of the sampler without
+steps, \(\hat g\) its guidance and g the exact one (of \(x/\alpha\)), and let
+\(p_v(\cdot|y)\) satisfy a logarithmic Sobolev inequality with constant \(C_v\). For
+\(\theta \in (0, 1]\)
+
+\[ KL(q_0 \| p_0) \le e^{-E(\infty)} KL(q_\infty \| p_\infty)
+   + \frac1{2\theta} \int e^{-E(v)} E_{q_v} |\hat g - g|^2 dv, \qquad
+   E(v) = (1-\theta) \int_0^v \frac{du}{C_u} . \]
+
+The divergence changes by
+\(-\tfrac12 FI(q\|p) + E_q\langle\hat g - g, \nabla\log(q/p)\rangle\); Young's inequality
+takes a share \(\theta\) of the first term, the Sobolev inequality the rest, then Gronwall.
+\(\theta = 1\) is Girsanov. For one Gaussian \(C_v = s_y^2 + v\), \(s_y^2\) the posterior
+variance, and \(e^{-E(v)} = (s_y^2/(s_y^2 + v))^{1-\theta}\); the law of DPS is that of T11,
+and its divergence from the exact one vanishes at \(v = \infty\). Averages over y.
+
+Source of the idea: Schaeffer, Rosa and Valle (arXiv:2506.11378); the proof is here.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+
+from ..estimate import Estimate
+from .base import AbstractBound, Case, Claim, Facts
+
+PRIOR_VARIANCE = 0.7
+NODES = np.polynomial.legendre.leggauss(200)
+SHARES = (1.0, 0.75, 0.5, 0.25)
+"""Values of theta."""
+
+
+class Contraction(AbstractBound):
+    """DPS for one Gaussian, over kappa and theta."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="KL(q||p) <= (1/2 theta) int e^-E(v) E_q|ghat - g|^2 dv, E by Sobolev",
+        assumptions=("logarithmic Sobolev inequality", "steps that shrink"),
+        source="here, proof in the docstring; idea: arXiv:2506.11378",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"kappa": k} for k in (0.3, 1.0, 4.0, 20.0)
+    )
+
+    def claims(self, key, case):
+        kappa = case["kappa"]
+        left = Estimate(measured(kappa), how="closed form")
+        bounds = {theta: bound(kappa, theta) for theta in SHARES}
+        claims = [
+            Claim(
+                f"theta {theta}",
+                left,
+                Estimate(value, how="quadrature"),
+                assumptions=_BOTH,
+            )
+            for theta, value in bounds.items()
+        ]
+        if kappa >= 4.0:
+            best, girsanov = Estimate(min(bounds.values())), Estimate(bounds[1.0])
+            claims.append(Claim("contraction helps", best, girsanov, assumptions=_BOTH))
+        return claims
+
+
+_BOTH = (True, True)
+
+
+def measured(kappa) -> float:
+    """KL(law of DPS || posterior), averaged over y."""
+    mean, variance = moments(kappa, PRIOR_VARIANCE)
+    exact = PRIOR_VARIANCE / (1.0 + kappa)
+    gap = mean - kappa / (1.0 + kappa)
+    square = gap**2 * (PRIOR_VARIANCE + PRIOR_VARIANCE / kappa)
+    ratio = variance / exact
+    return float(0.5 * (ratio - 1.0 - np.log(ratio) + square / exact))
+
+
+def bound(kappa, theta) -> float:
+    r"""The right side by Gauss-Legendre in \(r = s^2/w\), w = s^2 + v."""
+    nodes, weights = NODES
+    r = 0.5 * (nodes + 1.0)
+    w = PRIOR_VARIANCE / r
+    exact = PRIOR_VARIANCE / (1.0 + kappa)
+    forgotten = (exact / (exact + w - PRIOR_VARIANCE)) ** (1.0 - theta)
+    inside = (
+        forgotten * guidance_error(kappa, w, *moments(kappa, w)) * PRIOR_VARIANCE / r**2
+    )
+    return float(0.25 / theta * (weights @ inside))
+
+
+def moments(kappa, w):
+    """Mean over (y - mean), and variance, of DPS at w = s^2 + v; see T11."""
+    a = kappa * PRIOR_VARIANCE
+    return w / PRIOR_VARIANCE * -np.expm1(-a / w), w**2 / (2.0 * a) * -np.expm1(
+        -2.0 * a / w
+    )
+
+
+def guidance_error(kappa, w, mean, variance):
+    """E |ghat - g|^2 over y and a law with mean times (y - prior mean), and variance."""
+    noise, spread = (
+        PRIOR_VARIANCE / kappa,
+        PRIOR_VARIANCE * (1.0 - PRIOR_VARIANCE / w),
+    )  # of y and of x0 given x
+    gain = PRIOR_VARIANCE / w
+    residual = (1.0 - gain * mean) ** 2 * (PRIOR_VARIANCE + noise) + gain**2 * variance
+    return (gain * (1.0 / noise - 1.0 / (noise + spread))) ** 2 * residual

@@ -1,0 +1,78 @@
+r"""T3: what discretisation costs, by mutual information.
+
+The discretisation term of T1 is at most \(\tfrac12\sum_i \Delta_i (mmse_i - mmse_{i+1})\),
+because mmse decreases. On a geometric grid \(s_{i+1} = (1 + \kappa) s_i\) of the
+signal-to-noise ratio, summation by parts and \(dI/ds = mmse/2\) give
+
+\[ \le \kappa \big[ I_y(s_N) - I_y(s_0) + \tfrac12 s_0\, mmse_y(s_0) \big] . \]
+
+To leading order the term is \(\tfrac14 \int \Delta |mmse'|\), least for
+\(\Delta \propto |mmse'|^{-1/2}\): \(\tfrac1{4N} (\int |mmse'|^{1/2})^2\), the value of
+`gt.optimal_grid`, up to a share L/(3N) of it for one Gaussian, with L that integral; L/(2N)
+is asserted. With \(I \le \tfrac d2\log(1 + s\lambda_{max})\) it is the rate of Benton
+et al. (2024, arXiv:2308.03686) with its constant, and it counts only the directions that
+have variance.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+
+from .. import approximations, information, kernels
+from ..budget.grid import leading_order, optimal_grid
+from ..budget.path import budget
+from ..estimate import Estimate
+from ..paths import VP
+from ..sampling import Guided
+from ..time_grids import time_grid
+from .base import AbstractBound, Case, Claim, Facts
+from .line_paths import two_modes
+
+_T_MIN = 0.01
+
+
+class InformationBound(AbstractBound):
+    """Exact field, DDPM, two modes: geometric and optimal grids over the steps."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="discretisation <= kappa [I(s_N) - I(s_0) + s_0 mmse(s_0) / 2]",
+        assumptions=("geometric grid of the signal-to-noise ratio",),
+        source="here, proof in the docstring",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple({"steps": n} for n in (32, 128))
+
+    def claims(self, key, case):
+        target, steps = two_modes(VP()), case["steps"]
+        posterior = target.problem.posterior()
+        times = time_grid(VP(), steps, "log_snr", t_min=_T_MIN)
+        best = optimal_grid(target, steps, t_min=_T_MIN)
+        snr = np.exp(np.asarray(target.path.log_snr(times)))
+        error = np.asarray(information.mmse(posterior, snr).value)
+        known = information.mutual_information(posterior, snr[[0, -1]]).value
+        sums = 0.5 * np.sum(np.diff(snr) * (error[:-1] - error[1:]))
+        gain = float(known[1] - known[0]) + 0.5 * snr[0] * error[0]
+        cost, least = (
+            np.sum(
+                np.asarray(budget(key, sampler(), target, grid).discretisation.value)
+            )
+            for grid in (times, best)
+        )
+        lead = float(leading_order(target, t_min=_T_MIN).value) / steps
+        length = 2.0 * np.sqrt(steps * lead)  # the integral of |mmse'|^(1/2)
+        return [
+            _below("decreasing error", cost, sums),
+            _below("information", sums, (snr[1] / snr[0] - 1.0) * gain),
+            _below("optimal grid", least, cost),
+            _below("leading order", abs(least - lead), lead * length / (2.0 * steps)),
+        ]
+
+
+def sampler() -> Guided:
+    """The exact field with DDPM steps."""
+    return Guided(approximations.Exact(), kernels.DDPM())
+
+
+def _below(label, left, right) -> Claim:
+    sides = Estimate(left, how="quadrature"), Estimate(right, how="quadrature")
+    return Claim(label, *sides, assumptions=(True,))
