@@ -415,3 +415,22 @@ def test_perturbed_methods_keep_the_relation_of_mean_and_guidance(line):
         mean = method.posterior_mean(line, x, t)
         assert_allclose(mean - line.prior_mean(x, t), moved, rtol=1e-9)
         assert abs(float((mean - dps.posterior_mean(line, x, t))[0])) > 1e-2
+
+
+# --- figure ---------------------------------------------------------------------------
+
+
+def test_the_bars_reach_what_has_been_spent(line, times, perturbed):
+    axes = gt.plotting.figure().subplots()
+    log_snr = line.path.log_snr(times)
+    gt.plotting.budget_bars(axes, perturbed, log_snr, [0.01])
+    tops = np.zeros(len(times) - 1)
+    for bars in axes.containers:
+        tops = np.maximum(tops, [bar.get_y() + bar.get_height() for bar in bars])
+    squares = _steps(perturbed) - np.asarray(perturbed.cross.value)
+    spent = float(perturbed.initialisation.value) + np.cumsum(squares)
+    assert_allclose(tops, spent, rtol=1e-9)
+    assert_allclose(axes.lines[0].get_ydata(), float(perturbed.total.value), rtol=1e-9)
+    assert len(axes.get_legend_handles_labels()[1]) == 6
+    figure = gt.plotting.budgets("", log_snr, {"Mine": perturbed}, {})
+    assert figure.axes[0].get_title(loc="left") == "Mine"

@@ -1,6 +1,9 @@
 """Figures and tables in one style: curves, heat-maps, terminal tables."""
 
 from . import tables as tables
+from .budget import PARTS as PARTS
+from .budget import budget_bars as budget_bars
+from .budget import budgets as budgets
 from .curves import against_steps as against_steps
 from .curves import against_time as against_time
 from .curves import legend_below as legend_below
