@@ -1,4 +1,4 @@
-"""The command line: `gmm-testbed demo | list | run`."""
+"""The command line: `gmm-testbed demo | list | run | verify`."""
 
 import os
 
@@ -6,13 +6,14 @@ os.environ.setdefault("NPROC", "4")  # before JAX starts its threads: see the RE
 
 import functools
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
 import jax
 import typer
 
-from . import approximations, demo, kernels, named, plotting, problems, single
+from . import approximations, demo, kernels, named, plotting, problems, single, verify
 from ._checks import InputError, fail
 from .sampling import Guided
 from .time_grids import time_grid
@@ -152,6 +153,42 @@ def run_command(
         demo.write(rows, output / "measures.csv")
         files = ["measures.csv", *single.draw(found, target, title, output)]
         screen.print(f"Written to {output}: {', '.join(files)}")
+
+
+@app.command("verify")
+@_polite
+def verify_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Theorems; all if there are none.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(help="Folder of a CSV and the figures.")
+    ] = Path("results/verify"),
+) -> None:
+    """Theorems with both sides computed; exit code 1 if one is not as it should be."""
+    chosen = verify.chosen(names or [])
+    _require_writable(output)
+    screen, begun = plotting.tables.console(), time.perf_counter()
+    compiled = verify.compilations()
+    before = len(compiled)
+    with plotting.tables.progress(screen) as bar:
+        task = bar.add_task("cases", total=verify.size(chosen))
+        found = verify.run(chosen, lambda: bar.advance(task))
+        programs = len(compiled) - before
+        verify.write(found, output / "bounds.csv")
+        task = bar.add_task("figures", total=len(found))
+        drawn = verify.draw(found, output, lambda: bar.advance(task))
+    for table in verify.tables(found):
+        screen.print(table)
+        screen.print()
+    for line in verify.summary(found):
+        screen.print(line, markup=False)
+    seconds = time.perf_counter() - begun
+    screen.print(f"\n{programs} programs compiled; {seconds:.0f} s in all")
+    screen.print(f"Written to {output}: bounds.csv, and as PNG and PDF")
+    screen.print("  " + ", ".join(drawn))
+    if any(checked.problem for checked in found):
+        raise typer.Exit(1)
 
 
 def _facts(catalogue):

@@ -54,6 +54,7 @@ FLOORS = {
     "measures": 8,
     "named": 8,
     "demo": 9,
+    "verify": 9,
     "single": 9,
     "cli": 9,
     "__main__": 9,

@@ -1,9 +1,15 @@
 """Figures and tables in one style: curves, heat-maps, terminal tables."""
 
+from . import bounds as bounds
 from . import tables as tables
 from .budget import PARTS as PARTS
 from .budget import budget_bars as budget_bars
 from .budget import budgets as budgets
+from .calibration import Example as Example
+from .calibration import calibration as calibration
+from .calibration import coverage_curve as coverage_curve
+from .calibration import one_observation as one_observation
+from .calibration import rank_histogram as rank_histogram
 from .curves import against_steps as against_steps
 from .curves import against_time as against_time
 from .curves import legend_below as legend_below

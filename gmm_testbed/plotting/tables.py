@@ -70,7 +70,7 @@ def by_steps(
         values: by (approximation, kernel) and then by number of steps; what is missing
             is shown as a dash.
     """
-    table = Table(title=Text(title, style="bold"), **(_LOOK | {"padding": 0}))
+    table = Table(title=Text(title, style="bold"), **(LOOK | {"padding": 0}))
     table.add_column("approximation", no_wrap=True)
     table.add_column("kernel", no_wrap=True)
     for count in steps:
@@ -97,7 +97,7 @@ def measures(
         values: value and standard error by name; None for an exact value. The names
             are those of `MEANINGS`, in whose order they are shown.
     """
-    table = Table(title=Text(title, style="bold"), **_LOOK)
+    table = Table(title=Text(title, style="bold"), **LOOK)
     table.add_column("measure", no_wrap=True)
     table.add_column(how, justify="right", no_wrap=True)
     table.add_column("what it is", ratio=1)
@@ -128,7 +128,7 @@ def progress(screen: Console) -> Progress:
 
 def listing(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table of text; its last column takes the rest of the width."""
-    table = Table(title=Text(title, style="bold"), **_LOOK)
+    table = Table(title=Text(title, style="bold"), **LOOK)
     for column in columns[:-1]:
         table.add_column(column, no_wrap=True)
     table.add_column(columns[-1], ratio=1)
@@ -160,7 +160,7 @@ def short(value: float) -> str:
     return f"{value:.{max(0, 1 - power)}f}" if -2 <= power < 2 else text
 
 
-_LOOK = {
+LOOK = {
     "box": box.SIMPLE_HEAD,
     "show_edge": False,
     "title_justify": "left",
@@ -168,3 +168,4 @@ _LOOK = {
     "pad_edge": False,
     "padding": (0, 1, 0, 0),
 }
+"""How every table looks."""

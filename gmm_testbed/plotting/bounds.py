@@ -1,0 +1,240 @@
+"""Theorems: tables of both sides, and both sides against the number that varies."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+from rich.table import Table
+from rich.text import Text
+
+from ..bounds import BoundReport, Claim, Facts, Verdict
+from ..bounds.base import Z
+from ..estimate import Estimate
+from .style import COLUMN_WIDTH, FULL_WIDTH, figure, styled
+from .tables import LOOK, short
+
+LEFT, RIGHT = "#00798c", "#000000"
+VIOLATED = "#d1495b"
+_COLUMNS = 3  # panels beside one another
+_WIDE = 20.0  # ratio of largest to smallest from which an axis is logarithmic
+_LEGEND = (
+    "left side",
+    "right side, the larger",
+    "right side, equal",
+    "violated",
+    "outside the assumptions",
+)
+_STYLES = {Verdict.HOLDS: "", Verdict.VIOLATED: "bold", Verdict.OUTSIDE: "dim"}
+
+
+# --- tables ---------------------------------------------------------------------------
+
+
+def table(
+    name: str, facts: Facts, claims: Sequence[Claim], reports: Sequence[BoundReport]
+) -> Table:
+    """One row a claim: both sides, their difference and ratio, and the verdict.
+
+    Args:
+        name: of the theorem.
+        facts: its statement, status and source stand above.
+        claims: as the theorem made them.
+        reports: the same, judged.
+    """
+    status = "printed, refuted" if facts.refuted else facts.status
+    title = Text.assemble(
+        (f"{name} ({status})", "bold"), f"\n{facts.statement}\n", (facts.source, "dim")
+    )
+    found = Table(title=title, **LOOK)
+    found.add_column("case")
+    if any(report.label for report in reports):
+        found.add_column("part", ratio=1)
+    for head in ("left", "", "right", "slack", "left/right"):
+        justify = "center" if not head else "right"
+        found.add_column(head, justify=justify, no_wrap=True)
+    found.add_column("verdict", no_wrap=True)
+    last = None
+    for claim, report in zip(claims, reports, strict=True):
+        case = case_text(report.case)
+        cells = [Text(case if case != last else "")]
+        if any(other.label for other in reports):
+            cells.append(Text(report.label))
+        cells += [
+            Text(side(report.left)),
+            Text("=" if claim.equal else "<="),
+            Text(side(report.right)),
+            Text(short(float(report.slack.value))),
+            Text(_ratio(report.tightness)),
+            Text(report.holds.value, style=_STYLES.get(report.holds, "italic")),
+        ]
+        found.add_row(*cells)
+        last = case
+    return found
+
+
+def overview(
+    rows: Sequence[tuple[str, str, dict[Verdict, int], float, float]],
+) -> Table:
+    """One row a theorem.
+
+    Args:
+        rows: name, finding, number of claims by verdict, largest ratio of the sides of
+            an inequality that holds (NaN if there is none), and seconds.
+    """
+    found = Table(title=Text("All theorems", style="bold"), **LOOK)
+    found.add_column("theorem", no_wrap=True)
+    for verdict in Verdict:
+        found.add_column(verdict.value, justify="right", no_wrap=True)
+    found.add_column("tightest", justify="right", no_wrap=True)
+    found.add_column("s", justify="right", no_wrap=True)
+    found.add_column("finding")
+    for name, finding, counts, tightest, seconds in rows:
+        numbers = [str(counts[verdict] or "-") for verdict in Verdict]
+        found.add_row(name, *numbers, _ratio(tightest), f"{seconds:.1f}", finding)
+    return found
+
+
+def case_text(case: dict) -> str:
+    """A case in one line, such as kappa=4, zeta=0.6."""
+    return ", ".join(f"{key}={_value(value)}" for key, value in case.items())
+
+
+def side(estimate: Estimate) -> str:
+    """A side: four digits, and the standard error if there is one."""
+    value, error = float(estimate.value), float(estimate.stderr)
+    return f"{value:.4g} ± {error:.1g}" if error > 0 else f"{value:.4g}"
+
+
+# --- figures --------------------------------------------------------------------------
+
+
+@styled
+def bound(
+    name: str, claims: Sequence[Claim], reports: Sequence[BoundReport]
+) -> Figure | None:
+    """Both sides against the one number that varies, a panel for each part.
+
+    Args:
+        name: of the theorem; stands above.
+        claims: as the theorem made them.
+        reports: the same, judged.
+
+    Returns:
+        A figure, or None if no label of the cases is a number with several values, or
+        more than one is.
+    """
+    label = _varying([report.case for report in reports])
+    if label is None:
+        return None
+    parts = _parts(label, claims, reports)
+    columns = min(_COLUMNS, len(parts))
+    rows = math.ceil(len(parts) / columns)
+    width = COLUMN_WIDTH if columns == 1 else FULL_WIDTH
+    drawn = figure(width, 0.6 + 1.75 * rows)
+    panels = list(drawn.subplots(rows, columns, squeeze=False).ravel())
+    for axes in panels[len(parts) :]:
+        axes.remove()
+    shown: dict = {}
+    for index, (part, pairs) in enumerate(parts.items()):
+        axes = panels[index]
+        _panel(axes, label, pairs)
+        axes.set_title(_wrapped(part, columns))
+        if index + columns >= len(parts):
+            axes.set_xlabel(label.replace("_", " "))
+        handles, names = axes.get_legend_handles_labels()
+        shown |= dict(zip(names, handles, strict=True))
+    order = [name for name in _LEGEND if name in shown]
+    drawn.legend(
+        [shown[name] for name in order],
+        order,
+        loc="outside lower center",
+        ncols=2 if columns == 1 else len(order),
+    )
+    drawn.suptitle(name, x=0.01, ha="left", fontsize=8.5, fontweight="bold")
+    return drawn
+
+
+def _parts(label: str, claims, reports) -> dict[str, list]:
+    """Claims and reports by part and text labels; of one part if none comes twice."""
+    parts: dict = {}
+    for claim, report in zip(claims, reports, strict=True):
+        rest = {key: value for key, value in report.case.items() if key != label}
+        texts = {key: value for key, value in rest.items() if not _is_number(value)}
+        part = ", ".join(filter(None, (report.label, case_text(texts))))
+        parts.setdefault(part, []).append((claim, report))
+    if len(parts) > 1 and all(len(pairs) == 1 for pairs in parts.values()):
+        return {"": [pair for pairs in parts.values() for pair in pairs]}
+    return parts
+
+
+def _panel(axes: Axes, label: str, pairs) -> None:
+    pairs = sorted(pairs, key=lambda pair: pair[1].case[label])
+    reports = [report for _, report in pairs]
+    equal = any(claim.equal for claim, _ in pairs)
+    x = np.array([float(report.case[label]) for report in reports])
+    sides = [[getattr(r, name) for r in reports] for name in ("left", "right")]
+    values = [np.array([float(e.value) for e in some]) for some in sides]
+    errors = [Z * np.array([float(e.stderr) for e in some]) for some in sides]
+    finite = np.concatenate(values)[np.isfinite(np.concatenate(values))]
+    if finite.size and finite.min() > 0 and finite.max() > _WIDE * finite.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(base=10, numticks=5))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if x.min() > 0 and x.max() >= _WIDE / 2 * x.min():
+        axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(x))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:g}")
+    looks = (
+        {"color": LEFT, "fmt": "o", "label": _LEGEND[0]},
+        {"color": RIGHT, "fmt": "--" if equal else "-", "label": _LEGEND[1 + equal]},
+    )
+    for value, error, look in zip(values, errors, looks, strict=True):
+        shown = error if (error > 0).any() else None
+        axes.errorbar(x, value, shown, capsize=2, elinewidth=0.8, **look)
+    for verdict, colour, text in (
+        (Verdict.VIOLATED, VIOLATED, _LEGEND[3]),
+        (Verdict.OUTSIDE, "0.6", _LEGEND[4]),
+    ):
+        where = np.array([report.holds is verdict for report in reports])
+        if where.any():
+            look = {"facecolors": "none", "edgecolors": colour, "label": text}
+            axes.scatter(x[where], values[0][where], s=60, linewidths=1.1, **look)
+    axes.grid(True, axis="y")
+
+
+def _varying(cases: Sequence[dict]) -> str | None:
+    """The one label whose values are numbers and differ."""
+    names = dict.fromkeys(key for case in cases for key in case)
+    varying = [
+        name
+        for name in names
+        if all(name in case and _is_number(case[name]) for case in cases)
+        and len({case[name] for case in cases}) > 1
+    ]
+    return varying[0] if len(varying) == 1 else None
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _value(value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _ratio(value: float) -> str:
+    return short(value) if math.isfinite(value) else "-"
+
+
+def _wrapped(text: str, columns: int) -> str:
+    """A title in lines that fit one of so many panels."""
+    width, lines = 100 // columns - 3, [""]
+    for word in text.split():
+        if len(lines[-1]) + len(word) >= width and lines[-1]:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)

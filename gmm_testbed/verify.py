@@ -1,0 +1,271 @@
+"""Every theorem of the catalogue over its sweep: both sides, verdicts, and what is wrong.
+
+Two theorems are computed at a time: JAX leaves the interpreter free while it compiles and
+computes. The numbers are those of `gt.bounds.check(name)`.
+"""
+
+import csv
+import functools
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from . import bounds, plotting
+from ._checks import choose
+from .bounds import BoundReport, Claim, Facts, Verdict
+
+_COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+class Checked(NamedTuple):
+    """One theorem over its sweep.
+
+    Attributes:
+        name: of the catalogue.
+        facts: what is known of it.
+        claims: as the theorem made them.
+        reports: the same, judged.
+        seconds: that it took.
+    """
+
+    name: str
+    facts: Facts
+    claims: tuple[Claim, ...]
+    reports: tuple[BoundReport, ...]
+    seconds: float
+
+    def count(self, verdict: Verdict) -> int:
+        """Number of claims with this verdict."""
+        return sum(report.holds is verdict for report in self.reports)
+
+    @property
+    def problem(self) -> str:
+        """What is not as it should be, or ""."""
+        if not self.facts.refuted and self.count(Verdict.VIOLATED):
+            return "violated, and it should hold"
+        if self.facts.refuted and not self.count(Verdict.VIOLATED):
+            return "never violated, and it should be refuted"
+        return ""
+
+    @property
+    def finding(self) -> str:
+        """The outcome in a few words."""
+        if self.problem:
+            return self.problem
+        if self.facts.refuted:
+            return "refuted as printed"
+        if self.count(Verdict.HOLDS):
+            return "holds"
+        return "undecided" if self.count(Verdict.UNDECIDED) else "outside"
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """The names, or all of the catalogue if there are none.
+
+    Raises:
+        InputError: for an unknown name; the message has the nearest one.
+    """
+    for name in names:
+        choose(name, bounds.CATALOGUE, "bound")
+    return list(dict.fromkeys(names)) or list(bounds.CATALOGUE)
+
+
+def size(names: Iterable[str]) -> int:
+    """Number of cases."""
+    return sum(len(bounds.CATALOGUE[name].cases) for name in names)
+
+
+def run(names: Sequence[str], advance: Callable[[], None]) -> list[Checked]:
+    """Every case of the theorems, in their order.
+
+    Args:
+        names: of the catalogue.
+        advance: called after each case.
+    """
+    stopped = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            return list(
+                pool.map(lambda name: _checked(name, advance, stopped), list(names))
+            )
+        finally:
+            stopped.set()  # an interrupt waits for two cases, not for all
+
+
+def compilations() -> list[float]:
+    """Seconds of every program compiled since the first call; the list grows."""
+    return _listen()
+
+
+def write(found: Iterable[Checked], path: Path) -> None:
+    """Writes a CSV, one row a claim."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for checked in found:
+            for claim, report in zip(checked.claims, checked.reports, strict=True):
+                writer.writerow(_row(checked, claim, report))
+
+
+def draw(
+    found: Iterable[Checked], output: Path, advance: Callable[[], None]
+) -> list[str]:
+    """Writes the figure of each theorem that has one, as PNG and PDF; their names."""
+    names = []
+    for checked in found:
+        drawn = plotting.bounds.bound(checked.name, checked.claims, checked.reports)
+        if drawn is not None:
+            plotting.save(drawn, output / checked.name)
+            names.append(checked.name)
+        advance()
+    return names
+
+
+def tables(found: Sequence[Checked]) -> list:
+    """One table a theorem, and one of all."""
+    rows = [
+        (c.name, c.finding, {v: c.count(v) for v in Verdict}, _tightest(c), c.seconds)
+        for c in found
+    ]
+    details = [
+        plotting.bounds.table(c.name, c.facts, c.claims, c.reports) for c in found
+    ]
+    return [*details, plotting.bounds.overview(rows)]
+
+
+def summary(found: Sequence[Checked]) -> list[str]:
+    """What holds, what is refuted and by which case, and what is wrong; in lines."""
+    counts = {verdict: sum(c.count(verdict) for c in found) for verdict in Verdict}
+    lines = [
+        f"{len(found)} theorems, {sum(counts.values())} claims: "
+        f"{counts[Verdict.HOLDS]} hold, {counts[Verdict.VIOLATED]} violated, "
+        f"{counts[Verdict.UNDECIDED]} undecided, "
+        f"{counts[Verdict.OUTSIDE]} outside their assumptions"
+    ]
+    findings = dict.fromkeys(c.finding for c in found if not c.problem)
+    for finding in findings:
+        names = [c.name for c in found if c.finding == finding]
+        lines.append(f"{finding} ({len(names)}): {', '.join(names)}")
+    for checked in found:
+        if checked.facts.refuted and not checked.problem:
+            lines += ["", f"{checked.name}, as printed: {checked.facts.statement}"]
+            lines.append(f"  counterexample: {_worst(checked)}")
+    for checked in found:
+        if checked.problem:
+            lines += ["", f"WRONG: {checked.name} is {checked.problem}"]
+            if checked.count(Verdict.VIOLATED):
+                lines.append(f"  worst case: {_worst(checked)}")
+    return lines
+
+
+def _checked(name, advance, stopped) -> Checked:
+    begun = time.perf_counter()
+    bound, key = bounds.CATALOGUE[name], jax.random.key(0)
+    claims, reports = [], []
+    for index, case in enumerate(bound.cases):
+        if stopped.is_set():
+            break
+        made = bound.claims(jax.random.fold_in(key, index), case)
+        claims += made
+        reports += [bounds.report(name, bound, case, claim) for claim in made]
+        advance()
+    seconds = time.perf_counter() - begun
+    return Checked(name, bound.facts, tuple(claims), tuple(reports), seconds)
+
+
+def _worst(checked) -> str:
+    """The violated claim that is furthest off, relative to its sides."""
+    violated = [
+        (claim, report)
+        for claim, report in zip(checked.claims, checked.reports, strict=True)
+        if report.holds is Verdict.VIOLATED
+    ]
+    claim, report = max(violated, key=lambda pair: _excess(pair[1]))
+    part = f", {report.label}" if report.label else ""
+    relation = "differs from" if claim.equal else ">"
+    left, right = plotting.bounds.side(report.left), plotting.bounds.side(report.right)
+    case = plotting.bounds.case_text(report.case)
+    return f"{case}{part}: {left} {relation} {right}"
+
+
+def _tightest(checked) -> float:
+    """Largest ratio of the sides of an inequality that holds, both positive."""
+    ratios = [
+        report.tightness
+        for claim, report in zip(checked.claims, checked.reports, strict=True)
+        if report.holds is Verdict.HOLDS and not claim.equal
+        if float(report.left.value) > 0 and math.isfinite(report.tightness)
+    ]
+    return max(ratios, default=math.nan)
+
+
+def _excess(report) -> float:
+    left, right = float(report.left.value), float(report.right.value)
+    return abs(right - left) / max(abs(left), abs(right), 1e-300)
+
+
+@functools.cache
+def _listen() -> list[float]:
+    found: list[float] = []
+
+    def note(event, seconds, **_):
+        if event == _COMPILED:
+            found.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    return found
+
+
+_COLUMNS = (
+    "theorem",
+    "case",
+    "part",
+    "left",
+    "left_error",
+    "left_how",
+    "relation",
+    "right",
+    "right_error",
+    "right_how",
+    "tolerance",
+    "slack",
+    "slack_error",
+    "tightness",
+    "verdict",
+    "assumptions_that_fail",
+    "status",
+    "refuted",
+    "source",
+)
+
+
+def _row(checked, claim, report):
+    left, right, slack, facts = report.left, report.right, report.slack, checked.facts
+    failing = [what for what, holds in report.assumptions if not holds]
+    return (
+        checked.name,
+        plotting.bounds.case_text(report.case),
+        report.label,
+        float(left.value),
+        float(left.stderr),
+        left.how,
+        "=" if claim.equal else "<=",
+        float(right.value),
+        float(right.stderr),
+        right.how,
+        float(claim.tolerance),
+        float(slack.value),
+        float(slack.stderr),
+        report.tightness if math.isfinite(report.tightness) else "",
+        report.holds.value,
+        "; ".join(failing),
+        facts.status,
+        facts.refuted,
+        facts.source,
+    )

@@ -1,0 +1,219 @@
+"""Calibration: levels, their tests against SciPy and closed forms, and failure modes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import gmm_testbed as gt
+from gmm_testbed.diagnostics import PosteriorDraws, calibrate, tarp, uniformity
+from gmm_testbed.diagnostics.uniformity import (
+    ecdf_band,
+    histogram_band,
+    kolmogorov_tail,
+    ranked,
+)
+
+PATH = gt.VP()
+MEASUREMENT = gt.Linear([[1.0, 0.4]], 0.25)
+COVARIANCES = [[[0.3, 0.1], [0.1, 0.2]], [[0.2, -0.05], [-0.05, 0.4]]]
+MODES = gt.GaussianMixture.full([0.3, 0.7], [[-0.9, 1.1], [1.0, 0.2]], COVARIANCES)
+# One Gaussian, in two equal parts: the same compiled program.
+GAUSSIAN = gt.GaussianMixture.full([0.3, 0.7], [[0.4, -0.2]] * 2, [COVARIANCES[0]] * 2)
+ONE_STEP = jnp.asarray([1.0, 0.05])
+PAIRS, DRAWS = 2000, 39
+
+
+def run(key, sampler, prior=MODES, times=ONE_STEP):
+    return calibrate(key, prior, MEASUREMENT, PATH, sampler, times, PAIRS, DRAWS)
+
+
+def in_ten(levels):
+    return uniformity(levels, 10)
+
+
+def p_values(found):
+    tests = found.sbc, found.coverage, found.tarp
+    return np.concatenate(
+        [np.ravel(p) for t in tests for p in (t.chi_square_p, t.distance_p)]
+    )
+
+
+def assert_mean(found, share, z):
+    """The mean level, for draws that are below the truth with this probability."""
+    expected = (DRAWS * share + 0.5) / (DRAWS + 1)
+    assert np.abs(found.distance(expected)).max() < z
+    assert abs(expected - 0.5) > 0.03
+
+
+# --- levels and their tests -----------------------------------------------------------
+
+
+def test_a_rank_is_spread_over_its_cell_and_over_ties():
+    draws = jnp.asarray([1.0, 5.0, 2.0, 2.0, jnp.nan])
+    for uniform, level in ((0.0, 1 / 6), (0.5, 2.5 / 6), (1.0, 4 / 6)):
+        found = ranked(jnp.asarray(uniform), jnp.asarray(2.0), draws)
+        np.testing.assert_allclose(found, level, rtol=1e-12)
+
+
+def test_both_tests_agree_with_scipy(key):
+    levels = jax.random.uniform(key, (200,)) ** (1 / 1.5)
+    found = jax.jit(in_ten)(levels)
+    counts = np.histogram(np.asarray(levels), 10, (0.0, 1.0))[0]
+    np.testing.assert_array_equal(found.counts, counts)
+    expected = stats.chisquare(counts)
+    np.testing.assert_allclose(found.chi_square, expected.statistic, rtol=1e-12)
+    np.testing.assert_allclose(found.chi_square_p, expected.pvalue, rtol=1e-9)
+    distance, p = stats.kstest(np.asarray(levels), "uniform")
+    np.testing.assert_allclose(found.distance, distance, rtol=1e-12)
+    assert abs(found.distance_p - p) < 4e-4 and 1e-8 < p < 0.1
+    assert float(found.mean.value) == pytest.approx(float(levels.mean()))
+
+
+def test_kolmogorov_tail_is_the_limit_law_at_a_corrected_argument():
+    tails = jax.jit(jax.vmap(kolmogorov_tail, (0, None)), static_argnums=1)
+    distance = jnp.linspace(0.002, 0.4, 60)
+    for count in (40, 1000):
+        x = np.sqrt(count) * np.asarray(distance)
+        x = x + 1 / (6 * np.sqrt(count)) + (x - 1) / (4 * count)
+        limit = stats.kstwobign.sf(x)
+        found = tails(distance, count)
+        np.testing.assert_allclose(found, limit, rtol=1e-9, atol=1e-15)
+        exact = stats.kstwo.sf(np.asarray(distance), count)
+        assert np.abs(found - exact).max() < 4e-4
+    assert float(tails(jnp.zeros(1), 40)[0]) == 1.0
+
+
+def test_bands_hold_what_they_say():
+    low, high = histogram_band(2000, 20, 0.99)
+    assert (low, high) == tuple(stats.binom.ppf([0.005, 0.995], 2000, 0.05))
+    for count in (50, 2000):
+        outside = stats.kstwo.sf(ecdf_band(count, 0.99), count)
+        assert 0.005 < outside <= 0.01
+
+
+def test_too_few_levels_are_refused():
+    with pytest.raises(gt.InputError, match="too few levels"):
+        uniformity(jnp.linspace(0.0, 1.0, 99), 20)
+
+
+# --- exact draws, and known distortions -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exact():
+    return run(jax.random.key(41), PosteriorDraws())
+
+
+def test_exact_draws_are_calibrated(exact):
+    assert exact.sbc.levels.shape == (2, PAIRS)
+    assert p_values(exact).min() > 1e-4 and exact.pairs.nonfinite == 0
+
+
+def test_p_values_are_uniform_over_repetitions(exact):
+    levels = [*exact.sbc.levels, exact.coverage.levels, exact.tarp.levels]
+    blocks = jnp.stack(levels).reshape(4, 40, PAIRS // 40)
+    found = jax.jit(jax.vmap(jax.vmap(in_ten)))(blocks)
+    for row in (*found.distance_p, *found.chi_square_p):
+        assert stats.kstest(np.asarray(row), "uniform").pvalue > 1e-4
+
+
+def test_truths_are_draws_of_the_noised_joint_law(exact, tolerance):
+    """Not of the data: at t the truth is alpha x0 + sigma noise."""
+    weights, means = np.array([0.3, 0.7]), np.asarray(MODES.means)
+    mean = weights @ means
+    centred = means - mean
+    covariance = np.einsum("k,kij->ij", weights, np.asarray(COVARIANCES))
+    covariance += (weights[:, None] * centred).T @ centred
+    alpha, sigma = float(PATH.alpha(ONE_STEP[-1])), float(PATH.sigma(ONE_STEP[-1]))
+    A = np.asarray(MEASUREMENT.A)
+    laws = (
+        (alpha * mean, alpha**2 * covariance + sigma**2 * np.eye(2)),
+        (A @ mean, A @ covariance @ A.T + 0.25),
+    )
+    samples = np.asarray(exact.pairs.truth), np.asarray(exact.pairs.y)
+    for sample, (centre, spread) in zip(samples, laws, strict=True):
+        for terms, value in (
+            (sample, centre),
+            ((sample - centre) ** 2, np.diagonal(spread)),
+        ):
+            errors = terms.std(axis=0) / np.sqrt(PAIRS)
+            assert np.abs((terms.mean(axis=0) - value) / errors).max() < tolerance.z
+
+
+def test_references_agree_with_the_observation(exact):
+    back = exact.pairs.references / PATH.alpha(ONE_STEP[-1])
+    np.testing.assert_allclose(back @ MEASUREMENT.A.T, exact.pairs.y, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale, shift", [(0.5, 0.0), (1.6, 0.0), (1.0, -0.4)])
+def test_levels_of_a_gaussian_have_their_closed_forms(key, tolerance, scale, shift):
+    r"""Rank: \(\Phi(-b/\sqrt{1 + s^2})\); density in the plane: \(1/(1 + s^2)\)."""
+    found = run(key, PosteriorDraws(scale, shift), GAUSSIAN)
+    below = stats.norm.cdf(-shift / np.sqrt(1 + scale**2))
+    far = jnp.broadcast_to(jnp.asarray([-1e7, 0.0]), found.pairs.truth.shape)
+    ball = tarp(key, found.pairs, far)  # so large that it is a half-plane
+    if shift:
+        assert_mean(found.sbc.mean, below, tolerance.z)  # both coordinates
+        assert_mean(ball.mean, below, tolerance.z)
+    else:
+        assert_mean(found.coverage.mean, 1 / (1 + scale**2), tolerance.z)
+        share = np.asarray(found.sbc.counts)[:, [0, -1]].sum(axis=1) / PAIRS
+        assert ((share > 0.1) == (scale < 1)).all()  # ends of the histogram
+
+
+@pytest.mark.parametrize(
+    "change, direction",
+    [
+        ({"scale": 0.7}, 1),
+        ({"scale": 1.4}, -1),
+        ({"power": 0.0}, -1),
+        ({"shift": 0.4}, 0),
+    ],
+)
+def test_distortions_are_found(key, change, direction):
+    found = run(key, PosteriorDraws(**change))
+    assert float(found.coverage.chi_square_p) < 1e-6
+    if direction:  # of the level: above 1/2 the draws are overconfident
+        assert direction * (float(found.coverage.mean.value) - 0.5) > 0.05
+    else:
+        assert np.asarray(found.sbc.distance_p).max() < 1e-6
+        assert np.asarray(found.sbc.mean.value).max() < 0.45
+
+
+def test_guided_samplers(key):
+    """Without guidance the ranks see nothing; with too much of it draws are narrow."""
+    times = gt.time_grid(PATH, 60, t_min=0.05)
+
+    def guided(strength):
+        sampler = gt.Guided(gt.approximations.ZetaDPS(strength), gt.kernels.DDIM(1.0))
+        return run(key, sampler, times=times)
+
+    blind = guided(0.0)
+    ranks = np.stack([blind.sbc.chi_square_p, blind.sbc.distance_p])
+    away = tarp(key, blind.pairs, jnp.zeros_like(blind.pairs.references))
+    assert ranks.min() > 1e-4 and float(away.chi_square_p) > 1e-4
+    assert float(blind.coverage.chi_square_p) < 1e-30
+    assert float(blind.tarp.chi_square_p) < 1e-30
+    assert float(blind.coverage.mean.value) < 0.4
+    narrow = guided(2.0)
+    assert float(narrow.coverage.mean.value) > 0.55
+    assert float(narrow.coverage.chi_square_p) < 1e-6
+
+
+# --- refusals -------------------------------------------------------------------------
+
+
+def test_what_cannot_be_calibrated_says_why(key, without_shape_checks):
+    atoms = gt.GaussianMixture.empirical([[0.0, 1.0], [1.0, -1.0]])
+    with pytest.raises(gt.InputError, match="atoms have no density"):
+        run(key, PosteriorDraws(), atoms, jnp.asarray([1.0, 0.0]))
+    square = gt.Nonlinear(jnp.square, 0.1, dim_y=2)
+    with pytest.raises(gt.UnsupportedError, match="linear measurement"):
+        calibrate(key, MODES, square, PATH, PosteriorDraws(), ONE_STEP)
+
+
+def test_references_of_another_shape_are_refused(key, exact):
+    with pytest.raises(gt.InputError, match="one point a pair"):
+        tarp(key, exact.pairs, jnp.zeros((1, 2)))

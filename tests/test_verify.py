@@ -1,0 +1,174 @@
+"""`gmm-testbed verify`: verdicts, tables, figures and exit codes, on tiny theorems."""
+
+import csv
+import io
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import gmm_testbed as gt
+from gmm_testbed import verify
+from gmm_testbed.bounds import AbstractBound, Claim, Facts, Verdict
+from gmm_testbed.cli import app
+from gmm_testbed.estimate import Estimate
+
+
+class Square(AbstractBound):
+    """x^2 <= factor x, in two parts, one of them an equality."""
+
+    factor: float
+
+    facts: ClassVar[Facts] = Facts("x^2 <= c x", ("x is small",), "here", "proved")
+    cases: ClassVar = tuple({"x": x} for x in (0.01, 0.1, 1.0, 4.0))
+
+    def claims(self, key, case):
+        x = case["x"]
+        left, right = Estimate(x**2), Estimate(self.factor * x, 1e-4, "samples")
+        return [
+            Claim("size", left, right, assumptions=(x < 3,)),
+            Claim("square", Estimate(x**2), Estimate(x * x), equal=True),
+        ]
+
+
+class Printed(AbstractBound):
+    """One claim a case, kept as printed."""
+
+    right: float
+
+    facts: ClassVar[Facts] = Facts("1 <= c", (), "a paper", "published", refuted=True)
+    cases: ClassVar = ({"kind": "a", "n": 3, "m": 1}, {"kind": "b", "n": 5, "m": 2})
+
+    def claims(self, key, case):
+        return [Claim("", Estimate(1.0), Estimate(self.right * case["n"]))]
+
+
+HOLDING = {"T1-square": Square(1.5), "T2-printed": Printed(0.3)}
+
+
+@pytest.fixture
+def invoke(monkeypatch, tmp_path):
+    def inside(*names, catalogue=HOLDING):
+        monkeypatch.setattr(gt.bounds, "CATALOGUE", catalogue)
+        arguments = "verify", *names, "--output", str(tmp_path / "new")
+        return CliRunner().invoke(app, arguments), tmp_path / "new"
+
+    return inside
+
+
+def test_what_holds_and_what_is_refuted_is_told_and_written(invoke):
+    result, output = invoke()
+    assert result.exit_code == 0, result.output
+    text = result.stdout
+    assert max(map(len, text.splitlines())) <= 100
+    assert "2 theorems, 10 claims: 8 hold, 1 violated, 0 undecided, 1 outside" in text
+    assert "holds (1): T1-square" in text
+    assert "counterexample: kind=a, n=3, m=1: 1 > 0.9" in text
+    with (output / "bounds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10 and len({tuple(row.values()) for row in rows}) == 10
+    first, last = rows[0], rows[6]
+    assert (first["theorem"], first["case"], first["part"]) == (
+        "T1-square",
+        "x=0.01",
+        "size",
+    )
+    assert float(first["slack"]) == pytest.approx(0.0149)
+    assert float(first["right_error"]) == 1e-4 and first["right_how"] == "samples"
+    assert (
+        last["verdict"] == "outside" and last["assumptions_that_fail"] == "x is small"
+    )
+    assert rows[1]["relation"] == "=" and rows[8]["refuted"] == "True"
+    for ending in ("png", "pdf"):
+        assert (output / f"T1-square.{ending}").stat().st_size > 5000
+    assert not list(output.glob("T2*"))  # two numbers vary
+
+
+@pytest.mark.parametrize(
+    "catalogue, words",
+    [
+        (
+            {"A": Square(0.5)},
+            ("WRONG: A is violated", "worst case: x=1, size: 1 > 0.5"),
+        ),
+        ({"B": Printed(2.0)}, ("WRONG: B is never violated",)),
+    ],
+)
+def test_what_is_not_as_it_should_be_ends_with_1(invoke, catalogue, words):
+    result, output = invoke(catalogue=catalogue)
+    assert result.exit_code == 1 and (output / "bounds.csv").exists()
+    assert all(word in result.stdout for word in words)
+
+
+def test_an_unknown_theorem_is_a_message(invoke):
+    result, output = invoke("T1-sqare")
+    assert result.exit_code == 2 and "did you mean 'T1-square'?" in result.stderr
+    assert not output.exists()
+
+
+def test_a_theorem_of_the_catalogue_has_the_numbers_of_check(tmp_path):
+    name = "T12-dps-density-corrected"
+    found = verify.run([name], lambda: None)[0]
+    assert found.reports == tuple(gt.bounds.check(name)) and not found.problem
+
+
+def test_compiled_programs_are_counted():
+    import jax
+
+    compiled = verify.compilations()
+    before = len(compiled)
+    for _ in range(2):
+        jax.jit(lambda x: x + 1.2345)(1.0)
+    assert before < len(compiled) and verify.compilations() is compiled
+
+
+# --- figures and tables ---------------------------------------------------------------
+
+
+def judged(bound, name="T"):
+    claims, reports = [], []
+    for case in bound.cases:
+        made = bound.claims(None, case)
+        claims += made
+        reports += [gt.bounds.report(name, bound, case, claim) for claim in made]
+    return claims, reports
+
+
+def test_both_sides_stand_in_a_panel_a_part():
+    drawn = gt.plotting.bounds.bound("T", *judged(Square(1.5)))
+    size, square = drawn.axes
+    assert size.get_title(loc="left") == "size" and size.get_xlabel() == "x"
+    assert size.get_xscale() == size.get_yscale() == "log"
+    x, left = size.containers[0].lines[0].get_data()
+    np.testing.assert_allclose(x, [0.01, 0.1, 1.0, 4.0])
+    np.testing.assert_allclose(left, x**2)
+    np.testing.assert_allclose(size.containers[1].lines[0].get_ydata(), 1.5 * x)
+    (outside,) = size.collections[-1].get_offsets()
+    np.testing.assert_allclose(outside, [4.0, 16.0])
+    words = {text.get_text() for text in drawn.legends[0].get_texts()}
+    assert {"left side", "right side, equal", "outside the assumptions"} < words
+
+
+def test_labels_that_differ_in_every_case_share_a_panel():
+    class Worst(AbstractBound):
+        facts: ClassVar[Facts] = Facts("", (), "", "proved")
+        cases: ClassVar = ({"x": 1.0}, {"x": 2.0})
+
+        def claims(self, key, case):
+            return [Claim(f"at {case['x']}", Estimate(0.0), Estimate(1.0))]
+
+    drawn = gt.plotting.bounds.bound("T", *judged(Worst()))
+    assert len(drawn.axes) == 1 and drawn.axes[0].get_yscale() == "linear"
+
+
+def test_a_table_shows_errors_relations_and_each_case_once():
+    bound = Square(1.5)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(gt.plotting.bounds.table("T", bound.facts, *judged(bound)))
+    text = console.file.getvalue()
+    assert text.count("x=0.01") == 1 and "x^2 <= c x" in text
+    row = next(line for line in text.splitlines() if line.startswith("x=0.1"))
+    assert row.split()[1:] == "size 0.01 <= 0.15 ± 0.0001 0.14 0.067 holds".split()
+    assert Verdict.OUTSIDE.value in text
