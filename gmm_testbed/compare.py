@@ -1,0 +1,271 @@
+"""Which method is better, where that can be told at all.
+
+Two methods are ranked only if their distance from the truth differs by more than its
+error, and if not both of them are inside the floor, where perfect samples are too.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import ndtri
+
+from . import divergences
+from ._checks import require
+from ._types import Key
+from .estimate import Estimate
+from .mixture import GaussianMixture
+from .sampling import SampleSet
+
+
+class Ranking(StrEnum):
+    """What a comparison of two methods shows."""
+
+    BETTER = "better"  # the first of the pair
+    WORSE = "worse"
+    FLOOR = "not ranked: both inside the floor"
+    ERROR = "not ranked: within the error"
+    NONFINITE = "not ranked: not finite"
+
+
+class Method(NamedTuple):
+    """One method, on average over the cases.
+
+    Attributes:
+        name: of the method.
+        value: `Estimate` of the metric.
+        floor: `Estimate` of the metric of exact samples, as many and as weighted.
+        ceiling: the largest value inside the floor.
+        inside: whether the value is.
+    """
+
+    name: str
+    value: Estimate
+    floor: Estimate
+    ceiling: float
+    inside: bool
+
+
+class Pair(NamedTuple):
+    """Two methods on the same cases.
+
+    Attributes:
+        first: a name.
+        second: another.
+        difference: `Estimate` of the metric of the first minus that of the second.
+        wins: cases in which the first has the smaller value.
+        ranking: the `Ranking` of the first against the second.
+    """
+
+    first: str
+    second: str
+    difference: Estimate
+    wins: int
+    ranking: Ranking
+
+
+class Comparison(NamedTuple):
+    """Methods from the smallest value up, and a verdict on every pair of them.
+
+    Attributes:
+        methods: the `Method`s.
+        pairs: the `Pair`s.
+        cases: number of problems, or of repetitions.
+        z: standard errors a difference must exceed.
+    """
+
+    methods: tuple[Method, ...]
+    pairs: tuple[Pair, ...]
+    cases: int
+    z: float
+
+    def __str__(self) -> str:
+        rows = [("method", "value", "floor", "")]
+        for method in self.methods:
+            words = "inside the floor" if method.inside else ""
+            rows.append(
+                (method.name, _number(method.value), _number(method.floor), words)
+            )
+        verdicts = [
+            f"{pair.first} - {pair.second}: {_number(pair.difference)}, smaller in "
+            f"{pair.wins} of {self.cases}: {_sentence(pair)}"
+            for pair in self.pairs
+        ]
+        return "\n".join([*_aligned(rows), "", *verdicts])
+
+
+def compare(
+    samples: Mapping[str, Any],
+    mixtures: GaussianMixture | Sequence[GaussianMixture],
+    *,
+    metric: Callable[..., Estimate] | None = None,
+    key: Key | None = None,
+    repeats: int = 20,
+    level: float = 0.95,
+) -> Comparison:
+    r"""Ranks methods by a distance of their samples from the truth, where it can.
+
+    One problem: `compare({"DPS": x, "PiGDM": z}, mixture)`. Several problems, or
+    repetitions with other keys: a list of samples for every method, in the same order,
+    and a list of mixtures (or the one mixture of all).
+
+    The value of a method is the mean of the metric over cases. The difference of two is
+    taken case by case; its standard error is the larger of that of the estimates, as
+    if independent, and that of the spread over cases. The floor is the metric of exact
+    samples, as many and of the same weights; inside it is what exceeds its mean by less
+    than its own fluctuation. All thresholds are normal quantiles at Bonferroni's level
+    for all pairs together.
+
+    Args:
+        samples: for every method samples (n, d), a `SampleSet` (its weights count), or
+            a list of those, one a case. All methods have the same n in a case.
+        mixtures: the truth of every case.
+        metric: called as metric(samples, mixture, log_weights=...), to an `Estimate` of
+            one number, smaller is better; the sliced W2 with common directions by
+            default. Take `functools.partial` to set its arguments.
+        key: for directions and exact samples.
+        repeats: sets of exact samples a case.
+        level: of all verdicts together.
+
+    Returns:
+        A `Comparison`; print it for a table and a verdict on every pair.
+
+    Raises:
+        InputError: if there are fewer than two methods, methods have different numbers
+            of cases or of samples, or the level is not between 0 and 1.
+    """
+    key = jax.random.key(0) if key is None else key
+    key_metric, key_floor = jax.random.split(key)
+    if metric is None:
+        metric = partial(divergences.sliced_wasserstein, key_metric)
+    cases = {name: _cases(given) for name, given in samples.items()}
+    counts = {name: [x.shape for x, _ in given] for name, given in cases.items()}
+    single = isinstance(mixtures, GaussianMixture)
+    truths = [mixtures] * len(next(iter(cases.values()), [])) if single else [*mixtures]
+    shapes = next(iter(counts.values()), [])
+    require(
+        len(cases) >= 2
+        and len(shapes) == len(truths) > 0
+        and all(count == shapes for count in counts.values()),
+        "the methods cannot be paired",
+        got=f"samples {counts} for {len(truths)} mixtures",
+        expected="two methods or more, with the same numbers of samples in every case",
+        hint="a distance depends on n: take as many samples of each method",
+    )
+    require(
+        0 < level < 1 and repeats >= 2,
+        "no such level or number of repetitions",
+        got=f"level={level}, repeats={repeats}",
+        expected="a level between 0 and 1, and 2 repetitions or more",
+        hint="0.95 and 20 are usual",
+    )
+    pairs = len(cases) * (len(cases) - 1) // 2
+    z = -float(ndtri(jnp.asarray((1.0 - level) / (2 * pairs))))
+    keys = jax.random.split(key_floor, len(truths))
+    values, floors, known = {}, {}, {}
+    for name, given in cases.items():
+        rows = [
+            metric(x, truth, **_weights(weights))
+            for (x, weights), truth in zip(given, truths, strict=True)
+        ]
+        values[name] = np.array([[float(e.value), float(e.stderr)] for e in rows])
+        floors[name] = [
+            _floor(known, metric, keys[i], truths[i], x.shape[0], repeats, weights)
+            for i, (x, weights) in enumerate(given)
+        ]
+    methods = [_method(name, values[name], floors[name], z) for name in cases]
+    methods.sort(key=_place)
+    judged = [
+        _pair(first, second, values, z)
+        for first, second in itertools.combinations(methods, 2)
+    ]
+    return Comparison(tuple(methods), tuple(judged), len(truths), z)
+
+
+def _place(method):
+    """By value, and what is not a number last."""
+    value = float(method.value.value)
+    return np.isnan(value), value
+
+
+def _cases(given):
+    """Samples and log-weights (or None) of every case."""
+    many = isinstance(given, Sequence) and not isinstance(given, SampleSet)
+    return [
+        (x.x, x.log_weights) if isinstance(x, SampleSet) else (jnp.asarray(x), None)
+        for x in (given if many else [given])
+    ]
+
+
+def _weights(log_weights):
+    """Uniform weights are left out, so that all methods run one program."""
+    if log_weights is None or not jnp.ptp(log_weights) > 0:
+        return {}
+    return {"log_weights": log_weights}
+
+
+def _floor(known, metric, key, truth, count, repeats, log_weights):
+    """One floor for all methods without weights."""
+    weighted = _weights(log_weights)
+    if weighted:
+        return divergences.floor(metric, key, truth, count, repeats, **weighted)
+    place = (id(truth), count)
+    if place not in known:
+        known[place] = divergences.floor(metric, key, truth, count, repeats)
+    return known[place]
+
+
+def _method(name, values, floors, z):
+    cases = len(values)
+    value, error = values[:, 0].mean(), np.sqrt((values[:, 1] ** 2).sum()) / cases
+    level = np.mean([float(floor.mean.value) for floor in floors])
+    unsure = np.mean([float(floor.mean.stderr) for floor in floors])  # may be shared
+    spread = np.sqrt(sum(float(floor.spread) ** 2 for floor in floors)) / cases
+    ceiling = level + z * np.hypot(spread, unsure)
+    floor = Estimate(level, unsure, floors[0].mean.how)
+    found = Estimate(value, error, f"mean of {cases} cases")
+    return Method(name, found, floor, float(ceiling), bool(value <= ceiling))
+
+
+def _pair(first, second, values, z):
+    gaps = values[first.name][:, 0] - values[second.name][:, 0]
+    errors = np.hypot(values[first.name][:, 1], values[second.name][:, 1])
+    cases = len(gaps)
+    error = np.sqrt((errors**2).sum()) / cases
+    if cases > 1:
+        error = max(error, gaps.std(ddof=1) / np.sqrt(cases))
+    difference = Estimate(gaps.mean(), error, f"{cases} pairs")
+    if not np.isfinite([gaps.mean(), error]).all():
+        ranking = Ranking.NONFINITE
+    elif first.inside and second.inside:
+        ranking = Ranking.FLOOR
+    elif abs(gaps.mean()) <= z * error:
+        ranking = Ranking.ERROR
+    else:
+        ranking = Ranking.BETTER if gaps.mean() < 0 else Ranking.WORSE
+    wins = int((gaps < 0).sum())
+    return Pair(first.name, second.name, difference, wins, ranking)
+
+
+def _sentence(pair):
+    if pair.ranking in (Ranking.BETTER, Ranking.WORSE):
+        return f"{pair.first} is {pair.ranking} than {pair.second}"
+    return str(pair.ranking)
+
+
+def _number(estimate):
+    return str(estimate).rsplit(" (", 1)[0]
+
+
+def _aligned(rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [
+        [text.ljust(width) for text, width in zip(row, widths, strict=True)]
+        for row in rows
+    ]
+    return ["  ".join(row).rstrip() for row in cells]

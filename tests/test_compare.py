@@ -1,0 +1,121 @@
+"""Floors, and rankings that are refused where nothing can be told."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import gmm_testbed as gt
+from gmm_testbed.compare import Ranking
+
+MIXTURE = gt.GaussianMixture.isotropic([0.4, 0.6], [[-2.0], [1.5]], [0.5, 0.8])
+METRIC = partial(gt.divergences.line_wasserstein, p=1)
+COUNT = 400
+
+
+@jax.jit
+def drawn(key, shift=0.0):
+    return MIXTURE.sample(key, COUNT) + shift
+
+
+@pytest.fixture(scope="module")
+def samples():
+    keys = jax.random.split(jax.random.key(3), 5)
+    return {
+        "far": drawn(keys[0], 1.0),
+        "exact": drawn(keys[1]),
+        "near": drawn(keys[2], 0.45),
+        "near too": drawn(keys[3], 0.46),
+        "exact too": drawn(keys[4]),
+    }
+
+
+def test_the_floor_is_that_of_exact_samples(key, tolerance):
+    """E W1 = int E|F_n - F|, about sqrt(2 F (1 - F) / (pi n)) at each point."""
+    found = gt.divergences.floor(METRIC, key, MIXTURE, COUNT, repeats=60)
+    x = np.linspace(-9.0, 9.0, 2001)
+    F = stats.norm.cdf((x[:, None] - [-2.0, 1.5]) / np.sqrt([0.5, 0.8])) @ [0.4, 0.6]
+    exact = np.trapezoid(np.sqrt(2 * F * (1 - F) / (np.pi * COUNT)), x)
+    assert abs(float(found.mean.distance(exact))) < tolerance.z + 0.1
+    assert float(found.values[0]) < float(found.quantile(0.5)) < float(found.values[-1])
+
+
+def test_ranks_what_differs_and_nothing_else(samples, key):
+    found = gt.compare(samples, MIXTURE, metric=METRIC, key=key)
+    inside = {method.name for method in found.methods if method.inside}
+    assert inside == {"exact", "exact too"}
+    rankings = {frozenset(pair[:2]): pair.ranking for pair in found.pairs}
+    assert len(rankings) == 10
+    assert rankings[frozenset(["exact", "exact too"])] == Ranking.FLOOR
+    assert rankings[frozenset(["near", "near too"])] == Ranking.ERROR
+    for other in ("near", "near too", "exact", "exact too"):
+        assert rankings[frozenset(["far", other])] in (Ranking.BETTER, Ranking.WORSE)
+    assert found.methods[-1].name == "far"
+    text = str(found)
+    assert "is better than far" in text
+    assert "not ranked: both inside the floor" in text
+    assert "not ranked: within the error" in text
+
+
+def test_cases_are_paired(key, tolerance):
+    """A small difference in every case is seen, though cases differ by more."""
+    keys = jax.random.split(key, 6)
+    base = [
+        drawn(k, shift) for k, shift in zip(keys, np.linspace(4, 7, 6), strict=True)
+    ]
+    pairs = {"a": base, "b": [x + 0.5 for x in base]}
+    found = gt.compare(pairs, MIXTURE, metric=METRIC, key=key, repeats=2)
+    (pair,) = found.pairs
+    np.testing.assert_allclose(pair.difference.value, -0.5, rtol=tolerance.identity)
+    assert (pair.ranking, pair.wins, found.cases) == (Ranking.BETTER, 6, 6)
+
+
+def test_weights_and_broken_samples(samples, key):
+    """A weighted `SampleSet` gets a floor of its own; NaN is never ranked."""
+    log_weights = jnp.where(jnp.arange(COUNT) < 40, 0.0, -jnp.inf)
+    info = gt.sampling.SampleInfo(0, 1, None)
+    nan = jnp.asarray(jnp.nan)
+    few = gt.SampleSet(samples["exact"], log_weights, nan, info)
+    broken = samples["exact"].at[0].set(jnp.nan)
+    found = gt.compare(
+        {"few": few, "all": samples["exact"], "broken": broken},
+        MIXTURE,
+        metric=METRIC,
+        key=key,
+    )
+    few, full, last = sorted(
+        found.methods, key=lambda m: ["few", "all", "broken"].index(m.name)
+    )
+    assert float(few.floor.value) > 2.0 * float(full.floor.value)
+    assert found.methods[-1].name == "broken"
+    for pair in found.pairs:
+        if "broken" in pair[:2]:
+            assert pair.ranking == Ranking.NONFINITE
+    assert not methods["broken"].inside
+
+
+def test_what_cannot_be_paired_is_refused(samples):
+    with pytest.raises(gt.InputError, match="as many samples"):
+        gt.compare({"a": samples["far"], "b": samples["near"][:-1]}, MIXTURE)
+    with pytest.raises(gt.InputError, match="paired"):
+        gt.compare({"a": samples["far"]}, MIXTURE)
+
+
+def test_assignment_of_shifted_samples(key, tolerance):
+    """Moving the reference by a shift costs the shift squared, exactly."""
+    x = jax.random.normal(key, (120, 3))
+    shift = jnp.asarray([1.0, -2.0, 0.5])
+    found = gt.divergences.w2_squared_by_assignment(x + shift[None], x, batch_size=40)
+    np.testing.assert_allclose(found.value, 5.25, rtol=tolerance.identity)
+
+
+def test_sinkhorn_of_points(tolerance):
+    """Two points from two: the plan has one unknown, and the divergence a closed form."""
+    pytest.importorskip("ot")
+    # All of x at 0, all of z at 3: every plan is the product, T = 9, own terms 0.
+    x, z = jnp.zeros((8, 1)), jnp.full((8, 1), 3.0)
+    found = gt.divergences.sinkhorn_divergence(x, z, regularisation=1.0, batch_size=4)
+    np.testing.assert_allclose(found.value, 9.0, rtol=tolerance.identity)
