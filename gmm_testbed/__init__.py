@@ -16,6 +16,8 @@ from .budget import budget as budget
 from .budget import optimal_grid as optimal_grid
 from .budget import path_log_ratio as path_log_ratio
 from .budget import reverse_kernel as reverse_kernel
+from .compare import Comparison as Comparison
+from .compare import compare as compare
 from .estimate import Estimate as Estimate
 from .kernels import GuidedField as GuidedField
 from .kernels import Transition as Transition

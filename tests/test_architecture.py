@@ -52,6 +52,7 @@ FLOORS = {
     "bounds": 7,
     "plotting": 8,
     "measures": 8,
+    "compare": 8,
     "named": 8,
     "demo": 9,
     "verify": 9,

@@ -137,7 +137,6 @@ def test_sliced_is_the_mean_over_directions(plane, key, tolerance):
         divergences.line_wasserstein(
             samples @ direction[:, None],
             mixture.affine(direction[None]),
-            p=p,
             rooted=False,
         ).value
         for direction in directions

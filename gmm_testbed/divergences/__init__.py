@@ -1,8 +1,13 @@
-"""Divergences between laws: closed forms, and quadrature for laws known on a grid."""
+"""Divergences between laws: closed forms, quadrature on grids, estimates from samples."""
 
 from . import closed_form as closed_form
+from .energy import energy_distance as energy_distance
 from .expectation import line_expectation as line_expectation
 from .expectation import line_rule as line_rule
+from .floors import Floor as Floor
+from .floors import floor as floor
+from .goodness import cramer_von_mises as cramer_von_mises
+from .goodness import kolmogorov as kolmogorov
 from .line import LineDensity as LineDensity
 from .line_mixture import mixture_cdf as mixture_cdf
 from .line_mixture import mixture_quantile as mixture_quantile
@@ -10,6 +15,13 @@ from .line_mixture import mixture_survival as mixture_survival
 from .line_transport import w1 as w1
 from .line_transport import w2 as w2
 from .line_transport import w2_squared as w2_squared
+from .max_sliced import MaxSliced as MaxSliced
+from .max_sliced import max_sliced_wasserstein as max_sliced_wasserstein
+from .mmd import mmd_squared as mmd_squared
+from .mode_weights import ModeWeights as ModeWeights
+from .mode_weights import mode_weights as mode_weights
+from .moments import covariance_error as covariance_error
+from .moments import mean_error as mean_error
 from .plane import PlaneDensity as PlaneDensity
 from .quadrature import AbstractDensity as AbstractDensity
 from .quadrature import covariance as covariance
@@ -21,3 +33,8 @@ from .quadrature import mean as mean
 from .quadrature import resolution_error as resolution_error
 from .quadrature import tv as tv
 from .quadrature import variance as variance
+from .references import sinkhorn_divergence as sinkhorn_divergence
+from .references import w2_squared_by_assignment as w2_squared_by_assignment
+from .semi_discrete import line_wasserstein as line_wasserstein
+from .sliced import sliced_wasserstein as sliced_wasserstein
+from .stein import kernel_stein_discrepancy as kernel_stein_discrepancy
