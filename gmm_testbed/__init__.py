@@ -1,5 +1,6 @@
 """gmm_testbed: diffusion posterior samplers against the truth, on Gaussian mixtures."""
 
+from . import algorithms as algorithms
 from . import approximations as approximations
 from . import bounds as bounds
 from . import diagnostics as diagnostics
@@ -9,6 +10,7 @@ from . import kernels as kernels
 from . import laws as laws
 from . import plotting as plotting
 from . import problems as problems
+from . import smc as smc
 from ._checks import InputError as InputError
 from ._checks import UnsupportedError as UnsupportedError
 from .budget import Budget as Budget

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from gmm_testbed.draws import Draws
 from gmm_testbed.noise import key_words, standard_normal, threefry
 
 
@@ -32,6 +33,30 @@ def test_numbers_are_standard_normal(key):
     assert np.abs(lagged).max() < 4.5 * stderr
     fourth = (z**4).mean() - 3.0
     assert abs(fourth) < 4.5 * np.sqrt(96 / z.size)
+
+
+@pytest.mark.float32
+def test_streams_and_parts_are_independent_of_each_other(key):
+    dtype = jnp.zeros(()).dtype
+
+    def numbers(step):
+        draws = Draws(key_words(key), step)
+        parts = [draws, draws.part(0), draws.part(1)]
+        return jnp.stack(
+            [d.uniform(dtype, i) for d in parts for i in (0, 1, 2)]
+            + [d.normal(1, dtype, i)[0] for d in parts for i in (1, 2)]
+        )
+
+    u = np.array(jax.jit(jax.vmap(numbers))(jnp.arange(20_000)), np.float64)
+    u[:, 9:] = stats.norm.cdf(u[:, 9:])
+    assert np.all((u > 0) & (u < 1))
+    assert stats.kstest(u.ravel(), "uniform").pvalue > 1e-3
+    correlation = np.corrcoef(stats.norm.ppf(u).T) - np.eye(15)
+    same = [(1, 9), (2, 10), (4, 11), (5, 12), (7, 13), (8, 14)]  # of the same bits
+    for i, j in same:
+        assert correlation[i, j] > 0.99
+        correlation[i, j] = correlation[j, i] = 0.0
+    assert np.abs(correlation).max() < 4.5 / np.sqrt(len(u))
 
 
 def test_extreme_words_give_finite_numbers():

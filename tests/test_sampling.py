@@ -17,6 +17,7 @@ import gmm_testbed as gt
 
 from .oracles import numpy_mixture as ref
 from .oracles.library import scales, to_target
+from .oracles.moments import affine_law, assert_moments
 from .oracles.problems import SPACE
 
 approximations, kernels = gt.approximations, gt.kernels
@@ -47,15 +48,6 @@ def _posterior_at(t):
     return law.means[0], law.covariances[0]
 
 
-def _assert_moments(samples, mean, covariance, z):
-    """First and second moments within z standard errors, in every entry."""
-    centred = np.asarray(samples) - mean
-    products = centred[:, :, None] * centred[:, None, :] - covariance
-    for values in (centred, products.reshape(len(centred), -1)):
-        error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-        assert np.all(np.abs(values.mean(axis=0)) < z * error)
-
-
 # --- laws ---------------------------------------------------------------------------
 
 
@@ -76,29 +68,12 @@ def test_exact_and_matched_sample_the_gaussian_posterior_in_five_steps(
 ):
     out = _from_the_posterior(key, gaussian)
     assert out.x.shape == (NUM, 3)
-    _assert_moments(out.x, *_posterior_at(TIMES[-1]), tolerance.z)
+    assert_moments(out.x, *_posterior_at(TIMES[-1]), tolerance.z)
     assert_allclose(np.exp(np.asarray(out.log_weights)), 1 / NUM, rtol=1e-5)
     assert np.isnan(out.log_evidence)
     assert out.info.nonfinite == 0
     assert out.info.num_steps == 5
     assert out.info.trajectory is None
-
-
-def _affine(rule):
-    """Matrix and offset of an affine map of R^3."""
-    offset = rule(np.zeros(3))
-    return np.stack([rule(e) - offset for e in np.eye(3)], axis=1), offset
-
-
-def _law(times, start, transition):
-    """Mean and covariance after every step of an affine Gaussian transition."""
-    mean, covariance = start
-    for t, s in zip(times[:-1], times[1:], strict=True):
-        step = (*scales(PATH, jnp.asarray(t)), *scales(PATH, jnp.asarray(s)))
-        gain, offset = _affine(lambda x, step=step: transition(x, *step)[0])
-        mean = gain @ mean + offset
-        covariance = gain @ covariance @ gain.T + transition(np.zeros(3), *step)[1]
-    return mean, covariance
 
 
 def test_law_from_the_default_start_is_its_recursion(gaussian, key, tolerance):
@@ -112,9 +87,9 @@ def test_law_from_the_default_start_is_its_recursion(gaussian, key, tolerance):
         return ref.ddpm_mean(x, m, *step), ref.matched_covariance(C, *step)
 
     _, sigma = scales(PATH, jnp.asarray(times[0]))
-    law = _law(times, (np.zeros(3), sigma**2 * np.eye(3)), transition)
+    law = affine_law(PATH, times, (np.zeros(3), sigma**2 * np.eye(3)), transition)
     assert np.abs(law[0] - _posterior_at(times[-1])[0]).max() > 0.05
-    _assert_moments(out.x, *law, tolerance.z)
+    assert_moments(out.x, *law, tolerance.z)
 
 
 def test_inexact_sampler_has_the_law_of_its_own_recursion(gaussian, key, tolerance):
@@ -128,9 +103,9 @@ def test_inexact_sampler_has_the_law_of_its_own_recursion(gaussian, key, toleran
         mean, std = ref.ddim(x, mean, 0.7, *step)
         return mean, std**2 * np.eye(3)
 
-    law = _law(TIMES, _posterior_at(TIMES[0]), transition)
+    law = affine_law(PATH, TIMES, _posterior_at(TIMES[0]), transition)
     assert np.abs(law[1] - _posterior_at(TIMES[-1])[1]).max() > 1e-2
-    _assert_moments(out.x, *law, tolerance.z)
+    assert_moments(out.x, *law, tolerance.z)
 
 
 def test_initial_law_may_be_any_mixture(gaussian, key, tolerance):
@@ -141,7 +116,7 @@ def test_initial_law_may_be_any_mixture(gaussian, key, tolerance):
     times = jnp.asarray([0.5, 0.5 - 1e-12])
     out = gt.sample(key, _matched(), gaussian, times, NUM, initial=initial)
     mean, covariance = np.asarray(initial.mean()), np.asarray(initial.covariance())
-    _assert_moments(out.x, mean, covariance, tolerance.z)
+    assert_moments(out.x, mean, covariance, tolerance.z)
 
 
 # --- what does not change the samples -----------------------------------------------
@@ -182,10 +157,12 @@ measurement = gt.Linear(rng.normal(size=(2, 3)), 0.2)
 target = gt.Target(gt.InverseProblem(prior, measurement, np.ones(2)), gt.VP())
 sampler = gt.Guided(gt.approximations.TMPD(), gt.kernels.DDPM())
 times = gt.time_grid(gt.VP(), 6, "log_snr")
-# 30 is not a multiple of 4; 8 a batch makes several batches a device.
-out = gt.sample(jax.random.key(5), sampler, target, times, 30, batch_size=8)
+parts = gt.samplers.spread(jax.numpy.zeros((30, 3)), None)[0]
+# 30 is not a multiple of 4; 3 a batch makes several batches a device.
+out = gt.sample(jax.random.key(5), sampler, target, times, 30, batch_size=3)
 numbers = np.asarray(out.x).ravel()
-print(len(jax.devices()), *(number.hex() for number in numbers.tolist()))
+used = len(parts.sharding.device_set)
+print(used, len(out.x.devices()), *(number.hex() for number in numbers.tolist()))
 """
 
 
@@ -209,8 +186,9 @@ def _run_on(devices: int) -> np.ndarray:
         text=True,
         timeout=300,
     )
-    count, *numbers = out.stdout.split()
-    assert int(count) == devices
+    used, held, *numbers = out.stdout.split()
+    assert int(used) == devices  # at work
+    assert int(held) == 1  # where the result is
     return np.array([float.fromhex(number) for number in numbers])
 
 
@@ -281,7 +259,7 @@ def test_trajectory_holds_every_state_and_ends_at_the_samples(gaussian, key, tol
     assert states.shape == (NUM, 6, 3)
     assert np.array_equal(states[:, -1], np.asarray(out.x))
     for j, t in enumerate(TIMES):
-        _assert_moments(states[:, j], *_posterior_at(t), tolerance.z)
+        assert_moments(states[:, j], *_posterior_at(t), tolerance.z)
     plain = _from_the_posterior(key, gaussian)
     assert_allclose(plain.x, out.x, rtol=1e-12, atol=1e-13)
 
@@ -309,7 +287,7 @@ def test_samples_that_are_not_finite_are_counted_and_kept(key, tolerance):
     times = jnp.asarray([1.0, 0.5])
     out = gt.sample(key, sampler, target, times, NUM, trajectory=True)
     start = np.asarray(out.info.trajectory)[:, 0]
-    _assert_moments(start, np.zeros(3), 9 * np.eye(3), tolerance.z)
+    assert_moments(start, np.zeros(3), 9 * np.eye(3), tolerance.z)
     bad = (start[:, 0] > 0) | (start[:, 0] < -1)
     assert 0 < bad.sum() < NUM
     assert out.info.nonfinite == bad.sum()

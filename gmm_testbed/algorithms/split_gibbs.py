@@ -24,8 +24,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import require
-from .._types import Times, Vector
+from .._checks import concrete, require
+from .._types import Scalar, Times, Vector
 from ..draws import Draws
 from ..problem import Target
 from ..samplers import SamplerFacts, require_signal
@@ -58,7 +58,7 @@ class SplitGibbs(AbstractAlgorithm):
 
     def __check_init__(self):
         require(
-            isinstance(self.sweeps, jax.core.Tracer) or int(self.sweeps) >= 1,
+            not concrete(self.sweeps) or int(self.sweeps) >= 1,
             "no sweep is asked for",
             got=f"sweeps {self.sweeps}",
             expected="at least 1",
@@ -70,14 +70,14 @@ class SplitGibbs(AbstractAlgorithm):
         if self.sweeps > 1:
             require_signal(self, target, times[0])
 
-    def move(self, draws: Draws, target: Target, x: Vector, t, s) -> Vector:
-        last = self.sweeps - 1
-
+    def move(
+        self, draws: Draws, target: Target, x: Vector, t: Scalar, s: Scalar
+    ) -> Vector:
         def sweep(i, x):
-            return _sweep(draws.part(i), target, x, t, t)
+            end = jnp.where(i + 1 == self.sweeps, s, t)
+            return _sweep(draws.part(i), target, x, t, end)
 
-        x = jax.lax.fori_loop(0, last, sweep, x)
-        return _sweep(draws.part(last), target, x, t, s)
+        return jax.lax.fori_loop(0, self.sweeps, sweep, x)
 
 
 def _sweep(draws, target, x, t, s):

@@ -5,6 +5,7 @@ from .bootstrap import Bootstrap as Bootstrap
 from .kl import KLBounds as KLBounds
 from .kl import conditional as conditional
 from .kl import kl_bounds as kl_bounds
+from .kl import log_evidences as log_evidences
 from .kl import posterior_path as posterior_path
 from .optimal import Optimal as Optimal
 from .resampling import SCHEMES as SCHEMES

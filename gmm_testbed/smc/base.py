@@ -43,6 +43,22 @@ class Proposal(NamedTuple):
     log_ratio: Callable[[Vector], Scalar]
 
 
+class Reference(NamedTuple):
+    """A path that the first particle is made to follow.
+
+    Attributes:
+        states: (capacity, d), padded as the times.
+        followed: () whether it does: data, so that one program serves both filters.
+    """
+
+    states: Float[Array, "capacity d"]
+    followed: Bool[Array, ""]
+
+    def pin(self, x: Vector, slot, number) -> Vector:
+        """The state of that number for slot 0, x for the others."""
+        return jnp.where(self.followed & (slot == 0), self.states[number], x)
+
+
 class AbstractFeynmanKac(AbstractSampler):
     """A model with the settings of its filter.
 
@@ -66,39 +82,17 @@ class AbstractFeynmanKac(AbstractSampler):
 
     def run(self, run: Run) -> Cloud:
         """The particle filter."""
-        return _filter(self, run)
+        none = jnp.zeros((run.times.shape[0], run.starts.shape[1]), run.starts.dtype)
+        return jitted_filter(self, run, Reference(none, jnp.asarray(False)))
 
 
-@eqx.filter_jit
-def _filter(model: AbstractFeynmanKac, run: Run) -> Cloud:
-    return particle_filter(model, run)
-
-
-class Reference(NamedTuple):
-    """A path that the first particle is made to follow.
-
-    Attributes:
-        states: (capacity, d), padded as the times.
-        followed: () whether it does: data, so that one program serves both filters.
-    """
-
-    states: Float[Array, "capacity d"]
-    followed: Bool[Array, ""]
-
-    def pin(self, x: Vector, slot, number) -> Vector:
-        """The state of that number for slot 0, x for the others."""
-        return jnp.where(self.followed & (slot == 0), self.states[number], x)
-
-
-def particle_filter(
-    model: AbstractFeynmanKac, run: Run, reference: Reference | None = None
-) -> Cloud:
+def particle_filter(model: AbstractFeynmanKac, run: Run, reference: Reference) -> Cloud:
     """Particles, weights and the estimate of log p(y).
 
     Args:
         model: what to run.
         run: the particles at the first time, and the rest.
-        reference: for a conditional filter.
+        reference: followed in a conditional filter.
     """
     target, times, num = run.target, run.times, run.starts.shape[0]
     dtype, slots = run.starts.dtype, jnp.arange(num)
@@ -111,8 +105,7 @@ def particle_filter(
         return jax.lax.map(lambda row: fn(*row), arguments, batch_size=run.size)
 
     def start(slot, x):
-        if reference is not None:
-            x = reference.pin(x, slot, 0)
+        x = reference.pin(x, slot, 0)
         log_ratio = target.marginal(times[0]).log_prob(x) - run.initial.log_prob(x)
         return x, log_ratio, model.log_twist(target, x, times[0])
 
@@ -130,15 +123,12 @@ def particle_filter(
         levels = standard_uniform(shared_words, j, num, dtype)
         chosen = model.resampling(levels, log_weights).astype(slots.dtype)
         ancestors = jnp.where(tired, chosen, slots)
-        if reference is not None:
-            first = jnp.where(reference.followed, 0, ancestors[0])
-            ancestors = ancestors.at[0].set(first)
+        first = jnp.where(reference.followed, 0, ancestors[0])
+        ancestors = ancestors.at[0].set(first)
 
         def move(slot, words, x):
             proposal = model.propose(target, x, t, s)
-            new = proposal.draw(Draws(words, j))
-            if reference is not None:
-                new = reference.pin(new, slot, j + 1)
+            new = reference.pin(proposal.draw(Draws(words, j)), slot, j + 1)
             return new, proposal.log_ratio(new)
 
         x, increments = each(move, slots, words, x[ancestors])
@@ -161,6 +151,9 @@ def particle_filter(
     carry = jax.lax.fori_loop(0, run.steps, step, carry)
     x, _, log_weights, log_evidence, ess, states = carry
     return Cloud(x, log_weights, log_evidence, states, ess)
+
+
+jitted_filter = eqx.filter_jit(particle_filter)
 
 
 def check_density(target: Target, times: Times) -> None:

@@ -37,7 +37,7 @@ from ..sampling import (
     sample_set,
     standard_initial,
 )
-from .base import AbstractFeynmanKac, Reference, particle_filter
+from .base import AbstractFeynmanKac, Reference, jitted_filter, particle_filter
 from .resampling import multinomial
 
 Path = Float[Array, "n d"]
@@ -115,7 +115,45 @@ def conditional(
     size = max(min(batch_size, num), 1)
     run = Run(key, target, grid, jnp.asarray(steps), starts, initial, size, steps + 1)
     path = Reference(reference, jnp.asarray(True))
-    return sample_set(_conditional(model, run, path), steps)
+    return sample_set(jitted_filter(model, run, path), steps)
+
+
+def log_evidences(
+    key: Key,
+    model: AbstractFeynmanKac,
+    target: Target,
+    times: Times,
+    num: int,
+    repeats: int,
+    *,
+    follow_posterior: bool = False,
+    initial: GaussianMixture | None = None,
+) -> Float[Array, " repeats"]:
+    r"""log Z-hat of independent filters, in one program.
+
+    The mean of \(\hat Z / p(y)\) is 1; that of \(p(y) / \hat Z\) is 1 if the filters are
+    conditional on exact posterior paths.
+
+    Args:
+        key: random key.
+        model: with multinomial resampling.
+        target: the problem along its path.
+        times: (N + 1,), decreasing.
+        num: particles of a filter.
+        repeats: number of filters.
+        follow_posterior: whether the first particle of each follows a posterior path.
+        initial: law of the particles at times[0], as in `gt.sample`.
+
+    Raises:
+        UnsupportedError: if the resampling is not multinomial, the posterior is not a
+            mixture, or the model cannot serve the problem or the grid.
+    """
+    times, initial = _check(model, target, times, initial)
+    target.posterior(times[0])  # raises if the posterior is not a mixture
+    steps = jnp.asarray(times.shape[0] - 1)
+    case = model, target, padded(times), steps, initial
+    follow = jnp.asarray(follow_posterior)
+    return _log_evidences(key, case, num, repeats, follow)
 
 
 def kl_bounds(
@@ -130,40 +168,23 @@ def kl_bounds(
 ) -> KLBounds:
     """Bounds on both divergences between one resampled particle and the posterior.
 
-    Args:
-        key: random key.
-        model: with multinomial resampling.
-        target: the problem along its path.
-        times: (N + 1,), decreasing.
-        num: particles of a filter.
-        repeats: independent filters of each kind.
-        initial: law of the particles at times[0], as in `gt.sample`.
-
-    Raises:
-        UnsupportedError: if the resampling is not multinomial, the posterior is not a
-            mixture, or the model cannot serve the problem or the grid.
+    Arguments and errors are those of `log_evidences`; there are `repeats` filters of each
+    kind, at least 2.
     """
-    times, initial = _check(model, target, times, initial)
-    target.posterior(times[0])  # raises if the posterior is not a mixture
-    steps = jnp.asarray(times.shape[0] - 1)
-    exact = _log_evidence(target.problem)
+    exact = Estimate(_exact_log_evidence(target.problem))
 
-    def gap(number, conditional):
-        values = _log_estimates(
-            jax.random.fold_in(key, number),
-            (model, target, padded(times), steps, initial),
-            num,
-            repeats,
-            jnp.asarray(conditional),
+    def excess(number, follow):
+        key_number, case = jax.random.fold_in(key, number), (model, target, times)
+        values = log_evidences(
+            key_number, *case, num, repeats, follow_posterior=follow, initial=initial
         )
-        return Estimate.mean_of(values, how=f"{repeats} filters") - Estimate(exact)
+        return Estimate.mean_of(values, how=f"{repeats} filters") - exact
 
-    return KLBounds(forward=gap(0, True), reverse=-gap(1, False))
+    return KLBounds(forward=excess(0, True), reverse=-excess(1, False))
 
 
 @eqx.filter_jit
-def _log_estimates(key, case, num: int, repeats: int, conditional):
-    """log Z-hat of independent filters, (repeats,)."""
+def _log_evidences(key, case, num: int, repeats: int, follow):
     model, target, times, steps, initial = case
 
     def one(index):
@@ -171,7 +192,7 @@ def _log_estimates(key, case, num: int, repeats: int, conditional):
         starts = draw_starts(key_one, initial, num)
         run = Run(key_one, target, times, steps, starts, initial, num, 0)
         states = _path(jax.random.fold_in(key_one, 3), target, times, steps)
-        path = Reference(states, conditional)
+        path = Reference(states, follow)
         return particle_filter(model, run, path).log_evidence
 
     chunks = -(-repeats * num // _TOGETHER)
@@ -180,10 +201,7 @@ def _log_estimates(key, case, num: int, repeats: int, conditional):
     return jax.lax.map(one, indices, batch_size=together)[:repeats]
 
 
-_log_evidence = eqx.filter_jit(lambda problem: problem.log_evidence())
-
-
-_conditional = eqx.filter_jit(particle_filter)
+_exact_log_evidence = eqx.filter_jit(lambda problem: problem.log_evidence())
 
 
 @eqx.filter_jit
