@@ -51,6 +51,25 @@ def log_det(factor: Float[Array, "m m"]) -> Float[Array, ""]:
     return 2.0 * jnp.sum(jnp.log(jnp.diagonal(factor)))
 
 
+def sign_and_log_det(matrix: Float[Array, "m m"]) -> tuple[Array, Array]:
+    """Sign and log of the absolute value of a determinant, by rows with pivots."""
+    size = matrix.shape[0]
+    rows = jnp.arange(size)
+
+    def column(j, carry):
+        rest, sign, total = carry
+        pivot = jnp.argmax(jnp.where(rows >= j, jnp.abs(rest[:, j]), -1.0))
+        row = rest[pivot]
+        rest = rest.at[pivot].set(rest[j]).at[j].set(row)
+        factors = jnp.where(rows > j, rest[:, j] / row[j], 0.0)
+        flip = jnp.where(pivot == j, 1.0, -1.0).astype(rest.dtype)
+        total = total + jnp.log(jnp.abs(row[j]))
+        return rest - jnp.outer(factors, row), sign * flip * jnp.sign(row[j]), total
+
+    one = jnp.ones((), matrix.dtype)
+    return _loop(size, column, (matrix, one, jnp.zeros_like(one)))[1:]
+
+
 def _loop(size, body, carry):
     if size <= _UNROLLED:
         for j in range(size):

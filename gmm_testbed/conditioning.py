@@ -93,7 +93,8 @@ def components(means, base, basis, spectrum, seen: Whitened):
         return each(
             lambda *component: condition(*component, seen), means, base, basis, spectrum
         )
-    svd = jnp.linalg.svd(seen.A)
+    wide = seen.A.shape[0] <= seen.A.shape[1]  # then (d, d) is not needed
+    svd = jnp.linalg.svd(seen.A, full_matrices=not wide)
     evidence, means, spectrum = jax.vmap(
         lambda mean, variance: condition_isotropic(mean, variance, svd, seen)
     )(means, base)
@@ -106,7 +107,7 @@ def condition_isotropic(mean, variance, operator_svd, seen: Whitened):
     Args:
         mean: (d,).
         variance: ().
-        operator_svd: `jnp.linalg.svd(seen.A)`, full: (m, m), (k,), (d, d).
+        operator_svd: of seen.A, (m, m), (k,), and (k, d) or (d, d).
         seen: the whitened measurement.
 
     Returns:

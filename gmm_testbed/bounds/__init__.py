@@ -12,14 +12,17 @@ from .base import Facts as Facts
 from .base import Verdict as Verdict
 from .base import judge as judge
 from .base import report
+from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
 from .contraction import Contraction as Contraction
+from .density_sandwich import DensitySandwich as DensitySandwich
 from .divergence_inequalities import DivergenceInequalities as DivergenceInequalities
 from .dps_density import DensityBound as DensityBound
 from .dps_density import PublishedDensityBound as PublishedDensityBound
 from .dps_limit import DPSLimit as DPSLimit
 from .early_stopping import EarlyStopping as EarlyStopping
 from .entropy_sandwich import EntropySandwich as EntropySandwich
+from .flow_density import FlowDensity as FlowDensity
 from .frozen import FrozenRelativeScore as FrozenRelativeScore
 from .frozen import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
@@ -38,6 +41,9 @@ from .speciation import Speciation as Speciation
 from .split_gibbs import SplitGibbs as SplitGibbs
 from .stein import SteinDiscrepancy as SteinDiscrepancy
 from .tilted_transport import TiltedTransport as TiltedTransport
+from .training_posterior import TrainingPosterior as TrainingPosterior
+from .training_prior import TrainingPrior as TrainingPrior
+from .training_score import TrainingScore as TrainingScore
 from .transport_brackets import TransportBrackets as TransportBrackets
 
 CATALOGUE: dict[str, AbstractBound] = {
@@ -53,7 +59,13 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T12-dps-density": PublishedDensityBound(),
     "T12-dps-density-corrected": DensityBound(),
     "T18-jeffreys": Jeffreys(),
+    "T19-density-sandwich": DensitySandwich(),
+    "T20-training-prior": TrainingPrior(),
+    "T21-training-posterior": TrainingPosterior(),
+    "T22-collapse": Collapse(),
+    "T23-training-score": TrainingScore(),
     "T24-speciation": Speciation(),
+    "T25-flow-density": FlowDensity(),
     "T26-orders": Orders(),
     "T27-log-sobolev": LogSobolev(),
     "T28-stein": SteinDiscrepancy(),

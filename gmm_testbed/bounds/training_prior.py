@@ -1,0 +1,150 @@
+r"""T20: how far the marginal of a finite training set is from the true one.
+
+With \(\hat p_t = \frac1N \sum_i N(x_i, \sigma^2)\) of independent \(x_i \sim p_0\), I the
+mutual information of \(x_0\) and \(x_t\), \(I_{\chi^2}\) its chi-square analogue, and
+\(\tilde p\) the prior noised with variance \(\sigma^2 / 2\):
+
+\[ E \chi^2(\hat p_t \| p_t) = I_{\chi^2} / N , \qquad
+   E\, KL(\hat p_t \| p_t) = I - \log N + E H(w) , \]
+\[ \max(0, I - \log N) \le E\, KL(\hat p_t \| p_t) \le \min(I, \log(1 + I_{\chi^2}/N)) , \]
+\[ E\, TV(\hat p_t, p_t) \le \frac{1}{2\sqrt N} \int
+   \sqrt{(4\pi\sigma^2)^{-1/2}\, \tilde p(x) - p_t(x)^2}\, dx , \]
+
+H(w) the entropy of the responsibilities of the atoms at \(x \sim \hat p_t\). The first two
+are one line each: \(\hat p_t\) is a mean of N independent kernels, and \(\log\hat p_t\) is
+\(\log K_i - \log N - \log w_i\). The bounds are Jensen's, and
+\(0 \le H \le \log N\). By the central limit theorem E TV tends to \(\sqrt{2/\pi}\) times
+its bound. The chi-square of a data set has no variance unless \(\sigma^2\) exceeds twice
+the prior's variance, so below that its mean is a sum over atoms and not a mean of samples.
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from ..components import LOG_2PI
+from ..divergences import line_rule
+from ..estimate import Estimate
+from ..mixture import GaussianMixture
+from . import training_sets as sets
+from .base import AbstractBound, Case, Claim, Facts
+
+_SETS, _MOST = 512, 128
+_LIMIT = 0.03  # of the central limit at N = 128
+
+
+class TrainingPrior(AbstractBound):
+    """Chi-square, KL and total variation of the noised training set, over N and noise."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="E chi2 = chi2-information / N, max(0, I - log N) <= E KL(p_N || p) "
+        "<= min(I, log(1 + chi2-information / N)), E TV <= C / sqrt(N) with C closed",
+        assumptions=("independent training points",),
+        source="here; chi-square information: Goldfeld et al., IEEE Trans. Inf. Theory "
+        "66 (2020)",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = (
+        {"points": 2, "sigma": 0.3},
+        {"points": 32, "sigma": 0.3},
+        {"points": 128, "sigma": 0.6},
+        {"points": 16, "sigma": 2.0},
+    )
+
+    def claims(self, key, case):
+        size, sigma = float(case["points"]), jnp.asarray(case["sigma"])
+        prior = sets.two_modes()
+        grid, density, information, chi2, bound = _exact(prior, sigma)
+        measure = Partial(_distances, grid, density, sigma)
+        found = sets.over_sets(key, prior, size, measure, sets=_SETS, most=_MOST)
+        kl, tv = (Estimate.mean_of(found[name]) for name in ("kl", "tv"))
+        log_size = jnp.log(size)
+        lower = jnp.maximum(0.0, information - log_size)
+        upper = jnp.minimum(information, jnp.log1p(chi2 / size))
+        bound = bound / jnp.sqrt(size)
+        claims = [
+            (
+                "(i) chi-square, over atoms",
+                Estimate(_over_atoms(prior, grid, density, sigma), how="quadrature"),
+                chi2,
+                True,
+            ),
+            (
+                "(ii) KL less entropy",
+                Estimate.mean_of(found["kl"] - found["entropy"]),
+                information - log_size,
+                True,
+            ),
+            ("(ii) KL from below", lower, kl, False),
+            ("(ii) KL from above", kl, upper, False),
+            ("(iii) total variation", tv, bound, False),
+        ]
+        if size >= _MOST:
+            limit = jnp.sqrt(2.0 / jnp.pi) * bound
+            claims.append(("(iii) central limit", tv, limit, True))
+        if sigma**2 > 2.0 * prior.total_variance():
+            mean = Estimate.mean_of(found["chi2"])
+            claims.append(("(i) chi-square, over data sets", mean, chi2 / size, True))
+        return [
+            Claim(
+                label,
+                _estimate(left),
+                _estimate(right),
+                equal,
+                _LIMIT * float(limit) if label.endswith("limit") else 0.0,
+                (True,),
+            )
+            for label, left, right, equal in claims
+        ]
+
+
+def _estimate(value):
+    return value if isinstance(value, Estimate) else Estimate(value, how="quadrature")
+
+
+@eqx.filter_jit
+def _exact(prior: GaussianMixture, sigma):
+    """The grid, p_t on it, both informations, and the constant of the total variation."""
+    one = jnp.ones_like(sigma)
+    marginal = prior.noised(one, sigma)
+    grid = sets.grid_of(marginal)
+    density = grid.density(marginal)
+    narrow = grid.density(prior.noised(one, sigma / jnp.sqrt(2.0)))
+    square = sets.kernel_square(sigma) * narrow
+    entropy = -grid.integral(density * jnp.log(density))
+    information = entropy - 0.5 * (LOG_2PI + 1.0) - jnp.log(sigma)
+    chi2 = grid.integral(square / density) - 1.0
+    spread = jnp.sqrt(
+        jnp.maximum(square - density**2, 0.0)
+    )  # a variance, up to rounding
+    return grid, density, information, chi2, 0.5 * grid.integral(spread)
+
+
+def _distances(grid, density, sigma, atoms, log_weights):
+    """Of one data set: KL, chi-square and TV from the truth, and the entropy."""
+    found = sets.noised_set(grid, atoms, log_weights, sigma)
+    hat = jnp.exp(found.log_density)
+    shares = jnp.exp(found.log_shares)
+    # An atom beyond N has no share, and 0 log 0 = 0.
+    logs = jnp.where(shares > 0, found.log_shares, 0.0)
+    return {
+        "kl": grid.integral(hat * (found.log_density - jnp.log(density))),
+        "chi2": grid.integral(hat**2 / density) - 1.0,
+        "tv": 0.5 * grid.integral(jnp.abs(hat - density)),
+        "entropy": grid.integral(hat * -jnp.sum(shares * logs, axis=1)),
+    }
+
+
+@eqx.filter_jit
+def _over_atoms(prior, grid, density, sigma):
+    """Chi-square information as a mean over atoms of the integral of K^2 / p."""
+    atoms, weights = line_rule(prior)
+
+    def one(atom):
+        square = jnp.exp(2.0 * sets.log_kernel(grid.points, atom[0], sigma))
+        return grid.integral(square / density)
+
+    return weights @ jax.lax.map(one, atoms) - 1.0

@@ -1,0 +1,86 @@
+r"""T23: the error of the score of a finite training set.
+
+With K the kernel \(N(x; x_0, \sigma^2)\), s the true score and \(\hat s\) that of N points,
+
+\[ N\, E \int p_t \|\hat s - s\|^2 \;\to\; c(v) =
+   E_{x_0} \int \frac{K^2 \|\nabla\log K - s\|^2}{p_t}\, dx , \qquad v = \sigma^2 , \]
+
+by the delta method, \(\hat s - s \approx \frac1N \sum_i K_i (\nabla \log K_i - s)/p_t\). As
+\(K^2\) is \((4\pi v)^{-d/2}\) times a kernel of variance v/2, the mean over \(x_0\) is in
+closed form. As \(v \to 0\) the slope of log c in log v tends to \(-(d+2)/2\), the minimax
+rate of Zhang et al. (arXiv:2402.15602).
+"""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from ..estimate import Estimate
+from . import training_sets as sets
+from .base import AbstractBound, Case, Claim, Facts
+
+_SETS, _MOST = 512, 512
+_LIMIT = 0.05  # what N = 512 leaves of the limit
+_SLOPE = 0.1  # what v = 1e-4 leaves of the slope
+
+
+class TrainingScore(AbstractBound):
+    """N times the mean squared score error of 512 points, and its slope in v."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="N E|s_N - s|^2 -> c(v), and c(v) ~ v^(-(d+2)/2) as v -> 0",
+        assumptions=("independent training points",),
+        source="here; rate: Zhang et al., arXiv:2402.15602",
+        status="asymptotic",
+    )
+    cases: ClassVar[tuple[Case, ...]] = ({"sigma": 1.0}, {"sigma": 1.5})
+
+    def claims(self, key, case):
+        sigma, prior = jnp.asarray(case["sigma"]), sets.two_modes()
+        grid, density, score, constant = _exact(prior, sigma)
+        measure = Partial(_error, grid, density, score, sigma)
+        found = sets.over_sets(
+            key, prior, float(_MOST), measure, sets=_SETS, most=_MOST
+        )
+        error = Estimate.mean_of(_MOST * found)
+        constant = Estimate(constant, how="quadrature")
+        low, high = (jnp.log(_exact(prior, jnp.asarray(s))[-1]) for s in (0.01, 0.02))
+        slope = Estimate((high - low) / jnp.log(4.0), how="quadrature")
+        slack = _LIMIT * float(constant.value)
+        return [
+            Claim("leading constant", error, constant, True, slack, (True,)),
+            Claim("slope", slope, Estimate(-1.5), True, _SLOPE, (True,)),
+        ]
+
+
+@eqx.filter_jit
+def _exact(prior, sigma):
+    """The grid, density and score on it, and c(v)."""
+    one = jnp.ones_like(sigma)
+    marginal = prior.noised(one, sigma)
+    grid = sets.grid_of(marginal)
+    half = sigma / jnp.sqrt(2.0)
+    narrow = prior.noised(one, half)
+
+    def node(x):
+        point = x[None]
+        law = prior.denoised(point, one, half)
+        score = marginal.score(point)
+        drift = (law.mean() - point) / sigma**2 - score
+        spread = jnp.sum(drift**2) + law.total_variance() / sigma**4
+        log_p = marginal.log_prob(point)
+        return log_p, score[0], jnp.exp(narrow.log_prob(point) - log_p) * spread
+
+    log_p, score, terms = jax.vmap(node)(grid.points)
+    constant = sets.kernel_square(sigma) * grid.integral(terms)
+    return grid, jnp.exp(log_p), score, constant
+
+
+def _error(grid, density, score, sigma, atoms, log_weights):
+    """Integral of p |s_N - s|^2 for one data set."""
+    shares = jnp.exp(sets.noised_set(grid, atoms, log_weights, sigma).log_shares)
+    found = (shares @ atoms - grid.points) / sigma**2
+    return grid.integral(density * (found - score) ** 2)

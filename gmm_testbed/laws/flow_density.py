@@ -1,0 +1,205 @@
+r"""The density of a deterministic sampler at its own samples, in any small dimension.
+
+With \(\Phi = \Phi_N \circ \dots \circ \Phi_1\) the composition of the discrete steps,
+
+\[ \log q(\Phi(x)) = \log \pi(x) - \sum_i \log|\det D\Phi_i| , \]
+
+exact for the discrete scheme as long as \(\Phi\) is injective. A step that folds space
+has a determinant that changes sign; every sample is asked, and a fold is refused. Then
+\(KL(q \| p) = E_q[\log q - \log p]\) and \(TV = E_q[(1 - p/q)_+]\) are means over samples.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .. import _linalg
+from .._checks import require, unsupported
+from .._types import Key, Times
+from ..estimate import Estimate
+from ..mixture import GaussianMixture
+from ..problem import Target
+from ..sampling import Guided, check_run, padded, standard_initial
+
+
+class FlowSamples(NamedTuple):
+    """Samples and the density of their law.
+
+    Attributes:
+        x: (num, d).
+        log_density: (num,), of the sampler's law at x.
+    """
+
+    x: Float[Array, "num d"]
+    log_density: Float[Array, " num"]
+
+
+def flow_samples(
+    key: Key,
+    sampler: Guided,
+    target: Target,
+    times: Times,
+    num: int,
+    *,
+    initial: GaussianMixture | None = None,
+    batch_size: int = 4096,
+) -> FlowSamples:
+    r"""Samples of a deterministic sampler with their exact log-density.
+
+    Args:
+        key: of the starting points.
+        sampler: `Guided(approximation, kernel)` with a kernel that adds no noise.
+        target: the problem along its path; a step costs d products and O(d^3).
+        times: (N + 1,), decreasing.
+        num: number of samples.
+        initial: law at times[0], with a density; \(N(0, \sigma^2 I)\) by default.
+        batch_size: samples at once.
+
+    Raises:
+        UnsupportedError: if the kernel adds noise, the field jumps, or a step folds space
+            at a sample: the law has then no density by this formula.
+        InputError: if the grid does not decrease within [0, 1], or the initial law is a
+            set of atoms.
+    """
+    times = check_run(sampler, target, times)
+    if initial is None:
+        initial = standard_initial(target, times[0])
+    require(
+        not initial.atomic,
+        "the change of variables starts from a density",
+        got="an initial law of atoms",
+        expected="a mixture with densities",
+        hint="noise it: mixture.noised(alpha, sigma)",
+    )
+    _require_smooth_flow(sampler, target, times, initial)
+    starts, log_starts = _drawn(key, initial, num)
+    count = jnp.asarray(times.shape[0] - 1)
+    size = max(min(batch_size, num), 1)
+    x, log_density, folds = _pushed(
+        sampler, target, padded(times), count, starts, log_starts, size
+    )
+    folded = np.asarray(folds) > 0
+    if folded.any():
+        unsupported(
+            "a deterministic step folds space",
+            got=f"{folded.sum()} of {num} samples reversed, the first at step "
+            f"{int(np.asarray(folds)[folded].min())} of {len(times) - 1}",
+            expected="steps whose Jacobian has a positive determinant",
+            hint="the guidance is too stiff for steps this long: take more steps, or a "
+            "kernel with noise and gt.laws.sandwich_kl",
+        )
+    return FlowSamples(x, log_density)
+
+
+def flow_kl(
+    key: Key,
+    sampler: Guided,
+    target: Target,
+    times: Times,
+    num: int,
+    *,
+    initial: GaussianMixture | None = None,
+    mixture: GaussianMixture | None = None,
+) -> Estimate:
+    """KL(law || mixture) of a deterministic sampler's output in nats, unbiased.
+
+    Args:
+        key: of the starting points.
+        sampler: as `flow_samples`, like the rest.
+        target: the problem along its path.
+        times: (N + 1,), decreasing.
+        num: number of samples.
+        initial: law at times[0].
+        mixture: the exact posterior marginal at times[-1] by default.
+
+    Raises:
+        UnsupportedError: as `flow_samples`.
+    """
+    found = flow_samples(key, sampler, target, times, num, initial=initial)
+    return Estimate.mean_of(
+        found.log_density - _log_prob(target, times, mixture, found)
+    )
+
+
+def flow_tv(
+    key: Key,
+    sampler: Guided,
+    target: Target,
+    times: Times,
+    num: int,
+    *,
+    initial: GaussianMixture | None = None,
+    mixture: GaussianMixture | None = None,
+) -> Estimate:
+    """Total variation of law and mixture, unbiased; arguments as `flow_kl`."""
+    found = flow_samples(key, sampler, target, times, num, initial=initial)
+    log_ratio = _log_prob(target, times, mixture, found) - found.log_density
+    return Estimate.mean_of(-jnp.expm1(jnp.minimum(log_ratio, 0.0)))
+
+
+def _log_prob(target, times, mixture, found):
+    if mixture is None:
+        mixture = target.posterior(times[-1])
+    return _log_probs(mixture, found.x)
+
+
+@eqx.filter_jit
+def _drawn(key, initial, num: int):
+    points = initial.sample(key, num)
+    return points, jax.lax.map(initial.log_prob, points, batch_size=4096)
+
+
+@eqx.filter_jit
+def _log_probs(mixture, points):
+    return jax.lax.map(mixture.log_prob, points, batch_size=4096)
+
+
+@eqx.filter_jit
+def _pushed(sampler, target, times, steps, starts, log_starts, size: int):
+    """Positions, log-densities, and the first step that reversed each, or 0."""
+
+    def particle(start):
+        def body(j, carry):
+            x, log_density, fold = carry
+
+            def move(x):
+                mean = sampler.transition(target, x, times[j], times[j + 1]).mean
+                return mean, mean
+
+            jacobian, x = jax.jacfwd(move, has_aux=True)(x)
+            sign, log_det = _linalg.sign_and_log_det(jacobian)
+            found = (fold == 0) & ~(sign > 0)  # also where it is NaN
+            return x, log_density - log_det, jnp.where(found, j + 1, fold)
+
+        return jax.lax.fori_loop(0, steps, body, (*start, jnp.zeros_like(steps)))
+
+    return jax.lax.map(particle, (starts, log_starts), batch_size=size)
+
+
+@eqx.filter_jit
+def _scale(sampler, target, times, initial):
+    return sampler.transition(target, initial.mean(), times[0], times[1]).scale
+
+
+def _require_smooth_flow(sampler, target, times, initial) -> None:
+    name = (
+        f"{type(sampler.approximation).__name__} with {type(sampler.kernel).__name__}"
+    )
+    if np.any(np.asarray(_scale(sampler, target, times[:2], initial)) != 0.0):
+        unsupported(
+            "the change of variables needs a deterministic sampler",
+            got=f"{name}, which adds noise",
+            expected="ProbabilityFlow, DDIM(0.0) or Heun",
+            hint="use gt.laws.sandwich_kl, or gt.laws.grid in d <= 2",
+        )
+    if not sampler.smooth and target.problem.measurement.dim_y == 1:
+        unsupported(
+            "the field of this sampler jumps where the residual vanishes",
+            got=f"{name} with one measurement",
+            expected="a smooth field",
+            hint="use a kernel with noise and gt.laws.sandwich_kl",
+        )

@@ -1,0 +1,185 @@
+r"""Whether a sampler respects a split, asked of its transitions.
+
+Between the frame's r dimensions and the other d - r a transition must be a product. That
+is asked where it costs nothing, in r + 2 dimensions at every step: the transition of the
+problem with two dimensions added must be the one along the frame times twice the one on a
+line without information. A scale that averages over dimensions fails there. That nothing
+depends on the axes is asked in all d dimensions, of the means.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .._checks import unsupported
+from ..components import no_basis
+from ..conditioning import factorised
+from ..measurements import Linear
+from ..mixture import GaussianMixture
+from ..problem import InverseProblem, Target
+
+_ROUNDINGS = 1e5  # relative, in units of the dtype's rounding
+_ADDED = 2  # dimensions
+_CENTRES = (1.0, 0.0)  # of the prior along them
+
+
+class StepsBeyond(NamedTuple):
+    """Steps on a line without information, with a prior centred at 1: (N,) each.
+
+    Attributes:
+        keep: factor of x.
+        drift: what is added of the prior's centre.
+        scale: standard deviation of the noise.
+        deviation: how far a third point is off the line through two others, relative.
+    """
+
+    keep: Array
+    drift: Array
+    scale: Array
+    deviation: Array
+
+
+@eqx.filter_jit
+def steps_beyond(sampler, outside, times) -> StepsBeyond:
+    """Every step of the sampler on the line beyond the frame."""
+    points = jnp.asarray([[0.0], [1.0], [-2.3]], times.dtype)
+
+    def one(t, s):
+        move = jax.vmap(lambda x: sampler.transition(outside, x, t, s))(points)
+        drift, moved, third = move.mean[:, 0]
+        keep = moved - drift
+        error = jnp.abs(drift - 2.3 * keep - third) / (1.0 + jnp.abs(third))
+        scales = move.scale.reshape(3)
+        return StepsBeyond(keep, drift, scales[0], error + jnp.ptp(scales))
+
+    return jax.vmap(one)(times[:-1], times[1:])
+
+
+def require_split(sampler, target, inside, beyond, times, frame, prior) -> None:
+    """Refuses a sampler whose transitions are not products.
+
+    Args:
+        sampler: `Guided`.
+        target: the problem in d dimensions.
+        inside: the problem along the frame.
+        beyond: `StepsBeyond` the frame.
+        times: (N + 1,).
+        frame: (d, r).
+        prior: `Split` of the target's prior.
+
+    Raises:
+        UnsupportedError: with what couples the dimensions.
+    """
+    slack = _ROUNDINGS * float(jnp.finfo(times.dtype).eps)
+    name = (
+        f"{type(sampler.approximation).__name__} with {type(sampler.kernel).__name__}"
+    )
+    few = _errors_in_few(sampler, inside, prior.variance, beyond, times)
+    errors = np.asarray(few).max(axis=1, initial=0.0)
+    for error, what in zip(errors, ("mean", "covariance"), strict=True):
+        if not error <= slack:
+            unsupported(
+                "this sampler couples directions that are independent",
+                got=f"{name}: the {what} of a step is off a product by {error:.3g}",
+                expected="steps that are products, beyond the span of means and rows of A",
+                hint="a scale averaged over all dimensions couples them: take "
+                'DDPM("small"), "large" or "matched", PiGDM("snr") or "flat"; or gt.sample',
+            )
+    steps = len(times) - 1
+    some = np.asarray([0, steps // 2, steps - 1])
+    windows = times[some], times[some + 1]
+    chosen = jax.tree.map(lambda leaf: leaf[some], beyond)
+    error = _error_in_all(sampler, target, inside, frame, prior.centre, chosen, windows)
+    if not float(error) <= slack:
+        unsupported(
+            "this sampler depends on the axes",
+            got=f"{name}: its steps are off by {float(error):.3g} when they are turned",
+            expected="a field that turns with the problem",
+            hint="use gt.sample",
+        )
+
+
+def _widened(inside, variance):
+    """The problem along the frame with two more dimensions."""
+    prior, measurement = inside.problem.prior, inside.problem.measurement
+    count, dtype = prior.num_components, prior.means.dtype
+    more = jnp.broadcast_to(jnp.asarray(_CENTRES, dtype)[None], (count, _ADDED))
+    means = jnp.concatenate([prior.means, more], axis=1)
+    if prior.atomic:
+        form = (jnp.zeros(count, dtype), *no_basis(means))
+    else:
+        rest = variance * jnp.eye(_ADDED, dtype=dtype)
+        form = factorised(
+            jax.vmap(lambda covariance: _block(covariance, rest))(prior.covariances())
+        )
+    wide = GaussianMixture(prior.log_weights, means, *form, atomic=prior.atomic)
+    blind = jnp.zeros((measurement.dim_y, _ADDED), dtype)
+    A = jnp.concatenate([measurement.A, blind], axis=1)
+    seen = Linear(A, measurement.R, measurement.b)
+    return Target(InverseProblem(wide, seen, inside.problem.y), inside.path)
+
+
+@eqx.filter_jit
+def _errors_in_few(sampler, inside, variance, beyond, times):
+    """Relative errors of means and of covariances, (2, N), each at two points."""
+    wide = _widened(inside, variance)
+    dim = wide.problem.prior.dim
+    rank = dim - _ADDED
+    size = 1.0 + jnp.max(jnp.abs(wide.problem.prior.means))
+    wave = jnp.cos(3.0 * jnp.arange(dim, dtype=times.dtype))
+    points = jnp.stack([wave, -2.3 * wave])
+
+    def one(t, s, step, point):
+        x = point * (wide.path.sigma(t) + wide.path.alpha(t) * size)
+        whole = sampler.transition(wide, x, t, s)
+        part = sampler.transition(inside, x[:rank], t, s)
+        rest = step.keep * x[rank:] + step.drift * jnp.asarray(_CENTRES, x.dtype)
+        mean = jnp.concatenate([part.mean, rest])
+        noise = step.scale**2 * jnp.eye(_ADDED, dtype=x.dtype)
+        covariance = _block(_square(part.scale, rank), noise)
+        spread = _square(whole.scale, dim) - covariance
+        tiny = jnp.finfo(x.dtype).tiny  # a deterministic step has no covariance
+        return jnp.stack(
+            [
+                jnp.max(jnp.abs(whole.mean - mean)) / (1.0 + jnp.max(jnp.abs(mean))),
+                jnp.max(jnp.abs(spread)) / (jnp.max(covariance) + tiny),
+            ]
+        )
+
+    def at(t, s, step):
+        return jnp.max(jax.vmap(lambda point: one(t, s, step, point))(points), axis=0)
+
+    return jax.vmap(at)(times[:-1], times[1:], beyond).T
+
+
+@eqx.filter_jit
+def _error_in_all(sampler, target, inside, frame, centre, beyond, windows):
+    """Largest relative error of the means in d dimensions; the scale is not computed."""
+
+    def one(pair):
+        step, (t, s) = pair
+        x = jnp.cos(3.0 * jnp.arange(frame.shape[0], dtype=t.dtype))
+        x = x * (target.path.sigma(t) + target.path.alpha(t))
+        along = frame.T @ x
+        mean = frame @ sampler.transition(inside, along, t, s).mean
+        mean = mean + step.keep * (x - frame @ along) + step.drift * centre
+        gap = sampler.transition(target, x, t, s).mean - mean
+        return jnp.max(jnp.abs(gap)) / (1.0 + jnp.max(jnp.abs(mean)))
+
+    return jnp.max(jax.lax.map(one, (beyond, windows)))
+
+
+def _square(scale, dim: int):
+    """scale scale^T, (dim, dim)."""
+    if scale.ndim == 2:
+        return scale @ scale.T
+    return scale**2 * jnp.eye(dim, dtype=scale.dtype)
+
+
+def _block(first, second):
+    zero = jnp.zeros((first.shape[0], second.shape[0]), first.dtype)
+    return jnp.block([[first, zero], [zero.T, second]])
