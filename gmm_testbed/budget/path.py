@@ -24,13 +24,12 @@ import numpy as np
 
 from .._checks import unsupported
 from .._types import Key, Times
-from ..divergences import line_rule
 from ..estimate import Estimate
 from ..information import (
     Rule,
     channel,
     conditional,
-    gaussian_rule,
+    exact_rule,
     over_points,
     sample_rule,
 )
@@ -145,9 +144,7 @@ def _method(key, sampler, target, initial, num):
 
 
 def _rule(law, key, num) -> Rule:
-    if key is not None:
-        return sample_rule(law, key, num)
-    return Rule(*line_rule(law)) if law.dim == 1 else gaussian_rule(law)
+    return exact_rule(law) if key is None else sample_rule(law, key, num)
 
 
 @eqx.filter_jit
