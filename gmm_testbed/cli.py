@@ -63,15 +63,18 @@ def demo_command(
     plan = demo.QUICK if quick else demo.FULL
     screen = plotting.tables.console()
     with plotting.tables.progress(screen) as bar:
-        task = bar.add_task("exact laws", total=plan.size)
-        outcome = demo.run(plan, lambda: bar.advance(task))
-        demo.write(outcome.rows, output / "measures.csv")
-        task = bar.add_task("figures", total=demo.FIGURES * len(plan.problems))
-        demo.draw(plan, outcome, output, lambda: bar.advance(task))
-    for table in demo.tables(plan, outcome.rows):
+        tasks = {
+            demo.LAWS: bar.add_task("exact laws", total=plan.size),
+            demo.FIGURES: bar.add_task(
+                "figures", total=demo.FIGURES_EACH * len(plan.problems)
+            ),
+        }
+        rows = demo.run(plan, output, lambda what: bar.advance(tasks[what]), _settings)
+        demo.write(rows, output / "measures.csv")
+    for table in demo.tables(plan, rows):
         screen.print(table)
     screen.print(plotting.tables.LEGEND)
-    missing = demo.unresolved(outcome.rows)
+    missing = demo.unresolved(rows)
     if missing:
         screen.print("- no law on a grid:")
         for line in missing:
@@ -173,11 +176,13 @@ def verify_command(
     before = len(compiled)
     with plotting.tables.progress(screen) as bar:
         task = bar.add_task("cases", total=verify.size(chosen))
-        found = verify.run(chosen, lambda: bar.advance(task))
-        programs = len(compiled) - before
-        verify.write(found, output / "bounds.csv")
-        task = bar.add_task("figures", total=len(found))
-        drawn = verify.draw(found, output, lambda: bar.advance(task))
+        found, drawn = [], []
+        for checked in verify.run(chosen, lambda: bar.advance(task)):
+            found.append(checked)  # drawn while the next are computed
+            if verify.draw(checked, output):
+                drawn.append(checked.name)
+    verify.write(found, output / "bounds.csv")
+    programs = len(compiled) - before
     for table in verify.tables(found):
         screen.print(table)
         screen.print()

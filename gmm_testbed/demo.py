@@ -1,30 +1,24 @@
 r"""The main job: every approximation, kernel and number of steps on two testbeds.
 
 Each case is the exact law of a sampler and its measures; nothing is sampled. The four
-kernels of one problem and approximation share a compiled program (`Selected`), and two
-such groups run at a time: JAX leaves the interpreter free while it computes.
+kernels of one problem and approximation share a compiled program (`kernels.Selected`),
+and each problem has a process of its own.
 """
 
 import csv
 import math
-import threading
+import multiprocessing
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
 
 from . import approximations, kernels, laws, measures, plotting, problems
-from ._checks import InputError, floating
-from ._types import Matrix, Scalar, Vector
-from .approximations import AbstractApproximation, Facts
-from .kernels import AbstractKernel, GuidedField, KernelFacts, Transition
-from .problem import Target
-from .sampling import Guided
+from ._checks import InputError
+from .sampling import Guided, standard_initial
 from .time_grids import time_grid
 
 KERNELS = {
@@ -34,7 +28,8 @@ KERNELS = {
     "EulerMaruyama": kernels.EulerMaruyama(),
 }
 UNRESOLVED = "unresolved"
-FIGURES = 4  # of each problem
+LAWS, FIGURES = "laws", "figures"  # what progress is made of
+FIGURES_EACH = 4  # of a problem
 
 
 class Plan(NamedTuple):
@@ -92,49 +87,42 @@ class Row(NamedTuple):
     note: str = ""
 
 
-class Outcome(NamedTuple):
-    """What the job gives.
-
-    Attributes:
-        rows: in the order of the plan.
-        histories: laws in time, by (problem, approximation).
-    """
-
-    rows: list[Row]
-    histories: dict[tuple[str, str], plotting.History]
-
-
-def run(plan: Plan, advance: Callable[[], None]) -> Outcome:
-    """All cases of the plan, two groups at a time.
+def run(
+    plan: Plan,
+    output: Path,
+    advance: Callable[[str], None],
+    prepare: Callable[[], None],
+) -> list[Row]:
+    """All cases of the plan and their figures, every problem in a process of its own.
 
     Args:
         plan: `FULL`, or less.
-        advance: called after each case.
+        output: folder of the figures.
+        advance: called with "laws" after each case, with "figures" after each figure.
+        prepare: called first in a new process, which has none of JAX's settings.
+
+    Returns:
+        Rows in the order of the plan.
     """
-    truths = {
-        name: measures.shared_reference(problems.get(name), problems.T_MIN)
-        for name in plan.problems
-    }
-    groups = [
-        (problem, name) for name in plan.approximations for problem in plan.problems
-    ]
-    stopped = threading.Event()
-    found = {}
-    with ThreadPoolExecutor(2) as pool:
-        waiting = {
-            pool.submit(_group, plan, truths[group[0]], group, advance, stopped): group
-            for group in groups
-        }
-        try:
-            for done in as_completed(waiting):
-                found[waiting[done]] = done.result()
-        finally:
-            stopped.set()  # an interrupt waits for two cases, not for all
-    ordered = [
-        (problem, name) for problem in plan.problems for name in plan.approximations
-    ]
-    histories = {group: found[group][1] for group in ordered if found[group][1]}
-    return Outcome([row for group in ordered for row in found[group][0]], histories)
+    if len(plan.problems) == 1:  # nothing to share out
+        return _problem(plan, plan.problems[0], output, advance)
+    context = multiprocessing.get_context("spawn")  # JAX does not survive a fork
+    progress = context.SimpleQueue()
+    pool = ProcessPoolExecutor(
+        len(plan.problems), context, initializer=_begin, initargs=(progress, prepare)
+    )
+    try:
+        jobs = [pool.submit(_job, plan, name, output) for name in plan.problems]
+        waiting = set(jobs)
+        while waiting:
+            waiting = wait(waiting, timeout=0.1, return_when=FIRST_EXCEPTION).not_done
+            while not progress.empty():
+                advance(progress.get())
+            if any(job.done() and job.exception() for job in jobs):
+                break
+        return [row for job in jobs for row in job.result()]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
@@ -173,130 +161,75 @@ def unresolved(rows: list[Row]) -> list[str]:
     ]
 
 
-def draw(
-    plan: Plan, outcome: Outcome, output: Path, advance: Callable[[], None]
-) -> None:
-    """Writes the figures of each problem as PNG and PDF, `FIGURES` of them."""
-    names = plan.approximations, plan.kernels
-    for problem in plan.problems:
-        rows = [row for row in outcome.rows if row.problem == problem]
-        ends, curves = {}, {}
-        for row in rows:
-            name = row.measure.removesuffix("(t)")
-            if name == row.measure:
-                ends[row.approximation, row.kernel, row.steps, name] = row.value
-            elif row.steps == plan.shown_steps:
-                key = row.approximation, row.kernel, name
-                curves.setdefault(key, []).append((row.t, row.value))
-        drawn = plotting.convergence(problem, plan.steps, *names, ends)
-        plotting.save(drawn, output / f"divergence_{problem}")
-        advance()
-        for name, labels in plotting.IN_TIME.items():
-            title = f"{problem}, $N = {plan.shown_steps}$ steps"
-            drawn = plotting.in_time(title, labels, *names, curves)
-            plotting.save(drawn, output / f"{name}_{problem}")
-            advance()
-        shown = {
-            name: outcome.histories[problem, name]
-            for name in plan.approximations
-            if (problem, name) in outcome.histories and name != "Exact"
-        }
-        if shown:
-            first = next(iter(shown.values()))
-            exact = plotting.exact_history(problems.get(problem), first.times, first.x)
-            title = (
-                f"{problem}, {plan.shown_kernel} with $N = {plan.shown_steps}$ steps"
-            )
-            drawn = plotting.heatmaps(exact, shown, title)
-            plotting.save(drawn, output / f"heatmaps_{problem}")
-        advance()
+_progress: Any = None  # of a process of its own
 
 
-class Selected(AbstractKernel):
-    """One kernel of several on the line, chosen by a number that is data.
-
-    What kernels do at a point differs by a few operations once the field is known there:
-    one program for all of them compiles in the time of one.
-
-    Attributes:
-        kernels: those to choose from, none of which guides by itself.
-        index: () which one.
-    """
-
-    kernels: tuple[AbstractKernel, ...]
-    index: Int[Array, ""] = eqx.field(converter=jnp.asarray)
-
-    facts: ClassVar[KernelFacts] = KernelFacts(
-        summary="one of several kernels, in one compiled program",
-        reference="",
-        order=1,
-        affine=True,
-        needs_signal=True,
-        guides=False,
-    )
-
-    def transition(
-        self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
-    ) -> Transition:
-        """The transition of the chosen kernel; d = 1."""
-        known = _Known(field.posterior_mean(x, t), field.covariance(x, t))
-        here = GuidedField(known, field.target)
-        moves = [kernel.transition(here, x, t, s) for kernel in self.kernels]
-        means = jnp.stack([move.mean for move in moves])
-        scales = jnp.stack([move.scale.reshape(()) for move in moves])
-        return Transition(means[self.index], scales[self.index])
+def _begin(progress, prepare):
+    global _progress
+    _progress = progress
+    prepare()
 
 
-class _Known(AbstractApproximation):
-    """A field at one point, where its moments have been evaluated before."""
-
-    mean: Vector = eqx.field(converter=floating)
-    variance: Matrix = eqx.field(converter=floating)
-
-    facts: ClassVar[Facts] = Facts(
-        summary="moments at one point",
-        reference="",
-        exact_for=(),
-        is_gradient=False,
-        affine_on_gaussian=False,
-        needs="",
-        cost="none",
-    )
-
-    def guidance(self, target: Target, x: Vector, t: Scalar) -> Vector:
-        alpha, sigma = target.path.alpha(t), target.path.sigma(t)
-        return alpha / sigma**2 * (self.mean - target.prior_mean(x, t))
-
-    def posterior_mean(self, target: Target, x: Vector, t: Scalar) -> Vector:
-        return self.mean
-
-    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
-        return self.variance
+def _job(plan, problem, output):
+    return _problem(plan, problem, output, _progress.put)
 
 
-def _group(plan, truth, group, advance, stopped):
-    """Rows of all kernels and numbers of steps, and the law that is shown in time."""
-    rows, history = [], None
+def _problem(plan, problem, output, advance) -> list[Row]:
+    """Rows and figures of one problem."""
+    truth = measures.shared_reference(problems.get(problem), problems.T_MIN)
+    target = truth.target
+    grids = {n: time_grid(target.path, n, t_min=problems.T_MIN) for n in plan.steps}
+    initial = standard_initial(target, jnp.ones(()))
     chosen = tuple(KERNELS[name] for name in plan.kernels)
-    for index, kernel in enumerate(plan.kernels):
-        approximation = approximations.CATALOGUE[group[1]]()
-        sampler = Guided(approximation, Selected(chosen, index))
-        for steps in plan.steps:
-            if stopped.is_set():
-                return rows, history
-            law, found = _case(truth, sampler, (*group, kernel, steps))
-            rows += found
-            if law and (kernel, steps) == (plan.shown_kernel, plan.shown_steps):
-                history = plotting.history(law, plotting.span(truth.target))
-            advance()
-    return rows, history
+    rows, histories = [], {}
+    for name in plan.approximations:
+        for index, kernel in enumerate(plan.kernels):
+            approximation = approximations.CATALOGUE[name]()
+            sampler = Guided(approximation, kernels.Selected(chosen, index))
+            for steps in plan.steps:
+                case = (problem, name, kernel, steps)
+                law, found = _case(truth, sampler, grids[steps], initial, case)
+                rows += found
+                if law and (kernel, steps) == (plan.shown_kernel, plan.shown_steps):
+                    histories[name] = plotting.history(law, plotting.span(target))
+                advance(LAWS)
+    _draw(plan, target, rows, histories, output, lambda: advance(FIGURES))
+    return rows
 
 
-def _case(truth, sampler, key):
+def _draw(plan, target, rows, histories, output, advance):
+    """Writes the figures of a problem as PNG and PDF, `FIGURES_EACH` of them."""
+    problem, names = rows[0].problem, (plan.approximations, plan.kernels)
+    ends, curves = {}, {}
+    for row in rows:
+        name = row.measure.removesuffix("(t)")
+        if name == row.measure:
+            ends[row.approximation, row.kernel, row.steps, name] = row.value
+        elif row.steps == plan.shown_steps:
+            key = row.approximation, row.kernel, name
+            curves.setdefault(key, []).append((row.t, row.value))
+    drawn = plotting.convergence(problem, plan.steps, *names, ends)
+    plotting.save(drawn, output / f"divergence_{problem}")
+    advance()
+    for name, labels in plotting.IN_TIME.items():
+        title = f"{problem}, $N = {plan.shown_steps}$ steps"
+        drawn = plotting.in_time(title, labels, *names, curves)
+        plotting.save(drawn, output / f"{name}_{problem}")
+        advance()
+    shown = {name: found for name, found in histories.items() if name != "Exact"}
+    if shown:
+        first = next(iter(shown.values()))
+        exact = plotting.exact_history(target, first.times, first.x)
+        title = f"{problem}, {plan.shown_kernel} with $N = {plan.shown_steps}$ steps"
+        drawn = plotting.heatmaps(exact, shown, title)
+        plotting.save(drawn, output / f"heatmaps_{problem}")
+    advance()
+
+
+def _case(truth, sampler, times, initial, key):
     """The law and its rows; for one that cannot be had, None and a row that says why."""
-    times = time_grid(truth.target.path, key[-1], t_min=problems.T_MIN)
     try:
-        law = laws.grid(sampler, truth.target, times)
+        law = laws.grid(sampler, truth.target, times, initial=initial)
     except InputError as error:
         what, got = (line.strip() for line in str(error).splitlines()[:2])
         reason = f"{what}: {got.removeprefix('got:').strip()}"

@@ -126,7 +126,7 @@ def samplers():
     kernels = tuple(demo.KERNELS.values())
     tmpd = gt.approximations.TMPD()
     return [
-        (gt.Guided(tmpd, demo.Selected(kernels, i)), gt.Guided(tmpd, kernel))
+        (gt.Guided(tmpd, gt.kernels.Selected(kernels, i)), gt.Guided(tmpd, kernel))
         for i, kernel in enumerate(kernels)
     ]
 
@@ -161,7 +161,7 @@ def test_one_compiled_program_serves_the_four_kernels(target):
     times = gt.time_grid(target.path, 6, t_min=0.1)
     counts = []
     for i in range(len(kernels)):
-        sampler = gt.Guided(Counted(), demo.Selected(kernels, i))
+        sampler = gt.Guided(Counted(), gt.kernels.Selected(kernels, i))
         gt.laws.grid(sampler, target, times)
         counts.append(len(traces))
     assert counts[0] > 0 and counts[-1] == counts[0]
@@ -214,7 +214,9 @@ def test_unresolved_laws_are_gathered_by_reason():
 
 def test_a_case_without_a_law_becomes_a_row_with_the_reason(truth):
     sampler = gt.Guided(gt.approximations.DPS(), gt.kernels.DDIM(0.0))
-    law, rows = demo._case(truth, sampler, ("two-modes", "DPS", "DDIM", 5))
+    times = gt.time_grid(truth.target.path, 5, t_min=T)
+    key = ("two-modes", "DPS", "DDIM", 5)
+    law, rows = demo._case(truth, sampler, times, None, key)
     assert law is None and len(rows) == 1
     assert rows[0].measure == demo.UNRESOLVED and np.isnan(rows[0].value)
     assert "folds the line: step" in rows[0].note

@@ -7,7 +7,7 @@ import pytest
 
 import gmm_testbed as gt
 from gmm_testbed.divergences import quadrature
-from gmm_testbed.laws import line_steps
+from gmm_testbed.laws import bands, line_steps
 from tests.oracles import numpy_law, numpy_mixture
 from tests.oracles.library import from_mixture
 
@@ -234,6 +234,6 @@ def test_steps_that_tear_the_line_between_atoms_are_resolved(
     assert abs(1.0 - law.states[-1].mass()) < 1e-9
     points = np.linspace(-5.0, 5.0, 4001)
     first, second = (
-        line_steps.density(found.states[-1].sources, points) for found in (law, finer)
+        bands.density(found.states[-1].sources, points) for found in (law, finer)
     )
     assert 0.5 * np.abs(first - second).sum() * (points[1] - points[0]) < 1e-9

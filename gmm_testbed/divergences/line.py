@@ -3,6 +3,7 @@ r"""A law on the line, known on a grid."""
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .._checks import concrete, floating, require
@@ -55,14 +56,13 @@ class LineDensity(AbstractDensity):
             hint="one entry a node",
         )
         if concrete(self.position, self.jacobian, self.spacing):
+            step = np.diff(np.asarray(self.position)).min()
+            jacobian, spacing = np.min(self.jacobian), float(self.spacing)
             require(
-                jnp.all(jnp.diff(self.position) > 0)
-                and jnp.all(self.jacobian > 0)
-                and self.spacing > 0,
+                step > 0 and jacobian > 0 and spacing > 0,
                 "this is no grid on the line",
-                got=f"least step {jnp.min(jnp.diff(self.position)):.3g}, "
-                f"least jacobian {jnp.min(self.jacobian):.3g}, "
-                f"spacing {self.spacing:.3g}",
+                got=f"least step {step:.3g}, least jacobian {jacobian:.3g}, "
+                f"spacing {spacing:.3g}",
                 expected="increasing positions, positive jacobian and spacing",
                 hint="sort the positions together with the log-densities",
             )
@@ -72,11 +72,12 @@ class LineDensity(AbstractDensity):
         """On n equally spaced positions from `lower` to `upper`; log_density (n,)."""
         log_density = floating(log_density)
         dtype, count = log_density.dtype, log_density.shape[0]
-        lower, upper = jnp.asarray(lower, dtype), jnp.asarray(upper, dtype)
+        # NumPy where it can: nothing to compile for each number of nodes.
+        xp = np if concrete(lower, upper) else jnp
         return cls(
-            position=jnp.linspace(lower, upper, count),
-            jacobian=jnp.ones(count, dtype),
-            spacing=(upper - lower) / (count - 1),
+            position=xp.linspace(lower, upper, count, dtype=dtype),
+            jacobian=xp.ones(count, dtype),
+            spacing=xp.asarray((upper - lower) / (count - 1), dtype),
             log_density=log_density,
             escaped_mass=jnp.asarray(escaped_mass, dtype),
         )
@@ -92,7 +93,7 @@ class LineDensity(AbstractDensity):
 
     def amplitude(self):
         factor = 4
-        x, cell = curves.along(self.place(), self.parts(factor))
+        x, cell = curves.on_parts(self.place(), factor)
         root = jnp.exp(0.5 * self.log_density)
         return Amplitude(
             points=x[:, None],
@@ -105,9 +106,8 @@ class LineDensity(AbstractDensity):
         return mixture_log_outside(mixture, self.position[0], self.position[-1])
 
     def total_variation_inside(self, mixture):
-        u = self.parts(FINE)
-        x, cell = curves.along(self.place(), u)
-        law_below, weight = curves.along(self.below(), u)
+        x, cell = curves.on_parts(self.place(), FINE)
+        law_below, weight = curves.on_parts(self.below(), FINE)
         below = jax.vmap(lambda x: mixture_cdf(mixture, x))(x)
         p = jax.vmap(lambda x: jnp.exp(mixture.log_prob(x[None])))(x)
         # int |q - p| is the total variation of the difference of the two integrals, and
@@ -143,19 +143,13 @@ class LineDensity(AbstractDensity):
         slope = (self._below_at_nodes() + lift) * self.volumes()
         return curves.curve(integral, slope)
 
-    def parts(self, factor: int) -> Float[Array, " N"]:
-        """Every 1/factor of a cell."""
-        count = (self.position.shape[0] - 1) * factor + 1
-        return jnp.arange(count, dtype=self.position.dtype) / factor
-
     def _below_at_nodes(self):
         return cdf_at_nodes(self.log_density + jnp.log(self.volumes()))
 
     def _integrals(self, centre):
         """Integrals of F and of (x - centre) F from the lower end, at the nodes."""
-        u = self.parts(FINE)
-        x, cell = curves.along(self.place(), u)
-        below, weight = curves.along(self.below(), u)
+        x, cell = curves.on_parts(self.place(), FINE)
+        below, weight = curves.on_parts(self.below(), FINE)
         offset, slope = x - centre, weight / cell
         first = curves.accumulated(x, below, slope)
         second = curves.accumulated(x, offset * below, below + offset * slope)

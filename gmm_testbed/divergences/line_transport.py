@@ -45,10 +45,9 @@ def w1(density: LineDensity, mixture: GaussianMixture) -> Scalar:
 
 @eqx.filter_jit
 def _w1_spread(density, mixture):
-    u = density.parts(FINE)
-    x, cell = curves.along(density.place(), u)
+    x, cell = curves.on_parts(density.place(), FINE)
     law = density.cdf_integral(0.5 * escaped(density))
-    law_integral, law_slope = curves.along(law, u)
+    law_integral, law_slope = curves.on_parts(law, FINE)
     below = jax.vmap(lambda x: mixture_cdf(mixture, x))(x)
     integral = jax.vmap(lambda x: mixture_integrated_cdf(mixture, x))(x)
     slope = (law_slope - below * cell) / FINE
@@ -74,9 +73,14 @@ def w2_squared(density: LineDensity, mixture: GaussianMixture) -> Scalar:
         InputError: if some component of the mixture has zero variance and some has not.
     """
     if mixture.atomic:
-        return _w2_ends(density, mixture) + _w2_atoms(density, mixture)
-    _require_spread(mixture)
-    return _w2_ends(density, mixture) + _w2_along_coupling(density, mixture)
+        inside = _w2_atoms(density, mixture)
+    else:
+        _require_spread(mixture)
+        inside = _w2_along_coupling(density, mixture)
+    away = escaped(density)
+    if concrete(away) and not away > 0:
+        return inside  # nothing to compile for the ends
+    return inside + _w2_ends(density, mixture)
 
 
 def w2(density: LineDensity, mixture: GaussianMixture) -> Scalar:
@@ -109,16 +113,20 @@ def _w2_along_coupling(density, mixture):
         def partner(u):
             return jnp.min(start) + cell * (s - u)
 
-        def passed(u):
+        def excess(u):
             level, z = curves.value(below, u) + lift, partner(u)
             lower = level < 0.5  # compare the smaller tails
             tail = mixture_tail(mixture, z, jnp.where(lower, 1.0, -1.0))
-            return jnp.where(lower, level > tail, tail > 1.0 - level)
+            return jnp.where(lower, level - tail, tail - (1.0 - level))
+
+        def rates(u):
+            z = partner(u)
+            return curves.slope(below, u), cell * jnp.exp(mixture.log_prob(z[None]))
 
         low, high = jnp.maximum(s - cells, 0.0), jnp.minimum(s, cells)
-        u = curves.bisect(passed, low, high)
+        u = curves.root(excess, lambda u: sum(rates(u)), low, high)
         z = partner(u)
-        q, p = curves.slope(below, u), cell * jnp.exp(mixture.log_prob(z[None]))
+        q, p = rates(u)
         level = curves.value(below, u) + lift
         inside = (level > lift + rounding) & (level < 1.0 - lift - rounding)
         inside &= q + p > 0

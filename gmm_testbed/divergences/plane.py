@@ -113,11 +113,10 @@ class PlaneDensity(AbstractDensity):
             self.log_density.shape
         )
         rows = _along_y(spectral.upsampled, difference, _ROWS)
-        u = jnp.arange((self.x.shape[0] - 1) * _PARTS + 1, dtype=self.x.dtype) / _PARTS
 
         def along_row(row):
             curve = curves.curve(spectral.running_integral(row), row)
-            values, slopes = curves.along(curve, u)
+            values, slopes = curves.on_parts(curve, _PARTS)
             return jnp.sum(curves.variation(values, slopes / _PARTS))
 
         total = jnp.sum(jax.lax.map(along_row, rows.T, batch_size=64))

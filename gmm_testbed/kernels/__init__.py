@@ -10,6 +10,7 @@ from .dps_update import DPSUpdate as DPSUpdate
 from .euler import EulerMaruyama as EulerMaruyama
 from .euler import ProbabilityFlow as ProbabilityFlow
 from .heun import Heun as Heun
+from .selected import Selected as Selected
 
 CATALOGUE = {
     "DDPM": DDPM,

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._checks import fail
-from . import jumps, line_steps, panels, resolution
-from .line_steps import REACH, TILE_WIDTH
+from . import bands, jumps, line_steps, panels, resolution
+from .bands import REACH
+from .line_steps import TILE_WIDTH
 from .resolution import COARSEST, TOLERANCE
 
 _SIZES = (
@@ -137,7 +138,7 @@ def _start(initial, count, dtype) -> State:
 
 def _evaluate(sources, points):
     if isinstance(sources, Sources):
-        return line_steps.density(sources, points)
+        return bands.density(sources, points)
     return np.exp(np.asarray(line_steps.mixture_log_prob(sources, points[:, None])))
 
 
@@ -240,18 +241,12 @@ def _onto(run: Run, window, grid: Grid, sources: Sources, dtype) -> list[State] 
         return None
     mean, scale = run.transitions(rule.points, window[:-1], window[1:])
     start = _evaluate(sources, rule.points[0])
-    pad = ((0, _BLOCK - 1 - rows), (0, 0))
-    arguments = [
-        np.pad(part, pad, mode="edge")
-        for part in (rule.weight, mean, scale, rule.points)
-    ]
-    for local in (True, False) if run.sampler.smooth else (False,):
-        found = line_steps.steps(start, *arguments, np.asarray(rows), local=local)
-        found = np.concatenate([start[None], np.asarray(found)[:rows]])
-        mass = found[:, :count].sum(axis=1) * grid.spacing
-        if mass[0] - mass[-1] < _LEAK:
-            break
-    else:
+    if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+        return None
+    found = bands.steps(start, rule.weight, mean, scale, rule.points)
+    found = np.concatenate([start[None], found])
+    mass = found[:, :count].sum(axis=1) * grid.spacing
+    if mass[0] - mass[-1] > _LEAK:
         return None
     before = rule.weight * found[:-1]
     if resolution.aliasing(before, _ratio(mean, scale, count) * run.refine) > TOLERANCE:

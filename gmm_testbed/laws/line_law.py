@@ -11,8 +11,8 @@ from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import Guided
 from . import flow, line, line_steps
+from .bands import REACH
 from .base import AbstractLaw, covered
-from .line_steps import REACH
 
 _NODES_PER_SD = 4.0
 _SIZES = (1024, 2048, 4096, 8192, 16384)  # few, so that few programs are compiled

@@ -15,9 +15,10 @@ from ..divergences.plane import PlaneDensity
 from ..mixture import GaussianMixture
 from ..problem import Target
 from . import plane_steps, resolution
+from .bands import REACH
 from .base import AbstractLaw, covered
 from .line import spanning
-from .line_steps import REACH, mixture_log_prob
+from .line_steps import mixture_log_prob
 from .resolution import COARSEST
 
 _SIZES = (96, 128, 192, 256, 384, 512, 768, 1024, 1536)  # nodes each way
