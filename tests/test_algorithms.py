@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import gmm_testbed as gt
+from gmm_testbed.algorithms._template import Template
 from gmm_testbed.algorithms.base import conjugate
 
 from .oracles import numpy_mixture as ref
@@ -129,6 +130,12 @@ def test_jump_is_exact_for_a_mixture_in_one_step(key, tolerance):
     for times in ([0.7, 0.0], [0.9, 0.3]):
         out = _sample(key, algorithms.Jump(), MIXTURE, times)
         assert_moments(out.x, *_moments_at(MIXTURE, times[-1]), tolerance.z)
+
+
+def test_template_runs_as_it_stands(key, tolerance):
+    out = _sample(key, Template(0.0), MIXTURE, [0.7, 0.3])
+    _, sigma = scales(PATH, jnp.asarray(0.3))
+    assert_moments(out.x, np.zeros(2), sigma**2 * np.eye(2), tolerance.z)
 
 
 # --- split Gibbs --------------------------------------------------------------------

@@ -37,7 +37,7 @@ class Optimal(AbstractFeynmanKac):
 
     facts: ClassVar[SamplerFacts] = SamplerFacts(
         summary="exact twist and exact reverse kernel: equal weights",
-        reference="Wu et al. 2023, arXiv:2306.17775, the optimal twist",
+        reference="the optimal twist of Wu et al. 2023, arXiv:2306.17775",
         exact_when="any grid and number of particles, from the exact law at the start",
         needs="",
         cost="3 D",

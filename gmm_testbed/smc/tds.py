@@ -55,7 +55,7 @@ class TDS(AbstractFeynmanKac):
 
     facts: ClassVar[SamplerFacts] = SamplerFacts(
         summary="guided proposals weighted by prior, twist and proposal densities",
-        reference="Wu et al. 2023, arXiv:2306.17775, Algorithm 1",
+        reference="Wu et al. 2023, arXiv:2306.17775",
         exact_when="infinitely many particles, any twist",
         needs="",
         cost="2 D + the approximation",
