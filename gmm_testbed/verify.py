@@ -9,7 +9,7 @@ import functools
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -81,8 +81,8 @@ def size(names: Iterable[str]) -> int:
     return sum(len(bounds.CATALOGUE[name].cases) for name in names)
 
 
-def run(names: Sequence[str], advance: Callable[[], None]) -> list[Checked]:
-    """Every case of the theorems, in their order.
+def run(names: Sequence[str], advance: Callable[[], None]) -> Iterator[Checked]:
+    """Every case of the theorems; yields each theorem in its turn.
 
     Args:
         names: of the catalogue.
@@ -91,9 +91,7 @@ def run(names: Sequence[str], advance: Callable[[], None]) -> list[Checked]:
     stopped = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         try:
-            return list(
-                pool.map(lambda name: _checked(name, advance, stopped), list(names))
-            )
+            yield from pool.map(lambda name: _checked(name, advance, stopped), names)
         finally:
             stopped.set()  # an interrupt waits for two cases, not for all
 
@@ -113,18 +111,12 @@ def write(found: Iterable[Checked], path: Path) -> None:
                 writer.writerow(_row(checked, claim, report))
 
 
-def draw(
-    found: Iterable[Checked], output: Path, advance: Callable[[], None]
-) -> list[str]:
-    """Writes the figure of each theorem that has one, as PNG and PDF; their names."""
-    names = []
-    for checked in found:
-        drawn = plotting.bounds.bound(checked.name, checked.claims, checked.reports)
-        if drawn is not None:
-            plotting.save(drawn, output / checked.name)
-            names.append(checked.name)
-        advance()
-    return names
+def draw(checked: Checked, output: Path) -> bool:
+    """Writes the figure of a theorem as PNG and PDF, if it has one."""
+    drawn = plotting.bounds.bound(checked.name, checked.claims, checked.reports)
+    if drawn is not None:
+        plotting.save(drawn, output / checked.name)
+    return drawn is not None
 
 
 def tables(found: Sequence[Checked]) -> list:

@@ -4,6 +4,7 @@ import csv
 import io
 from typing import ClassVar
 
+import jax
 import numpy as np
 import pytest
 from rich.console import Console
@@ -110,13 +111,11 @@ def test_an_unknown_theorem_is_a_message(invoke):
 
 def test_a_theorem_of_the_catalogue_has_the_numbers_of_check(tmp_path):
     name = "T12-dps-density-corrected"
-    found = verify.run([name], lambda: None)[0]
+    (found,) = verify.run([name], lambda: None)
     assert found.reports == tuple(gt.bounds.check(name)) and not found.problem
 
 
 def test_compiled_programs_are_counted():
-    import jax
-
     compiled = verify.compilations()
     before = len(compiled)
     for _ in range(2):

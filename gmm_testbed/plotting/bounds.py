@@ -36,7 +36,9 @@ _STYLES = {Verdict.HOLDS: "", Verdict.VIOLATED: "bold", Verdict.OUTSIDE: "dim"}
 def table(
     name: str, facts: Facts, claims: Sequence[Claim], reports: Sequence[BoundReport]
 ) -> Table:
-    """One row a claim: both sides, their difference and ratio, and the verdict.
+    """One row a claim: both sides, right - left, left / right, and the verdict.
+
+    The ratio is left out where a side is negative.
 
     Args:
         name: of the theorem.
@@ -49,16 +51,17 @@ def table(
         (f"{name} ({status})", "bold"), f"\n{facts.statement}\n", (facts.source, "dim")
     )
     found = Table(title=title, **LOOK)
-    found.add_column("case")
+    found.add_column("case", overflow="fold")
     if any(report.label for report in reports):
         found.add_column("part", ratio=1)
-    for head in ("left", "", "right", "slack", "left/right"):
+    for head in ("left", "", "right", "slack", "ratio"):
         justify = "center" if not head else "right"
         found.add_column(head, justify=justify, no_wrap=True)
     found.add_column("verdict", no_wrap=True)
     last = None
     for claim, report in zip(claims, reports, strict=True):
         case = case_text(report.case)
+        positive = float(report.left.value) >= 0 < float(report.right.value)
         cells = [Text(case if case != last else "")]
         if any(other.label for other in reports):
             cells.append(Text(report.label))
@@ -67,7 +70,7 @@ def table(
             Text("=" if claim.equal else "<="),
             Text(side(report.right)),
             Text(short(float(report.slack.value))),
-            Text(_ratio(report.tightness)),
+            Text(_ratio(report.tightness if positive else math.nan)),
             Text(report.holds.value, style=_STYLES.get(report.holds, "italic")),
         ]
         found.add_row(*cells)

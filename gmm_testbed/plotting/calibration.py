@@ -142,7 +142,14 @@ def one_observation(axes: Axes, example: Example) -> None:
     axes.set_ylim(bottom=0.0)
     axes.set_yticks([])
     axes.set_xlabel("$x_1$ for one $y$")
-    axes.legend(loc="upper right", handlelength=1.0, borderaxespad=0.0)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=2,
+        handlelength=1.0,
+        columnspacing=0.8,
+        borderaxespad=0.2,
+    )
 
 
 def p_value(value) -> str:
