@@ -1,4 +1,7 @@
-"""KL beyond the plane, from samples: against closed forms and grids, and refusals."""
+"""KL from samples: against grids, and refusals.
+
+Against the closed forms of one Gaussian in d = 3: T19 and T25 of the catalogue of bounds.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,19 +9,12 @@ import pytest
 
 import gmm_testbed as gt
 from gmm_testbed._linalg import sign_and_log_det
-from tests.oracles import problems
-from tests.oracles.library import to_target
 
 A, K = gt.approximations, gt.kernels
 
 
 def times_of(target, steps=12, t_min=3e-2):
     return gt.time_grid(target.path, steps, kind="log_snr", t_min=t_min, t_max=0.9)
-
-
-@pytest.fixture(scope="module")
-def gaussian():
-    return to_target(problems.one_gaussian(dim=3, dim_y=2), gt.VP())
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +30,6 @@ def test_determinants_are_those_of_numpy():
         found = sign_and_log_det(jnp.asarray(matrix))
         np.testing.assert_allclose(found, np.linalg.slogdet(matrix), rtol=1e-12)
     assert float(sign_and_log_det(jnp.zeros((2, 2)))[0]) != 1.0
-
-
-def test_flow_in_three_dimensions_has_the_kl_of_the_affine_law(gaussian, key):
-    times = times_of(gaussian)
-    sampler = gt.Guided(A.PiGDM(), K.Heun())
-    affine = gt.laws.affine(sampler, gaussian, times)
-    exact = gaussian.posterior(times[-1])
-    found = gt.laws.flow_samples(key, sampler, gaussian, times, 4000)
-    expected = [affine.at(-1).log_prob(x) for x in found.x[:3]]
-    np.testing.assert_allclose(found.log_density[:3], expected, rtol=1e-9)
-    kl = gt.laws.flow_kl(key, sampler, gaussian, times, 4000)
-    known = float(affine.kl(exact))
-    assert known > 0.05
-    assert abs(kl.distance(known)) < 4.5
-    assert float(kl.stderr) < 0.2 * known
 
 
 def test_flow_on_the_line_agrees_with_the_grid(two_modes, key):
@@ -76,20 +57,6 @@ def test_folds_noise_and_jumps_are_refused(two_modes, key):
         with pytest.raises(gt.UnsupportedError, match=words) as caught:
             gt.laws.flow_kl(key, sampler, two_modes, times_of(two_modes, 5), 500)
         assert "hint" in str(caught.value)
-
-
-def test_sandwich_holds_the_kl_of_the_affine_law(gaussian, key):
-    times = times_of(gaussian, 6)
-    sampler = gt.Guided(A.DDNM(), K.DDPM())
-    affine = gt.laws.affine(sampler, gaussian, times)
-    exact = gaussian.posterior(times[-1])
-    found = gt.laws.sandwich_kl(key, sampler, gaussian, times, 2048, states=256)
-    known, known_from = float(affine.kl(exact)), float(affine.kl_from(exact))
-    assert known > 0.05
-    assert found.lower.distance(known) < 4.5
-    assert found.upper.distance(known) > -4.5
-    assert found.upper_from.distance(known_from) > -4.5
-    assert float(found.lower.value) > 0.3 * known
 
 
 def test_sandwich_closes_on_the_grid_law(two_modes, key):

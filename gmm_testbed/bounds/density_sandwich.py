@@ -22,7 +22,7 @@ _POINTS = 4096
 
 
 class DensitySandwich(AbstractBound):
-    """Bounds of both KLs of guided DDPM for one Gaussian in d = 2, with 16 states."""
+    """Bounds of both KLs of DDNM with DDPM steps for one Gaussian in d = 3, M = 16."""
 
     facts: ClassVar[Facts] = Facts(
         statement="KL(q || p) lies between the estimates with and without the ancestor, "

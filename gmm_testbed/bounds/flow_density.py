@@ -31,7 +31,7 @@ _STEPWISE = 1e-7  # nats, of a log-density against the closed form
 
 
 class FlowDensity(AbstractBound):
-    """Log-density and KL of DPS with DDIM steps for one Gaussian in d = 2."""
+    """Log-density and KL of DPS with DDIM steps for one Gaussian in d = 3."""
 
     facts: ClassVar[Facts] = Facts(
         statement="log q(Phi(x)) = log pi(x) - sum log|det D Phi_i|, and KL(q || p) is "
@@ -71,8 +71,8 @@ def _log_probs(mixture, points):
 
 
 def gaussian_problem() -> Target:
-    """One Gaussian with a full covariance in the plane, one measurement."""
-    covariance = [[0.8, 0.2], [0.2, 0.4]]
-    prior = GaussianMixture.full([1.0], [[0.5, -0.7]], [covariance])
-    problem = InverseProblem(prior, Linear([[1.0, 0.5]], 0.2), [0.9])
-    return Target(problem, VP(0.01, 20.0))
+    """One Gaussian with a full covariance in d = 3, two measurements."""
+    covariance = [[0.8, 0.2, 0.0], [0.2, 0.4, -0.1], [0.0, -0.1, 0.3]]
+    prior = GaussianMixture.full([1.0], [[0.5, -0.7, 0.2]], [covariance])
+    seen = Linear([[1.0, 0.5, 0.0], [0.0, -0.4, 1.0]], [0.2, 0.5])
+    return Target(InverseProblem(prior, seen, [0.9, -0.3]), VP(0.01, 20.0))

@@ -62,7 +62,7 @@ def grid_of(mixture: GaussianMixture) -> Grid:
     return Grid(points, points[1] - points[0])
 
 
-def over_sets(key: Key, prior, size: Scalar, measure, *, sets: int, most: int):
+def over_sets(key: Key, prior, size: float, measure, *, sets: int, most: int):
     """measure(atoms, log_weights) of independent data sets; a tree of (sets, ...).
 
     Args:
@@ -97,7 +97,7 @@ def noised_set(grid: Grid, atoms, log_weights, sigma: Scalar) -> Empirical:
     return Empirical(log_density, log_joint - log_density[:, None])
 
 
-def log_kernel(x, atom, sigma: Scalar):
+def log_kernel(x, atom, sigma):
     """log N(x; atom, sigma^2)."""
     return -0.5 * (((x - atom) / sigma) ** 2 + LOG_2PI) - jnp.log(sigma)
 
