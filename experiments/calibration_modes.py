@@ -1,4 +1,4 @@
-"""What miscalibration looks like: `python experiments/calibration_modes.py`, two minutes.
+"""What miscalibration looks like: `python experiments/calibration_modes.py`, five minutes.
 
 One figure a failure mode, in results/calibration: ranks of each coordinate, coverage of
 regions of highest posterior density, and coverage of balls (TARP), over 2000 fresh pairs.

@@ -202,6 +202,25 @@ def test_guided_samplers(key):
     assert float(narrow.coverage.chi_square_p) < 1e-6
 
 
+# --- figures ---------------------------------------------------------------------------
+
+
+def test_the_figure_shows_counts_and_coverage(exact):
+    x = jnp.linspace(-1.0, 1.0, 11)
+    example = gt.plotting.Example(x, 0.5 * jnp.ones(11), jnp.asarray([0.3, 0.4]))
+    drawn = gt.plotting.calibration("title", exact, example)
+    one, first, _, curve, _ = drawn.axes
+    np.testing.assert_allclose(one.lines[0].get_ydata(), 0.5)
+    steps = first.patches[-1].get_data()
+    np.testing.assert_array_equal(steps.values, exact.sbc.counts[0])
+    level, share = curve.lines[-1].get_data()
+    inside = np.asarray(exact.coverage.levels) <= level[500]
+    assert share[500] == pytest.approx(inside.mean()) and 0.2 < share[500] < 0.3
+    assert first.get_title(loc="left") == f"$p = {exact.sbc.chi_square_p[0]:.2f}$"
+    texts = [gt.plotting.p_value(p) for p in (0.02, 3e-5, 0.0)]
+    assert texts == ["$p = 0.02$", "$p = 10^{-5}$", "$p < 10^{-16}$"]
+
+
 # --- refusals -------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from .calibration import Example as Example
 from .calibration import calibration as calibration
 from .calibration import coverage_curve as coverage_curve
 from .calibration import one_observation as one_observation
+from .calibration import p_value as p_value
 from .calibration import rank_histogram as rank_histogram
 from .curves import against_steps as against_steps
 from .curves import against_time as against_time
