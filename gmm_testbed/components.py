@@ -17,14 +17,21 @@ def log_normal(x, mean, base, basis, spectrum):
     """log N(x; mean, covariance), ()."""
     dim, rank = basis.shape
     offset = x - mean
+    if rank == 0:
+        return -0.5 * (dim * (LOG_2PI + jnp.log(base)) + (1.0 / base) * dot(offset, offset))
     inside = basis.T @ offset
     quadratic = jnp.sum(inside**2 / spectrum)
     size = dim * LOG_2PI + jnp.sum(jnp.log(spectrum))
     if rank < dim:  # base is meaningless when the basis is complete
-        outside = offset - basis @ inside if rank else offset
+        outside = offset - basis @ inside
         quadratic = quadratic + jnp.sum(outside**2) / base
         size = size + (dim - rank) * jnp.log(base)
     return -0.5 * (size + quadratic)
+
+
+def dot(left, right):
+    """Inner product of vectors (d,): a sum term by term if d is small, as `weighted`."""
+    return weighted(left, right)
 
 
 def apply(vector, base, basis, spectrum):
@@ -68,6 +75,18 @@ def shares(log_terms):
     """exp(log_terms) / sum for (K,), with one exponential a term."""
     terms = _exponentials(log_terms)[1]
     return terms / weighted(jnp.ones_like(terms), terms)
+
+
+def average(log_terms, values):
+    """sum_k values_k exp(log_terms_k) / sum_k exp(log_terms_k), (d,), for values (K, d).
+
+    Many components: both sums are one matrix product, when vmapped over particles.
+    """
+    terms = _exponentials(log_terms)[1]
+    if terms.shape[0] <= _FEW:
+        return weighted(terms / weighted(jnp.ones_like(terms), terms), values)
+    sums = terms @ jnp.concatenate([values, jnp.ones_like(values[:, :1])], axis=1)
+    return sums[:-1] / sums[-1]
 
 
 def weighted(weights, values):

@@ -244,8 +244,8 @@ class GaussianMixture(eqx.Module):
 
     def denoised_mean(self, x: Vector, alpha: Scalar, sigma: Scalar) -> Vector:
         """`denoised(x, alpha, sigma).mean()`, (d,), with half the exponentials."""
-        share = self.noised(alpha, sigma).responsibilities(x)
-        return components.weighted(share, self._denoised_means(x, alpha, sigma))
+        log_joint = self.noised(alpha, sigma)._log_joint(x)
+        return components.average(log_joint, self._denoised_means(x, alpha, sigma))
 
     def _denoised_means(self, x, alpha, sigma):
         def moved(mean, base, basis, spectrum):

@@ -26,12 +26,14 @@ from .flow_density import FlowDensity as FlowDensity
 from .frozen import FrozenRelativeScore as FrozenRelativeScore
 from .frozen import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
+from .importance import ImportanceSampling as ImportanceSampling
 from .information_bound import InformationBound as InformationBound
 from .initialisation import Initialisation as Initialisation
 from .jeffreys import Jeffreys as Jeffreys
 from .labels import LabelDecomposition as LabelDecomposition
 from .log_sobolev import LogSobolev as LogSobolev
 from .orders import Orders as Orders
+from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .replacement import Replacement as Replacement
@@ -58,6 +60,8 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T11-dps-limit": DPSLimit(),
     "T12-dps-density": PublishedDensityBound(),
     "T12-dps-density-corrected": DensityBound(),
+    "T16-particle-filters": ParticleFilters(),
+    "T17-importance-sampling": ImportanceSampling(),
     "T18-jeffreys": Jeffreys(),
     "T19-density-sandwich": DensitySandwich(),
     "T20-training-prior": TrainingPrior(),

@@ -70,6 +70,7 @@ def _log_probs(mixture, points):
     return jax.vmap(mixture.log_prob)(points)
 
 
+@eqx.filter_jit
 def gaussian_problem() -> Target:
     """One Gaussian with a full covariance in d = 3, two measurements."""
     covariance = [[0.8, 0.2, 0.0], [0.2, 0.4, -0.1], [0.0, -0.1, 0.3]]
