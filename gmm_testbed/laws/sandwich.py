@@ -99,20 +99,22 @@ def sandwich_kl(
         drawn = sample(key_states, sampler, target, times[:-1], total, initial=initial)
         before = drawn.x
     else:
-        before = initial.sample(key_states, total)
-    shape = (batches, num // batches, before.shape[1])
-    ancestors = before[:num].reshape(shape)
-    others = before[num:].reshape(batches, states, -1)
-    noise = jax.random.normal(key_noise, shape, before.dtype)
-    exact = mixture.sample(key_exact, num).reshape(shape)
-    values = _bounds(sampler, target, last, mixture, ancestors, others, noise, exact)
+        before = _drawn(key_states, initial, total)
+    values = _bounds(
+        (key_noise, key_exact), sampler, target, last, mixture, before, num, batches
+    )
     how = f"{num} points, {batches} x {states} states"
     return Sandwich(*(Estimate.mean_of(value, how=how) for value in values))
 
 
 @eqx.filter_jit
-def _bounds(sampler, target, times, mixture, ancestors, others, noise, exact):
+def _bounds(keys, sampler, target, times, mixture, before, num: int, batches: int):
     """Means over the points of each batch, three of (batches,)."""
+    shape = (batches, num // batches, before.shape[1])
+    ancestors = before[:num].reshape(shape)
+    others = before[num:].reshape(batches, -1, before.shape[1])
+    noise = jax.random.normal(keys[0], shape, before.dtype)
+    exact = mixture.sample(keys[1], num).reshape(shape)
 
     def step(z):
         return sampler.transition(target, z, times[0], times[1])
@@ -150,6 +152,11 @@ def _log_kernel(move, x):
     dim = jnp.asarray(x.shape[0], x.dtype)
     volume = log_volume(move.scale, dim)
     return -0.5 * (dim * LOG_2PI + jnp.sum(gap**2)) - volume
+
+
+@eqx.filter_jit
+def _drawn(key, initial, num: int):
+    return initial.sample(key, num)
 
 
 @eqx.filter_jit
