@@ -10,28 +10,58 @@ import jax
 import jax.numpy as jnp
 
 LOG_2PI = 1.8378770664093453
-_FEW = 16
+_FEW, _FEW_PAIRS = 16, 64
 
 
-def log_normal(x, mean, base, basis, spectrum):
-    """log N(x; mean, covariance), ()."""
-    dim, rank = basis.shape
-    offset = x - mean
-    if rank == 0:
-        return -0.5 * (dim * (LOG_2PI + jnp.log(base)) + (1.0 / base) * dot(offset, offset))
-    inside = basis.T @ offset
-    quadratic = jnp.sum(inside**2 / spectrum)
-    size = dim * LOG_2PI + jnp.sum(jnp.log(spectrum))
+def log_heights(dim, base, spectrum):
+    """log N(mean; mean, covariance) of every component, (K,)."""
+    rank = spectrum.shape[1]
+    size = dim * LOG_2PI + jnp.sum(jnp.log(spectrum), axis=1)
     if rank < dim:  # base is meaningless when the basis is complete
-        outside = offset - basis @ inside
-        quadratic = quadratic + jnp.sum(outside**2) / base
         size = size + (dim - rank) * jnp.log(base)
-    return -0.5 * (size + quadratic)
+    return -0.5 * size
 
 
-def dot(left, right):
-    """Inner product of vectors (d,): a sum term by term if d is small, as `weighted`."""
-    return weighted(left, right)
+def exponents(x, means, base, basis, spectrum):
+    """-(x - mean)^T covariance^{-1} (x - mean) / 2 of every component, (K,)."""
+    dim, rank = basis.shape[1:]
+    if rank == 0:
+        return -0.5 / base * squared_distances(x, means)
+
+    def one(mean, base, basis, spectrum):
+        offset = x - mean
+        inside = basis.T @ offset
+        quadratic = jnp.sum(inside**2 / spectrum)
+        if rank < dim:
+            quadratic = quadratic + jnp.sum((offset - basis @ inside) ** 2) / base
+        return -0.5 * quadratic
+
+    return each(one, means, base, basis, spectrum)
+
+
+def squared_distances(x, means):
+    r"""\(\|x - \mu_k\|^2\), (K,).
+
+    In many dimensions, by matrix products: with \(\mu\) the nearest mean and
+    \(\delta = x - \mu\), the sum
+    \(\|\delta\|^2 + 2\delta^T(\mu - \mu_k) + \|\mu - \mu_k\|^2\) has no term that is
+    large beside the result, unlike the usual \(\|x\|^2 - 2 x^T\mu_k + \|\mu_k\|^2\).
+    """
+    count, dim = means.shape
+    if dim <= _FEW or not 1 < count <= _FEW_PAIRS:
+        return jax.vmap(lambda mean: _squared_norm(x - mean))(means)
+    centre = jnp.mean(means, axis=0)
+    centred = means - centre[None]
+    rough = 0.5 * jnp.sum(centred**2, axis=1) - centred @ (x - centre)
+    nearest = jnp.argmin(rough)
+    apart = jax.vmap(lambda mean: jnp.sum((means - mean[None]) ** 2, axis=1))(means)
+    offset = x - means[nearest]
+    along = centred @ offset
+    return offset @ offset + 2.0 * (along[nearest] - along) + apart[nearest]
+
+
+def _squared_norm(vector):
+    return weighted(vector, vector)  # few entries are added one by one
 
 
 def apply(vector, base, basis, spectrum):

@@ -345,6 +345,6 @@ class GaussianMixture(eqx.Module):
                 hint="use mixture.noised(alpha, sigma), or target.marginal(t) with t > 0",
             )
         inputs.check_point(x, self.dim)
-        return self.log_weights + self._over_components(
-            lambda *component: components.log_normal(x, *component)
-        )
+        heights = components.log_heights(self.dim, self.base, self.spectrum)
+        form = self.means, self.base, self.basis, self.spectrum
+        return (self.log_weights + heights) + components.exponents(x, *form)

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.integrate import quad
 
 import gmm_testbed as gt
+from gmm_testbed import components
 
 from .oracles import numpy_mixture as ref
 from .oracles.library import from_mixture, to_mixture
@@ -400,3 +401,24 @@ def test_mixtures_pass_through_vmap_and_jit():
     points = np.random.default_rng(0).normal(size=(5, 3))
     batch = jax.jit(jax.vmap(mix.log_prob))(jnp.asarray(points))
     assert_allclose(batch, [ref.log_prob(oracle, x) for x in points], rtol=1e-10)
+
+
+@pytest.mark.parametrize("apart, offset", [(8.0, 0.0), (1e3, 5e4), (1e-2, 1e3)])
+def test_distances_by_matrix_products_have_no_term_larger_than_the_result(
+    apart, offset
+):
+    rng = np.random.default_rng(11)
+    means = apart * rng.integers(-2, 3, (25, 100)) + offset
+    x = rng.standard_normal((40, 100)) + means[rng.integers(0, 25, 40)]
+    wide = np.longdouble
+    exact = ((x.astype(wide)[:, None] - means.astype(wide)[None]) ** 2).sum(axis=2)
+    found = jax.vmap(components.squared_distances, in_axes=(0, None))(
+        jnp.asarray(x), jnp.asarray(means)
+    )
+    np.testing.assert_allclose(found, exact.astype(float), rtol=1e-12)
+    slope = jax.jacfwd(components.squared_distances)(
+        jnp.asarray(x[0]), jnp.asarray(means)
+    )
+    np.testing.assert_allclose(
+        slope, 2 * (x[0] - means), rtol=1e-9, atol=1e-9 * np.abs(means).max()
+    )
