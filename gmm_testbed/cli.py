@@ -13,7 +13,19 @@ from typing import Annotated
 import jax
 import typer
 
-from . import approximations, demo, kernels, named, plotting, problems, single, verify
+from . import (
+    algorithms,
+    approximations,
+    bounds,
+    demo,
+    kernels,
+    named,
+    plotting,
+    problems,
+    single,
+    smc,
+    verify,
+)
 from ._checks import InputError, fail
 from .sampling import Guided
 from .time_grids import time_grid
@@ -88,12 +100,11 @@ def demo_command(
 @app.command("list")
 @_polite
 def list_command() -> None:
-    """Problems, approximations and kernels, one line each."""
+    """Problems, approximations, kernels, samplers and bounds, one line each."""
     screen, listing = plotting.tables.console(), plotting.tables.listing
     rows = []
     for name, build in problems.CATALOGUE.items():
-        prior = build().problem.prior
-        size = str(prior.dim), str(prior.num_components)
+        size = map(str, problems.SIZES[name])
         rows.append((name, *size, (build.__doc__ or "").splitlines()[0]))
     screen.print(listing("Problems", ("name", "d", "K", "what it is"), rows))
     rows = [
@@ -108,6 +119,18 @@ def list_command() -> None:
     ]
     columns = ("name", "order", "what it is [reference]")
     screen.print(listing("Kernels from time t to s < t", columns, rows))
+    rows = [
+        (name, f"{facts.summary} [{facts.reference}]", facts.exact_when)
+        for name, facts in _facts(algorithms.CATALOGUE | smc.CATALOGUE)
+    ]
+    columns = ("name", "what it is [reference]", "exact with")
+    screen.print(listing("Samplers that are neither", columns, rows))
+    rows = [
+        (name, bound.facts.status, f"{bound.facts.statement} [{bound.facts.source}]")
+        for name, bound in bounds.CATALOGUE.items()
+    ]
+    columns = ("name", "status", "what it says [source]")
+    screen.print(listing("Bounds, which `verify` checks", columns, rows))
 
 
 @app.command("run")

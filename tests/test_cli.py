@@ -20,8 +20,21 @@ def invoke():
 def test_list_names_everything(invoke):
     result = invoke("list")
     assert result.exit_code == 0
-    for catalogue in (problems.CATALOGUE, approximations.CATALOGUE, kernels.CATALOGUE):
-        assert all(name in result.stdout for name in catalogue)
+    catalogues = (
+        problems.CATALOGUE,
+        approximations.CATALOGUE,
+        kernels.CATALOGUE,
+        gt.algorithms.CATALOGUE,
+        gt.smc.CATALOGUE,
+        gt.bounds.CATALOGUE,
+    )
+    assert all(name in result.stdout for each in catalogues for name in each)
+
+
+@pytest.mark.parametrize("name", problems.CATALOGUE)
+def test_listed_sizes_are_those_of_the_problems(name):
+    prior = problems.get(name).problem.prior
+    assert problems.SIZES[name] == (prior.dim, prior.num_components)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,18 @@ CATALOGUE: dict[str, Callable[[], Target]] = {
     "ten": space.ten,
 }
 
+SIZES: dict[str, tuple[int, int]] = {
+    "three-atoms": (1, 3),
+    "two-modes": (1, 2),
+    "one-gaussian": (1, 1),
+    "one-sided": (1, 4),
+    "square": (1, 400),
+    "plane-modes": (2, 3),
+    "plane-ring": (2, 9),
+    "ten": (10, 4),
+}
+"""Dimension d and number of components K of each, to be listed without building any."""
+
 
 def names() -> list[str]:
     """The names of the problems."""
