@@ -11,6 +11,7 @@ from . import laws as laws
 from . import plotting as plotting
 from . import problems as problems
 from . import smc as smc
+from . import sweep as sweep
 from ._checks import InputError as InputError
 from ._checks import UnsupportedError as UnsupportedError
 from .budget import Budget as Budget
@@ -41,5 +42,7 @@ from .problem import Target as Target
 from .sampling import Guided as Guided
 from .sampling import SampleSet as SampleSet
 from .sampling import sample as sample
+from .sweep import Experiment as Experiment
+from .sweep import experiment as experiment
 from .tabulated_path import TabulatedPath as TabulatedPath
 from .time_grids import time_grid as time_grid

@@ -1,0 +1,15 @@
+"""Experiments as data: declared cells, a store that keeps them, runners that resume."""
+
+from .cluster import cluster as cluster
+from .declare import Experiment as Experiment
+from .declare import Job as Job
+from .declare import experiment as experiment
+from .outcomes import Found as Found
+from .outcomes import Measured as Measured
+from .outcomes import Metric as Metric
+from .outcomes import Outcome as Outcome
+from .outcomes import Status as Status
+from .runner import Tally as Tally
+from .runner import run as run
+from .store import Row as Row
+from .store import Store as Store

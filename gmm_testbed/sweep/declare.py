@@ -1,0 +1,194 @@
+r"""Experiments as data: a function of labels and a key, and the cells to call it on.
+
+A cell is one choice of every label. Together with a seed it has an identity, a hash of
+(name, version of the code, cell, seed, precision), and a key. The key is made from (name,
+cell without the paired labels, seed): what differs only in paired labels gets the same
+key, hence the same problem and the same noise, if the function draws them from it.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import require
+from .._types import Key
+from .versions import version_of
+
+Label = str | int | float | bool | None
+
+
+class Job(NamedTuple):
+    """A cell with a seed.
+
+    Attributes:
+        identity: under which the store keeps it.
+        cell: value by label.
+        seed: of the key.
+        words: that the key is folded from, four of 32 bits.
+    """
+
+    identity: str
+    cell: dict[str, Label]
+    seed: int
+    words: tuple[int, ...]
+
+    @property
+    def key(self) -> Key:
+        """The key of the cell without its paired labels, and of the seed."""
+        return _key(np.asarray(self.words, np.uint32))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Experiment:
+    """A function of a key and labels, with the labels and seeds it is to be called on.
+
+    Attributes:
+        function: `function(key, **cell)` gives a dictionary from the name of a metric to
+            a float, `gt.Estimate` or `gt.sweep.Measured`; or a `gt.sweep.Found`, which
+            has arrays too. `gt.UnsupportedError` means that the cell is to be skipped.
+        grid: values by label; the cells are their product, the last label fastest.
+            Strings, numbers, booleans and None: objects are looked up by the function.
+        seeds: a number n for 0, ..., n - 1, or the seeds.
+        paired: labels that do not enter the key, such as the method.
+        name: of the function by default. Two experiments in a store must not share one.
+        version: of the code. By default a hash of the function's source and of whatever
+            it uses, directly or not, of the same file; comments, docstrings and the
+            declaration itself do not count. What is imported does not count either:
+            give a version, or `force`, when that changes the numbers.
+        vmapped: all seeds of a cell are computed by one `jax.vmap`; the function must be
+            traceable in its key.
+    """
+
+    function: Callable[..., Any]
+    grid: Mapping[str, Sequence[Label]]
+    seeds: int | Iterable[int] = 1
+    paired: str | Sequence[str] = ()
+    name: str = ""
+    version: str = ""
+    vmapped: bool = False
+
+    def __post_init__(self):
+        seeds = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
+        paired = (self.paired,) if isinstance(self.paired, str) else self.paired
+        grid = {label: _values(label, found) for label, found in self.grid.items()}
+        unknown = sorted(set(paired) - set(grid))
+        require(
+            not unknown,
+            "a paired label is not in the grid",
+            got=", ".join(unknown),
+            expected="one of " + ", ".join(grid),
+            hint="pair the labels that must see the same problem, such as the method",
+        )
+        changed = {
+            "grid": grid,
+            "seeds": tuple(int(seed) for seed in seeds),
+            "paired": tuple(paired),
+            "name": self.name or self.function.__name__,
+            "version": self.version or version_of(self.function),
+        }
+        for name, value in changed.items():
+            object.__setattr__(self, name, value)
+
+    def __call__(self, key: Key, **cell: Label) -> Any:
+        """What the function gives for one cell."""
+        return self.function(key, **cell)
+
+    @property
+    def cells(self) -> Iterator[dict[str, Label]]:
+        """Every choice of the labels."""
+        for values in itertools.product(*self.grid.values()):
+            yield dict(zip(self.grid, values, strict=True))
+
+    def jobs(self, precision: str | None = None) -> list[Job]:
+        """Every cell with every seed; the seeds of a cell stand together.
+
+        Args:
+            precision: "float64" or "float32"; the one in use by default.
+        """
+        precision = precision or precision_in_use()
+        found = []
+        for cell in self.cells:
+            problem = {k: v for k, v in cell.items() if k not in self.paired}
+            for seed in self.seeds:
+                whole = _digest(self.name, self.version, cell, seed, precision)
+                words = np.frombuffer(_digest(self.name, problem, seed), np.uint32)
+                found.append(Job(whole.hex(), cell, seed, tuple(words.tolist())))
+        return found
+
+
+def experiment(
+    grid: Mapping[str, Sequence[Label]],
+    seeds: int | Iterable[int] = 1,
+    paired: str | Sequence[str] = (),
+    name: str = "",
+    version: str = "",
+    vmapped: bool = False,
+) -> Callable[[Callable[..., Any]], Experiment]:
+    """Declares a function as an experiment: the arguments are those of `Experiment`.
+
+    Example:
+        >>> import gmm_testbed as gt
+        >>> @gt.experiment(grid={"method": ["DPS", "TMPD"]}, seeds=5, paired="method")
+        ... def distances(key, method):
+        ...     return {"w1": 0.25}
+        >>> [job.seed for job in distances.jobs()]  # doctest: +SKIP
+        [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]
+    """
+    return lambda function: Experiment(
+        function, grid, seeds, paired, name, version, vmapped
+    )
+
+
+def precision_in_use() -> str:
+    """Name of the floating-point type that JAX gives to a Python number."""
+    return jnp.dtype(jnp.result_type(float)).name
+
+
+def _values(label: str, values: Sequence[Label]) -> tuple[Label, ...]:
+    """The values as plain numbers and strings."""
+    values = [v.item() if isinstance(v, np.generic) else v for v in values]
+    for value in values:
+        require(
+            value is None or isinstance(value, str | int | float),
+            f"a value of the label {label!r} has no identity",
+            got=f"{type(value).__name__}",
+            expected="a string, number, boolean or None",
+            hint="use a name, and look the object up inside the function",
+        )
+        require(
+            not isinstance(value, float) or not math.isnan(value),
+            f"a value of the label {label!r} is not a number",
+            got="NaN",
+            expected="a value that equals itself",
+            hint="use None where there is no value",
+        )
+    require(
+        len({json.dumps(value) for value in values}) == len(values) > 0,
+        f"the values of the label {label!r} cannot be told apart, or are none",
+        got=f"{values}",
+        expected="one value or more, all different",
+        hint="leave the repetitions out",
+    )
+    return tuple(values)
+
+
+def _digest(*parts: Any) -> bytes:
+    """128 bits that depend on nothing but the parts."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+@jax.jit
+def _key(words):
+    key = jax.random.key(words[0])
+    for word in words[1:]:
+        key = jax.random.fold_in(key, word)
+    return key

@@ -1,0 +1,142 @@
+"""What an experiment gives for a cell, and what is kept of it."""
+
+import enum
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._checks import fail, require
+from ..estimate import Estimate
+from .versions import Provenance
+
+
+class Status(enum.StrEnum):
+    """How a cell ended. `DONE` and `SKIPPED` are final, the others are tried again."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+
+
+FINAL = (Status.DONE, Status.SKIPPED)
+
+
+class Measured(NamedTuple):
+    """A metric with its floor.
+
+    Attributes:
+        value: a float or an `Estimate`.
+        floor: what the metric would give for the truth itself, None if not known.
+    """
+
+    value: Any
+    floor: Any = None
+
+
+class Found(NamedTuple):
+    """What an experiment may give instead of a dictionary of metrics.
+
+    Attributes:
+        metrics: as in the dictionary.
+        arrays: by name; they are kept in files beside the store.
+    """
+
+    metrics: Mapping[str, Any]
+    arrays: Mapping[str, Any] = {}
+
+
+class Metric(NamedTuple):
+    """One value as it is stored.
+
+    Attributes:
+        name: of the metric.
+        value: may be infinite or NaN.
+        stderr: None for a plain float, which does not say; 0 where it is exact.
+        floor: or None.
+        how: of the `Estimate`, else "".
+        dtype: of the value.
+    """
+
+    name: str
+    value: float
+    stderr: float | None
+    floor: float | None
+    how: str
+    dtype: str
+
+
+class Outcome(NamedTuple):
+    """How a cell ended, and what it gave.
+
+    Attributes:
+        status: done, skipped, failed or timed out.
+        reason: why it was skipped, the traceback of a failure, or "".
+        metrics: values, if it is done.
+        arrays: by name.
+        wall_seconds: that it took in all, compilation included.
+        compile_seconds: that XLA took of these to compile.
+        provenance: what computed it; None if that is not known.
+    """
+
+    status: Status
+    reason: str = ""
+    metrics: tuple[Metric, ...] = ()
+    arrays: dict[str, np.ndarray] = {}
+    wall_seconds: float | None = None
+    compile_seconds: float | None = None
+    provenance: Provenance | None = None
+
+
+def read(result: Any) -> tuple[tuple[Metric, ...], dict[str, np.ndarray]]:
+    """Metrics and arrays of what an experiment returned.
+
+    Raises:
+        InputError: if it is neither a dictionary nor a `Found`, or a metric is not one
+            number.
+    """
+    found = result if isinstance(result, Found) else Found(result)
+    require(
+        isinstance(found.metrics, Mapping),
+        "an experiment must give its metrics by name",
+        got=type(found.metrics).__name__,
+        expected='a dictionary such as {"w1": 0.25}, or a gt.sweep.Found',
+        hint="return a dictionary",
+    )
+    metrics = tuple(_metric(name, value) for name, value in found.metrics.items())
+    arrays = {name: np.asarray(array) for name, array in found.arrays.items()}
+    for name, array in arrays.items():
+        require(
+            not array.dtype.hasobject,
+            f"the array {name!r} cannot be written",
+            got=f"dtype {array.dtype}",
+            expected="numbers, booleans or strings",
+            hint="split what it holds into arrays",
+        )
+    return metrics, arrays
+
+
+def _metric(name: str, given: Any) -> Metric:
+    value, floor = given if isinstance(given, Measured) else (given, None)
+    if isinstance(floor, Estimate):
+        floor = floor.value
+    error, how = None, ""
+    if isinstance(value, Estimate):
+        error, how, value = _number(name, value.stderr), value.how, value.value
+    dtype = (
+        "float64" if isinstance(value, float | int) else str(np.asarray(value).dtype)
+    )
+    floor = None if floor is None else _number(name, floor)
+    return Metric(name, _number(name, value), error, floor, how, dtype)
+
+
+def _number(name: str, value: Any) -> float:
+    if np.ndim(value):
+        fail(
+            f"the metric {name!r} is not one number",
+            got=f"shape {np.shape(value)}",
+            expected="a scalar",
+            hint="name each entry, or return it among the arrays of gt.sweep.Found",
+        )
+    return float(value)

@@ -1,0 +1,258 @@
+"""One SQLite file that keeps what every cell gave, and how each ended.
+
+A cell is written in one transaction, as soon as it has ended. The journal is a
+write-ahead log: a process that is killed, or a disk that is full, loses the transaction
+that it was in and no other. The file must be on a local disk.
+"""
+
+import contextlib
+import datetime
+import json
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._checks import fail
+from .declare import Experiment, Job, precision_in_use
+from .files import load_arrays, save_arrays
+from .outcomes import Outcome, Status
+
+SCHEMA = 1
+TABLES = """
+CREATE TABLE cells (
+    identity TEXT PRIMARY KEY, experiment TEXT NOT NULL, version TEXT NOT NULL,
+    cell TEXT NOT NULL, seed INTEGER NOT NULL, precision TEXT NOT NULL,
+    status TEXT NOT NULL, reason TEXT NOT NULL,
+    wall_seconds REAL, compile_seconds REAL,
+    device TEXT, jax TEXT, package TEXT, revision TEXT, ended TEXT NOT NULL);
+CREATE TABLE metrics (
+    identity TEXT NOT NULL, metric TEXT NOT NULL, value REAL, stderr REAL, floor REAL,
+    how TEXT NOT NULL, dtype TEXT NOT NULL,
+    PRIMARY KEY (identity, metric)) WITHOUT ROWID;
+CREATE TABLE arrays (identity TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+CREATE VIEW results AS
+    SELECT experiment, version, cell, seed, precision, status, reason,
+        metric, value, stderr, floor, how, dtype, wall_seconds, compile_seconds,
+        device, jax, package, revision, ended, digest
+    FROM cells LEFT JOIN metrics USING (identity) LEFT JOIN arrays USING (identity);
+"""
+
+
+class Row(NamedTuple):
+    """One value of a metric, or a cell that has none; a row of the view `results`.
+
+    Attributes:
+        experiment: its name.
+        version: of its code.
+        cell: value by label.
+        seed: of the key.
+        precision: "float64" or "float32".
+        status: done, skipped, failed or timed out.
+        reason: why it was skipped, or the traceback.
+        metric: its name, None if the cell has no values.
+        value: may be infinite or NaN; None if the cell has no values.
+        stderr: None if not known.
+        floor: None if not known.
+        how: what an estimate rests on.
+        dtype: of the value.
+        wall_seconds: of the cell, compilation included.
+        compile_seconds: of the cell, in XLA.
+        device: that computed it.
+        jax: its version.
+        package: the version of this package.
+        revision: of its git checkout.
+        ended: time, ISO 8601, UTC.
+        digest: under which the arrays of the cell are kept, or None.
+    """
+
+    experiment: str
+    version: str
+    cell: dict[str, Any]
+    seed: int
+    precision: str
+    status: str
+    reason: str
+    metric: str | None
+    value: float | None
+    stderr: float | None
+    floor: float | None
+    how: str | None
+    dtype: str | None
+    wall_seconds: float | None
+    compile_seconds: float | None
+    device: str | None
+    jax: str | None
+    package: str | None
+    revision: str | None
+    ended: str
+    digest: str | None
+
+
+class Store:
+    """The cells in a file; it is made if it is not there.
+
+    Attributes:
+        path: of the file.
+        folder: of the arrays, beside it.
+
+    Raises:
+        InputError: if the file is no store, or one of another layout.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.folder = self.path.with_suffix(".arrays")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Transactions are begun and ended here, and not by the sqlite3 module.
+        self._file = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        try:
+            self._file.execute("PRAGMA journal_mode = WAL")
+            self._file.execute("PRAGMA synchronous = NORMAL")
+            self._file.execute("PRAGMA wal_autocheckpoint = 4000")  # pages of 4 kB
+            with self._transaction():
+                layout = self._file.execute("PRAGMA user_version").fetchone()[0]
+                empty = not self._file.execute("SELECT 1 FROM sqlite_master").fetchone()
+                if empty:
+                    for statement in TABLES.split(";"):
+                        self._file.execute(statement)
+                    self._file.execute(f"PRAGMA user_version = {SCHEMA}")
+        except sqlite3.DatabaseError as error:
+            self._file.close()
+            fail(
+                "the store cannot be opened",
+                got=f"{self.path} ({error})",
+                expected="a file made by this package on a disk with room, or none yet",
+                hint="choose another path, or make room",
+            )
+        if not empty and layout != SCHEMA:
+            self._file.close()
+            fail(
+                "the store has another layout",
+                got=f"{self.path} with layout {layout}",
+                expected=f"layout {SCHEMA}",
+                hint="export it with the version that wrote it, and begin another",
+            )
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file; what was put is kept."""
+        self._file.close()
+
+    def put(self, experiment: Experiment, precision: str, job: Job, outcome: Outcome):
+        """Keeps how a job ended, in place of what there was of it.
+
+        Raises:
+            sqlite3.Error: if it cannot be written; the store is as it was.
+            OSError: if the arrays cannot be written; the store is as it was.
+        """
+        digest = save_arrays(self.folder, outcome.arrays) if outcome.arrays else None
+        code = experiment.name, experiment.version
+        what = json.dumps(job.cell), job.seed, precision
+        took = outcome.wall_seconds, outcome.compile_seconds
+        by = outcome.provenance or (None,) * 4
+        ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        row = (job.identity, *code, *what, outcome.status, outcome.reason, *took, *by)
+        metrics = [(job.identity, *metric) for metric in outcome.metrics]
+        with self._transaction():
+            if self._delete("cells", job.identity):
+                self._delete("metrics", job.identity)
+                self._delete("arrays", job.identity)
+            self._insert("cells", (*row, ended))
+            for metric in metrics:
+                self._insert("metrics", metric)
+            if digest:
+                self._insert("arrays", (job.identity, digest))
+
+    def kept(
+        self, experiment: Experiment, precision: str, statuses: tuple[Status, ...]
+    ) -> set[str]:
+        """Identities of an experiment's cells that ended so, with its present version."""
+        found = self._file.execute(
+            "SELECT identity FROM cells WHERE experiment = ? AND version = ?"
+            " AND precision = ? AND status IN (SELECT value FROM json_each(?))",
+            (experiment.name, experiment.version, precision, json.dumps(statuses)),
+        )
+        return {identity for (identity,) in found}
+
+    def rows(
+        self, experiment: Experiment | str | None = None, precision: str | None = None
+    ) -> list[Row]:
+        """Values and cells without values, in the order of the labels and seeds.
+
+        Args:
+            experiment: with its present version and precision; by its name, with all
+                versions and precisions; None for everything.
+            precision: other than the one in use.
+        """
+        where, given = [], []
+        if experiment is not None:
+            name = experiment if isinstance(experiment, str) else experiment.name
+            where, given = ["experiment = ?"], [name]
+        if isinstance(experiment, Experiment):
+            where += ["version = ?"]
+            given += [experiment.version]
+            precision = precision or precision_in_use()
+        if precision is not None:
+            where += ["precision = ?"]
+            given += [precision]
+        condition = " AND ".join(where) or "1"
+        found = self._file.execute(f"SELECT * FROM results WHERE {condition}", given)
+        rows = [_row(fields) for fields in found]
+        if isinstance(experiment, Experiment):
+            place = {json.dumps(cell): n for n, cell in enumerate(experiment.cells)}
+            rows.sort(
+                key=lambda row: (place.get(json.dumps(row.cell), math.inf), row.seed)
+            )
+        return rows
+
+    def arrays(self, row: Row) -> dict[str, np.ndarray]:
+        """The arrays of the cell of a row; none if it has no digest."""
+        return load_arrays(self.folder, row.digest) if row.digest else {}
+
+    def status(self, experiment: Experiment, precision: str = "") -> dict[str, int]:
+        """Number of cells by status, "missing" among them; of the present version."""
+        jobs = {j.identity for j in experiment.jobs(precision or precision_in_use())}
+        found = self._file.execute(
+            "SELECT identity, status FROM cells WHERE experiment = ? AND version = ?",
+            (experiment.name, experiment.version),
+        )
+        counts = Counter(status for identity, status in found if identity in jobs)
+        missing = len(jobs) - sum(counts.values())
+        return {**{s.value: counts[s] for s in Status}, "missing": missing}
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._file.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._file.execute("COMMIT")
+        except BaseException:
+            if self._file.in_transaction:  # SQLite may have ended it
+                self._file.execute("ROLLBACK")
+            raise
+
+    def _delete(self, table, identity) -> int:
+        where = "WHERE identity = ?"
+        return self._file.execute(f"DELETE FROM {table} {where}", (identity,)).rowcount
+
+    def _insert(self, table, values):
+        marks = ", ".join("?" * len(values))
+        self._file.execute(f"INSERT INTO {table} VALUES ({marks})", tuple(values))
+
+
+def _row(fields) -> Row:
+    row = Row(*fields)
+    value = row.value
+    if row.metric is not None and value is None:  # SQLite has no NaN
+        value = math.nan
+    return row._replace(cell=json.loads(fields[2]), value=value)

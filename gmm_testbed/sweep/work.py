@@ -1,0 +1,201 @@
+"""One cell, or the seeds of one, computed in whatever process this is.
+
+A worker gets a reference to the experiment and not the function: it loads the module, or
+the file of a script, itself. Only where there is neither, as in a notebook, does the
+function travel.
+"""
+
+import functools
+import importlib
+import operator
+import os
+import runpy
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from .._checks import UnsupportedError, require
+from .declare import Experiment, Job, precision_in_use
+from .outcomes import Outcome, Status, read
+from .versions import provenance
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+class Reference(NamedTuple):
+    """Where a function is to be found.
+
+    Attributes:
+        module: that can be imported, or "".
+        file: of a script, otherwise.
+        name: in it: of the function, or of the experiment around it.
+    """
+
+    module: str
+    file: str
+    name: str
+
+
+class Settings(NamedTuple):
+    """What a worker must have, and the driver has.
+
+    Attributes:
+        precision: that was asked for.
+        environment: variables that must stand before JAX starts.
+        prepare: called once in each process before anything is computed.
+        timeout: seconds a cell may take, or None.
+    """
+
+    precision: str
+    environment: Mapping[str, str]
+    prepare: Callable[[], Any] | None
+    timeout: float | None
+
+
+def reference(experiment: Experiment) -> Reference | Callable[..., Any]:
+    """Where a worker finds the function; the function itself if it is nowhere."""
+    function = experiment.function
+    module, name = function.__module__, function.__qualname__
+    inside = vars(sys.modules[module]) if module in sys.modules else {}
+    if _function(inside.get(name)) is not function:
+        return function
+    # A module of a package is installed; any other is a script, known by its file.
+    package, _, rest = module.partition(".")
+    if rest and getattr(sys.modules.get(package), "__file__", None):
+        return Reference(module, "", name)
+    file = inside.get("__file__")
+    return Reference("", str(Path(file).resolve()), name) if file else function
+
+
+def compute(
+    where: Reference | Callable[..., Any],
+    jobs: Sequence[Job],
+    vmapped: bool,
+    settings: Settings,
+) -> list[Outcome]:
+    """How each of the jobs ended; they are seeds of one cell.
+
+    Raises:
+        InputError: if this process cannot compute any cell as asked.
+    """
+    _prepare(settings)
+    function = find(where) if isinstance(where, Reference) else where
+    require(
+        precision_in_use() == settings.precision,
+        "a worker has another precision than the driver",
+        got=precision_in_use(),
+        expected=settings.precision,
+        hint="give `prepare`, a function that makes JAX's settings in a process, or"
+        " make them at the top of the experiment's file",
+    )
+    _listen()
+    groups = [jobs] if vmapped else [[job] for job in jobs]
+    return [
+        outcome
+        for group in groups
+        for outcome in _within(settings.timeout, function, group, vmapped)
+    ]
+
+
+@functools.cache
+def find(where: Reference) -> Callable[..., Any]:
+    """The function of a reference.
+
+    Raises:
+        InputError: if the file is not here.
+    """
+    if where.module:
+        found = vars(importlib.import_module(where.module))[where.name]
+    else:
+        require(
+            Path(where.file).is_file(),
+            "the experiment is not on this worker",
+            got=f"no file {where.file}",
+            expected="the same file system on the driver and on its workers",
+            hint="put the experiment into an installed module",
+        )
+        found = runpy.run_path(where.file, run_name="__experiment__")[where.name]
+    return _function(found)
+
+
+def _function(found):
+    return found.function if isinstance(found, Experiment) else found
+
+
+def _ended(function, jobs, vmapped) -> list[Outcome]:
+    _heard.seconds = 0.0
+    begun = time.perf_counter()
+    try:
+        results = _several(function, jobs) if vmapped else [_one(function, jobs[0])]
+        found = [(Status.DONE, "", *read(result)) for result in results]
+    except UnsupportedError as error:
+        found = [(Status.SKIPPED, str(error), (), {})] * len(jobs)
+    except (Exception, SystemExit):
+        found = [(Status.FAILED, traceback.format_exc(), (), {})] * len(jobs)
+    seconds = time.perf_counter() - begun
+    took = seconds / len(jobs), _heard.seconds / len(jobs)
+    return [Outcome(*ended, *took, provenance()) for ended in found]
+
+
+def _one(function, job):
+    return function(job.key, **job.cell)
+
+
+def _several(function, jobs):
+    keys = jax.numpy.stack([job.key for job in jobs])
+    cell = jobs[0].cell
+    found = jax.jit(jax.vmap(lambda key: function(key, **cell)))(keys)
+    found = jax.device_get(found)
+    return [jax.tree.map(operator.itemgetter(n), found) for n in range(len(jobs))]
+
+
+def _within(timeout, function, jobs, vmapped) -> list[Outcome]:
+    """The outcomes, or `TIMED_OUT` once the limit of all of them has passed.
+
+    XLA cannot be interrupted: what is late is left alone in its thread.
+    """
+    if timeout is None:
+        return _ended(function, jobs, vmapped)
+    found = []
+    thread = threading.Thread(
+        target=lambda: found.append(_ended(function, jobs, vmapped)), daemon=True
+    )
+    begun = time.perf_counter()
+    thread.start()
+    thread.join(timeout * len(jobs))
+    if found:
+        return found[0]
+    took = (time.perf_counter() - begun) / len(jobs)
+    reason = f"not ended after {took:.3g} s"
+    late = Outcome(Status.TIMED_OUT, reason, (), {}, took, None, provenance())
+    return [late] * len(jobs)
+
+
+_heard = threading.local()  # XLA reports a compilation in the thread that asked for it
+
+
+@functools.cache
+def _listen() -> None:
+    def heard(event: str, seconds: float, **_):
+        if event == COMPILED:
+            _heard.seconds = getattr(_heard, "seconds", 0.0) + seconds
+
+    jax.monitoring.register_event_duration_secs_listener(heard)
+
+
+_prepared: list[int] = []  # the processes that are prepared: a fork is another one
+
+
+def _prepare(settings: Settings) -> None:
+    if os.getpid() in _prepared:
+        return
+    os.environ.update(settings.environment)
+    if settings.prepare is not None:
+        settings.prepare()
+    _prepared.append(os.getpid())
