@@ -120,10 +120,10 @@ def list_command() -> None:
     columns = ("name", "order", "what it is [reference]")
     screen.print(listing("Kernels from time t to s < t", columns, rows))
     rows = [
-        (name, f"{facts.summary} [{facts.reference}]", facts.exact_when)
+        (name, f"{facts.summary}; exact: {facts.exact_when} [{facts.reference}]")
         for name, facts in _facts(algorithms.CATALOGUE | smc.CATALOGUE)
     ]
-    columns = ("name", "what it is [reference]", "exact with")
+    columns = ("name", "what it is [reference]")
     screen.print(listing("Samplers that are neither", columns, rows))
     rows = [
         (name, bound.facts.status, f"{bound.facts.statement} [{bound.facts.source}]")
