@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .._checks import concrete, floating, require, unsupported
@@ -109,7 +110,8 @@ def _direction(direction, mixture):
     found = floating(0.0 if direction is None else direction)
     found = found.astype(mixture.means.dtype)
     require(
-        found.shape == (mixture.dim,) and not (concrete(found) and not jnp.any(found)),
+        found.shape == (mixture.dim,)
+        and not (concrete(found) and not np.any(np.asarray(found))),
         "no direction to look along",
         got=None if direction is None else f"direction {direction}",
         expected=f"({mixture.dim},), not zero",

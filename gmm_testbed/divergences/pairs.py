@@ -11,6 +11,10 @@ pairs of equal weight this is unbiased up to a factor 1 + O(1/n). By Hoeffding's
 decomposition the variance is at least the second sum with the other sign, which is all
 of it where u is centred under the law of the samples; the larger of the two is taken. For
 samples of the mixture itself the error is then 1.3 times the spread (measured).
+
+The spread grows with the value, so intervals of value plus or minus two errors cover a
+little too few: of 95 %, measured, 94 at eight errors from zero, 91 to 93 at five, and 84 to
+88 at two.
 """
 
 from abc import abstractmethod

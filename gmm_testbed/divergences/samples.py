@@ -8,6 +8,7 @@ a run, or runs as repetitions.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .._checks import concrete, floating, require
@@ -42,10 +43,11 @@ def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array,
         hint="one a sample; they need not be normalised",
     )
     if concrete(log_weights):
+        largest = np.asarray(log_weights).max()
         require(
-            jnp.isfinite(jnp.max(log_weights)),
+            np.isfinite(largest),
             "the log-weights are no logarithms of weights",
-            got=f"largest {float(jnp.max(log_weights))}",
+            got=f"largest {largest}",
             expected="finite, or minus infinity for a weight of zero",
             hint="if all are minus infinity, every particle died",
         )
