@@ -7,6 +7,7 @@ experiments and notebooks use public names only.
 import ast
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,7 @@ def floor_of(name: str) -> str:
     return name.split("/")[0]
 
 
+@lru_cache(maxsize=None)
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -127,6 +129,14 @@ def uses(tree: ast.Module) -> set[str]:
             first, _, rest = ast.unparse(node).partition(".")
             found.add(f"{known.get(first, first)}.{rest}")
     return found
+
+
+@lru_cache(maxsize=None)
+def classes() -> frozenset[str]:
+    """Names of all classes of the package."""
+    trees = map(tree_of, MODULES)
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return frozenset(node.name for node in nodes if isinstance(node, ast.ClassDef))
 
 
 def strings(tree: ast.Module) -> set[str]:
@@ -217,12 +227,7 @@ def test_factorisations_are_at_construction(module):
 
 def test_a_class_is_abstract_or_final(module):
     """Its bases inside the package are abstract, errors apart."""
-    ours = {
-        node.name
-        for path in MODULES
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.ClassDef)
-    }
+    ours = classes()
     concrete = [
         f"{node.name}({ast.unparse(base)})"
         for node in ast.walk(tree_of(module))
