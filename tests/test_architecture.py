@@ -7,7 +7,7 @@ experiments and notebooks use public names only.
 import ast
 import json
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -85,7 +85,7 @@ def floor_of(name: str) -> str:
     return name.split("/")[0]
 
 
-@lru_cache(maxsize=None)
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -131,7 +131,7 @@ def uses(tree: ast.Module) -> set[str]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def classes() -> frozenset[str]:
     """Names of all classes of the package."""
     trees = map(tree_of, MODULES)
