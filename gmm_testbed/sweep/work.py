@@ -9,7 +9,6 @@ import functools
 import importlib
 import operator
 import os
-import runpy
 import sys
 import threading
 import time
@@ -19,10 +18,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from .._checks import UnsupportedError, require
 from .declare import Experiment, Job, precision_in_use
 from .outcomes import Outcome, Status, read
+from .scripts import module
 from .versions import provenance
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -61,14 +62,14 @@ class Settings(NamedTuple):
 def reference(experiment: Experiment) -> Reference | Callable[..., Any]:
     """Where a worker finds the function; the function itself if it is nowhere."""
     function = experiment.function
-    module, name = function.__module__, function.__qualname__
-    inside = vars(sys.modules[module]) if module in sys.modules else {}
+    home, name = function.__module__, function.__qualname__
+    inside = vars(sys.modules[home]) if home in sys.modules else {}
     if _function(inside.get(name)) is not function:
         return function
     # A module of a package is installed; any other is a script, known by its file.
-    package, _, rest = module.partition(".")
+    package, _, rest = home.partition(".")
     if rest and getattr(sys.modules.get(package), "__file__", None):
-        return Reference(module, "", name)
+        return Reference(home, "", name)
     file = inside.get("__file__")
     return Reference("", str(Path(file).resolve()), name) if file else function
 
@@ -111,16 +112,10 @@ def find(where: Reference) -> Callable[..., Any]:
         InputError: if the file is not here.
     """
     if where.module:
-        found = vars(importlib.import_module(where.module))[where.name]
+        inside = importlib.import_module(where.module)
     else:
-        require(
-            Path(where.file).is_file(),
-            "the experiment is not on this worker",
-            got=f"no file {where.file}",
-            expected="the same file system on the driver and on its workers",
-            hint="put the experiment into an installed module",
-        )
-        found = runpy.run_path(where.file, run_name="__experiment__")[where.name]
+        inside = module(where.file)
+    found = vars(inside)[where.name]
     return _function(found)
 
 
@@ -129,10 +124,15 @@ def _function(found):
 
 
 def _ended(function, jobs, vmapped) -> list[Outcome]:
+    keys = [job.key for job in jobs]  # outside the clock, as this compiles once
+    cell = jobs[0].cell
     _heard.seconds = 0.0
     begun = time.perf_counter()
     try:
-        results = _several(function, jobs) if vmapped else [_one(function, jobs[0])]
+        if vmapped:
+            results = _several(function, keys, cell)
+        else:
+            results = [function(*keys, **cell)]
         found = [(Status.DONE, "", *read(result)) for result in results]
     except UnsupportedError as error:
         found = [(Status.SKIPPED, str(error), (), {})] * len(jobs)
@@ -143,16 +143,10 @@ def _ended(function, jobs, vmapped) -> list[Outcome]:
     return [Outcome(*ended, *took, provenance()) for ended in found]
 
 
-def _one(function, job):
-    return function(job.key, **job.cell)
-
-
-def _several(function, jobs):
-    keys = jax.numpy.stack([job.key for job in jobs])
-    cell = jobs[0].cell
-    found = jax.jit(jax.vmap(lambda key: function(key, **cell)))(keys)
-    found = jax.device_get(found)
-    return [jax.tree.map(operator.itemgetter(n), found) for n in range(len(jobs))]
+def _several(function, keys, cell):
+    over_seeds = jax.jit(jax.vmap(lambda key: function(key, **cell)))
+    found = jax.device_get(over_seeds(jnp.stack(keys)))
+    return [jax.tree.map(operator.itemgetter(n), found) for n in range(len(keys))]
 
 
 def _within(timeout, function, jobs, vmapped) -> list[Outcome]:
