@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import sys
+import threading
 import zlib
 from pathlib import Path
 from types import ModuleType
@@ -29,9 +30,17 @@ def load(path: str | Path) -> dict[str, Experiment]:
     return experiments
 
 
-@functools.cache
+_loading = threading.RLock()  # `functools.cache` lets two threads run the file
+
+
 def module(file: str) -> ModuleType:
     """What the file defines; it is run once in a process, not as `__main__`."""
+    with _loading:
+        return _module(file)
+
+
+@functools.cache
+def _module(file):
     path = Path(file)
     require(
         path.is_file() and path.suffix == ".py",

@@ -33,8 +33,8 @@ class Reference(NamedTuple):
     """Where a function is to be found.
 
     Attributes:
-        module: that can be imported, or "".
-        file: of a script, otherwise.
+        module: on the driver.
+        file: of a script; "" for a module that can be imported.
         name: in it: of the function, or of the experiment around it.
     """
 
@@ -71,7 +71,7 @@ def reference(experiment: Experiment) -> Reference | Callable[..., Any]:
     if rest and getattr(sys.modules.get(package), "__file__", None):
         return Reference(home, "", name)
     file = inside.get("__file__")
-    return Reference("", str(Path(file).resolve()), name) if file else function
+    return Reference(home, str(Path(file).resolve()), name) if file else function
 
 
 def compute(
@@ -111,12 +111,17 @@ def find(where: Reference) -> Callable[..., Any]:
     Raises:
         InputError: if the file is not here.
     """
-    if where.module:
+    if not where.file:
         inside = importlib.import_module(where.module)
+    elif _is_file(sys.modules.get(where.module), where.file):  # a thread, or spawned
+        inside = sys.modules[where.module]
     else:
         inside = module(where.file)
-    found = vars(inside)[where.name]
-    return _function(found)
+    return _function(vars(inside)[where.name])
+
+
+def _is_file(found, file):
+    return str(Path(getattr(found, "__file__", None) or "").resolve()) == file
 
 
 def _function(found):
@@ -137,7 +142,9 @@ def _ended(function, jobs, vmapped) -> list[Outcome]:
     except UnsupportedError as error:
         found = [(Status.SKIPPED, str(error), (), {})] * len(jobs)
     except (Exception, SystemExit):
-        found = [(Status.FAILED, traceback.format_exc(), (), {})] * len(jobs)
+        with _parsing:
+            reason = traceback.format_exc()
+        found = [(Status.FAILED, reason, (), {})] * len(jobs)
     seconds = time.perf_counter() - begun
     took = seconds / len(jobs), _heard.seconds / len(jobs)
     return [Outcome(*ended, *took, provenance()) for ended in found]
@@ -171,6 +178,7 @@ def _within(timeout, function, jobs, vmapped) -> list[Outcome]:
     return [late] * len(jobs)
 
 
+_parsing = threading.Lock()  # `traceback` parses; CPython 3.11 cannot in two threads
 _heard = threading.local()  # XLA reports a compilation in the thread that asked for it
 
 

@@ -1,0 +1,432 @@
+"""Declared experiments, what a store keeps, and what a second run computes."""
+
+import csv
+import hashlib
+import importlib.util
+import json
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+import gmm_testbed as gt
+from gmm_testbed.sweep import outcomes, summary
+from gmm_testbed.sweep.declare import precision_in_use
+
+CALLS = []
+
+
+def record(*call):
+    CALLS.append(call)
+
+
+@gt.experiment(
+    grid={"method": ["near", "far"], "size": [1, 2]}, seeds=3, paired="method"
+)
+def noisy(key, method, size):
+    record(method, size)
+    if (method, size) == ("far", 2):
+        raise gt.UnsupportedError("far is for size 1")
+    shift = {"near": 0.25, "far": 1.5}[method]
+    noise = jax.random.normal(key)
+    estimate = gt.Estimate(shift + noise, 0.125, "100 samples")
+    return {"error": gt.sweep.Measured(estimate, 0.0625), "size": float(size)}
+
+
+@pytest.fixture
+def store(tmp_path):
+    CALLS.clear()
+    with gt.sweep.Store(tmp_path / "results" / "all.sqlite") as opened:
+        yield opened
+
+
+def run(experiment, store, **options):
+    return gt.sweep.run(experiment, store, show=False, **options)
+
+
+# Identity, key and version.
+
+
+def test_same_seed_is_same_key_for_paired_labels_only():
+    bits = {
+        (job.cell["method"], job.cell["size"], job.seed): tuple(
+            jax.random.key_data(job.key).tolist()
+        )
+        for job in noisy.jobs()
+    }
+    for (_, size, seed), found in bits.items():
+        assert found == bits["near", size, seed]
+    assert len(set(bits.values())) == 2 * 3  # sizes and seeds
+    words = {job.words for job in noisy.jobs()}
+    renamed = gt.Experiment(noisy.function, noisy.grid, 3, "method", name="other")
+    assert not words & {job.words for job in renamed.jobs()}
+
+
+def test_key_is_folded_from_the_words():
+    job = noisy.jobs()[0]
+    expected = jax.random.key(np.uint32(job.words[0]))
+    for word in job.words[1:]:
+        expected = jax.random.fold_in(expected, np.uint32(word))
+    assert jnp.all(jax.random.key_data(job.key) == jax.random.key_data(expected))
+
+
+def test_an_identity_is_the_same_in_every_process_and_differs_by_every_part():
+    def identities(precision="float64", **changed):
+        given = {"grid": {"n": [1, 2.0, "1", True, None]}, "name": "a", "version": "1"}
+        made = gt.Experiment(noisy.function, **{**given, **changed})
+        return {job.identity for job in made.jobs(precision)}
+
+    first = identities()
+    assert len(first) == 5
+    text = b'["a","1",{"n":2.0},0,"float64"]'
+    assert hashlib.blake2b(text, digest_size=16).hexdigest() in first
+    assert not first & identities("float32")
+    assert not first & identities(name="b")
+    assert not first & identities(version="2")
+    assert not first & identities(seeds=[1])
+    assert first < identities(seeds=2)
+    assert first < identities(grid={"n": [1, 2.0, "1", True, None, 3]})
+
+
+FILE = '''
+import gmm_testbed as gt
+SCALE = 2.0
+UNUSED = 1
+def helper(x):
+    """A docstring."""
+    return SCALE * x
+@gt.experiment(grid={"n": [1, 2]})
+def study(key, n):
+    return {"value": helper(n)}
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("[1, 2]", "[1, 2, 3]", True),
+        ("A docstring", "Another", True),
+        ("SCALE * x", "SCALE  *  x  # comment", True),
+        ("UNUSED = 1", "UNUSED = 2", True),
+        ("SCALE = 2.0", "SCALE = 3.0", False),
+        ("SCALE * x", "SCALE + x", False),
+        ("helper(n)}", "helper(n + 1)}", False),
+    ],
+)
+def test_version_follows_the_code_and_what_it_uses(tmp_path, old, new, same):
+    (tmp_path / "before.py").write_text(FILE)
+    (tmp_path / "after.py").write_text(FILE.replace(old, new))
+    before, after = (
+        gt.sweep.load(tmp_path / f"{name}.py")["study"] for name in ("before", "after")
+    )
+    assert (before.version == after.version) is same
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"grid": {"n": [jnp.ones(())]}}, "has no identity"),
+        ({"grid": {"n": [math.nan]}}, "not a number"),
+        ({"grid": {"n": [1, 1]}}, "told apart"),
+        ({"grid": {"n": []}}, "told apart"),
+        ({"paired": "m"}, "not in the grid"),
+        ({"function": lambda key, n: {}, "version": "", "name": "f"}, None),
+        ({"function": len, "version": ""}, "cannot be told"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(without_shape_checks, changed, message):
+    given = {"function": noisy.function, "grid": {"n": [1]}, "version": "1"}
+    given |= changed
+    if message is None:  # a lambda has no definition of its own
+        message = "cannot be told"
+    with pytest.raises(gt.InputError, match=message):
+        gt.Experiment(**given)
+
+
+# Runs.
+
+
+def test_a_run_keeps_values_errors_floors_and_provenance(store):
+    tally = run(noisy, store)
+    assert tally == gt.sweep.Tally(done=9, skipped=3)
+    rows = store.rows(noisy)
+    assert len(rows) == 9 * 2 + 3
+    by = {(*row.cell.values(), row.seed, row.metric): row for row in rows}
+    for job in noisy.jobs():
+        method, size = job.cell.values()
+        if (method, size) == ("far", 2):
+            row = by[method, size, job.seed, None]
+            assert (row.status, row.value) == ("skipped", None)
+            assert row.reason == "far is for size 1"
+            continue
+        row = by[method, size, job.seed, "error"]
+        noise = float(jax.random.normal(job.key))
+        shift = {"near": 0.25, "far": 1.5}[method]
+        assert row.value == pytest.approx(shift + noise, rel=1e-6)
+        assert (row.stderr, row.floor, row.how) == (0.125, 0.0625, "100 samples")
+        assert row.dtype == row.precision == precision_in_use()
+        plain = by[method, size, job.seed, "size"]
+        assert (plain.value, plain.stderr, plain.floor) == (float(size), None, None)
+        assert row.jax == jax.__version__
+        assert row.device.startswith(jax.devices()[0].platform)
+        assert row.wall_seconds >= row.compile_seconds >= 0
+    # The first cell compiles the normal draw, the others use it.
+    assert rows[0].version == noisy.version
+
+
+def test_what_is_final_is_not_computed_again_unless_forced(store):
+    run(noisy, store)
+    CALLS.clear()
+    assert run(noisy, store) == gt.sweep.Tally(kept=12)
+    assert not CALLS
+    more = gt.Experiment(noisy.function, noisy.grid, 4, "method")
+    assert run(more, store) == gt.sweep.Tally(kept=12, done=3, skipped=1)
+    newer = gt.Experiment(noisy.function, noisy.grid, 3, "method", version="new")
+    assert run(newer, store).kept == 0
+    assert store.status(newer)["done"] == 9
+    before = len(store.rows())
+    assert run(noisy, store, force=True) == gt.sweep.Tally(done=9, skipped=3)
+    assert len(store.rows()) == before
+
+
+def test_failures_are_kept_with_their_traceback_and_tried_again(store):
+    broken = {1}
+
+    @gt.experiment(grid={"n": [1, 2]})
+    def fragile(key, n):
+        if n in broken:
+            raise ZeroDivisionError("by this")
+        return {"value": 1.0}
+
+    assert run(fragile, store) == gt.sweep.Tally(done=1, failed=1)
+    (failed,) = (row for row in store.rows(fragile) if row.status == "failed")
+    assert "ZeroDivisionError: by this" in failed.reason
+    assert "in fragile" in failed.reason
+    assert run(fragile, store, retry=False) == gt.sweep.Tally(kept=2)
+    broken.clear()
+    assert run(fragile, store) == gt.sweep.Tally(kept=1, done=1)
+    assert store.status(fragile) == {
+        "done": 2, "skipped": 0, "failed": 0, "timed out": 0, "missing": 0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (1.0, "by name"),
+        ({"value": jnp.ones(2)}, "not one number"),
+        (gt.sweep.Found({}, {"a": np.array([object()])}), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_kept_is_a_failure(store, result, message):
+    wrong = gt.Experiment(lambda key, n: result, {"n": [1]}, name="w", version="1")
+    assert run(wrong, store).failed == 1
+    assert message in store.rows(wrong)[0].reason
+
+
+def test_what_is_late_is_left_behind(store):
+    def waits(key, n):
+        time.sleep(0.6 * n)
+        return {"value": float(n)}
+
+    late = gt.Experiment(waits, {"n": [1, 0]})
+    assert run(late, store, timeout=0.2) == gt.sweep.Tally(done=1, timed_out=1)
+    row, other = store.rows(late)
+    assert (row.status, other.value) == ("timed out", 0.0)
+    assert row.reason.startswith("not ended after 0.2")
+    assert run(late, store, timeout=5.0) == gt.sweep.Tally(kept=1, done=1)
+
+
+def test_not_a_number_and_infinity_are_kept(store):
+    odd = gt.Experiment(
+        lambda key, n: {"nan": math.nan, "inf": -math.inf},
+        {"n": [1]},
+        name="odd",
+        version="1",
+    )
+    run(odd, store)
+    values = {row.metric: row.value for row in store.rows(odd)}
+    assert math.isnan(values["nan"])
+    assert values["inf"] == -math.inf
+
+
+def test_seeds_under_vmap_are_the_seeds_one_by_one(store):
+    run(noisy, store)
+    function = noisy.function
+    made = gt.Experiment(
+        function, noisy.grid, 3, "method", noisy.name, "under vmap", vmapped=True
+    )
+    CALLS.clear()
+    assert run(made, store) == gt.sweep.Tally(done=9, skipped=3)
+    assert len(CALLS) == 4  # one a cell
+    one_by_one, together = store.rows(noisy), store.rows(made)
+    for left, right in zip(one_by_one, together, strict=True):
+        assert (left.cell, left.seed, left.metric) == (
+            right.cell, right.seed, right.metric
+        )  # fmt: skip
+        if left.value is not None:
+            assert left.value == pytest.approx(right.value, rel=1e-6)
+        assert (left.stderr, left.how) == (right.stderr, right.how)
+
+
+def test_threads_give_the_same_numbers(store, tmp_path):
+    run(noisy, store)
+    with ThreadPoolExecutor(2) as threads, gt.sweep.Store(tmp_path / "b") as other:
+        CALLS.clear()
+        assert run(noisy, other, executor=threads) == gt.sweep.Tally(done=9, skipped=3)
+        assert len(CALLS) == 12  # in this process, the module not loaded again
+        values = [[row.value for row in s.rows(noisy)] for s in (store, other)]
+    assert values[0] == values[1]
+
+
+def test_a_worker_of_another_precision_is_refused(store):
+    other = "float32" if precision_in_use() == "float64" else "float64"
+    from gmm_testbed.sweep.work import Settings, compute
+
+    settings = Settings(other, {}, None, None)
+    with pytest.raises(gt.InputError, match="another precision"):
+        compute(noisy.function, noisy.jobs()[:1], False, settings)
+
+
+# Files.
+
+
+def test_arrays_are_kept_once_by_content(store):
+    given = {"x": np.arange(6.0).reshape(2, 3), "name": np.array("a")}
+    found = gt.sweep.Found({"value": 1.0}, given)
+    both = gt.Experiment(lambda key, n: found, {"n": [1, 2]}, name="a", version="1")
+    run(both, store)
+    first, second = store.rows(both)
+    assert first.digest == second.digest
+    assert [path.name for path in store.folder.iterdir()] == [f"{first.digest}.npz"]
+    loaded = store.arrays(first)
+    assert loaded["x"].tolist() == given["x"].tolist()
+    assert loaded["name"] == "a"
+    transposed = gt.sweep.Found({}, {**given, "x": given["x"].reshape(3, 2)})
+    other = gt.Experiment(lambda key, n: transposed, {"n": [1]}, name="b", version="1")
+    run(other, store)
+    assert len(list(store.folder.iterdir())) == 2
+
+
+def test_csv_has_a_column_a_label(store, tmp_path):
+    run(noisy, store)
+    rows = store.rows(noisy)
+    gt.sweep.write(rows, tmp_path / "out" / "all.csv")
+    with (tmp_path / "out" / "all.csv").open(newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert [line["method"] for line in read] == [row.cell["method"] for row in rows]
+    assert [line["value"] for line in read] == [
+        "" if row.value is None else repr(row.value) for row in rows
+    ]
+    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "all.csv"]
+    with pytest.raises(gt.InputError, match="unknown kind"):
+        gt.sweep.write(rows, tmp_path / "all.txt")
+    with pytest.raises(gt.InputError, match="name of a column"):
+        gt.sweep.write([rows[0]._replace(cell={"value": 1})], tmp_path / "b.csv")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("pyarrow") is None, reason="needs the extra `parquet`"
+)
+def test_parquet_has_the_same_columns(store, tmp_path):
+    import pyarrow.parquet
+
+    run(noisy, store)
+    rows = store.rows(noisy)
+    rows[0] = rows[0]._replace(cell={"method": "near", "size": "one"})
+    gt.sweep.write(rows, tmp_path / "all.parquet")
+    gt.sweep.write(rows, tmp_path / "all.csv")
+    table = pyarrow.parquet.read_table(tmp_path / "all.parquet")
+    header = (tmp_path / "all.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert table.column_names == header.split(",")
+    assert table["value"].to_pylist() == [row.value for row in rows]
+    assert table["size"].to_pylist()[:3] == ["one", "1", "1"]
+
+
+def test_another_file_is_no_store(tmp_path):
+    (tmp_path / "text").write_text("not a database" * 100)
+    with pytest.raises(gt.InputError, match="cannot be opened"):
+        gt.sweep.Store(tmp_path / "text")
+    made = gt.sweep.Store(tmp_path / "newer")
+    made._file.execute("PRAGMA user_version = 99")
+    made.close()
+    with pytest.raises(gt.InputError, match="another layout"):
+        gt.sweep.Store(tmp_path / "newer")
+
+
+def test_a_file_without_experiments_is_refused(tmp_path):
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    with pytest.raises(gt.InputError, match="declares no experiment"):
+        gt.sweep.load(tmp_path / "empty.py")
+    with pytest.raises(gt.InputError, match="no such file"):
+        gt.sweep.load(tmp_path / "missing.py")
+
+
+# Summaries.
+
+
+def rows_of(values, method="a", metric="w1", floor=None):
+    """Rows with the fields that a summary reads; others are as in an empty cell."""
+    empty = dict.fromkeys(gt.sweep.Row._fields)
+    return [
+        gt.sweep.Row(**{**empty, "experiment": "e", "cell": {"method": method},
+                        "seed": seed, "metric": metric, "value": value,
+                        "floor": floor, "version": "", "precision": "",
+                        "status": "done", "reason": "", "ended": ""})
+        for seed, value in values.items()
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 19, 200])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_quantiles_of_student(freedom, level):
+    expected = scipy.stats.t.ppf(0.5 + 0.5 * level, freedom)
+    assert summary.student(level, freedom) == pytest.approx(expected, rel=1e-9)
+
+
+def test_mean_and_interval_over_seeds():
+    values = {0: 1.0, 1: 2.5, 2: 4.0, 3: math.inf, 4: math.nan}
+    (found,) = gt.sweep.means(rows_of(values, floor=0.5))
+    low, high = scipy.stats.t.interval(0.95, 2, 2.5, 1.5 / math.sqrt(3))
+    assert (found.mean, found.seeds, found.left_out) == (2.5, 3, 2)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
+    assert found.floor == 0.5
+    (alone,) = gt.sweep.means(rows_of({0: 1.0}))
+    assert (alone.mean, alone.seeds) == (1.0, 1)
+    assert math.isnan(alone.low)
+
+
+def test_paired_differences_lose_what_is_shared():
+    base = {0: 10.0, 1: -30.0, 2: 500.0}
+    better = {0: 9.0, 1: -31.5, 2: 498.0, 3: 1.0}
+    rows = rows_of(base) + rows_of(better, "b")
+    (found,) = gt.sweep.differences(rows, "method", "a")
+    test = scipy.stats.ttest_rel(list(better.values())[:3], list(base.values()))
+    interval = test.confidence_interval(0.95)
+    assert (found.mean, found.seeds, found.left_out) == (-1.5, 3, 1)
+    assert (found.low, found.high) == pytest.approx(tuple(interval), rel=1e-9)
+    with pytest.raises(gt.InputError, match="nothing to compare"):
+        gt.sweep.differences(rows, "method", "c")
+
+
+def test_two_versions_are_not_one_sample():
+    rows = rows_of({0: 1.0})
+    with pytest.raises(gt.InputError, match="occurs twice"):
+        gt.sweep.means([*rows, rows[0]._replace(version="2")])
+
+
+def test_a_summary_in_text():
+    lines = gt.sweep.text(gt.sweep.means(rows_of({0: 1.0, 1: 2.0}))).splitlines()
+    assert lines[0].split() == [
+        "method", "metric", "mean", "low", "high", "seeds", "left", "out", "floor"
+    ]  # fmt: skip
+    assert lines[1].split()[:4] == ["a", "w1", "1.5", "-4.853"]
+
+
+def test_read_and_final_statuses():
+    assert json.dumps(outcomes.FINAL) == '["done", "skipped"]'
