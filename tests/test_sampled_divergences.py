@@ -171,8 +171,7 @@ def test_mean_distance_has_closed_forms(tolerance):
     )
 
 
-@pytest.mark.parametrize("partners", [None, 4])
-def test_errors_of_pairs_are_calibrated(partners, mixture, shifted, key, tolerance):
+def test_errors_of_few_pairs_are_calibrated(mixture, shifted, key, tolerance):
     """Unbiased, and 95 % intervals hold the closed form, far from zero."""
     p, q = (WEIGHTS, MEANS), (WEIGHTS[::-1], MEANS + SHIFT)
     truth = gaussian_pairs(q, q) - 2 * gaussian_pairs(q, p) + gaussian_pairs(p, p)
@@ -180,7 +179,7 @@ def test_errors_of_pairs_are_calibrated(partners, mixture, shifted, key, toleran
 
     def repeat(key):
         found = divergences.mmd_squared(
-            shifted.sample(key, 150), mixture, LENGTH, partners=partners
+            shifted.sample(key, 150), mixture, LENGTH, partners=4
         )
         return found.value, found.stderr
 

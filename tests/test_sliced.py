@@ -113,6 +113,15 @@ def test_atoms_are_welcome(points):
     np.testing.assert_allclose(*costs, atol=1e-7)
 
 
+def test_samples_that_are_the_atoms_are_at_zero():
+    atoms = jnp.asarray([[0.3], [-1.1], [2.7], [0.9]])
+    mixture = gt.GaussianMixture.empirical(atoms)
+    for p in (1, 2):
+        found = divergences.line_wasserstein(atoms[::-1], mixture, p=p)
+        assert 0.0 <= float(found.value) < 1e-7  # the root of a rounding
+        assert np.isfinite(float(found.stderr))
+
+
 @pytest.fixture(scope="module")
 def plane():
     """A mixture in three dimensions, and 300 samples of another."""
@@ -133,18 +142,21 @@ def test_sliced_is_the_mean_over_directions(plane, key, tolerance):
         key, samples, mixture, directions=4, kind="gaussian"
     )
     directions = draw_directions(key, 3, 4, "gaussian", samples.dtype)
-    powers = [
-        divergences.line_wasserstein(
-            samples @ direction[:, None],
-            mixture.affine(direction[None]),
-            rooted=False,
-        ).value
-        for direction in directions
-    ]
+    weights, covariances = np.exp(mixture.log_weights), mixture.covariances()
+    powers = []
+    for u in np.asarray(directions):
+        line = gt.GaussianMixture.isotropic(
+            weights, (mixture.means @ u)[:, None], u @ np.asarray(covariances) @ u
+        )
+        found_there = divergences.line_wasserstein(
+            samples @ u[:, None], line, rooted=False
+        )
+        powers.append(found_there.value)
     exact = np.sqrt(np.mean(powers))
     np.testing.assert_allclose(found.value, exact, rtol=tolerance.identity)
 
 
+@pytest.mark.slow
 def test_the_error_of_sliced_is_calibrated(plane, key, tolerance):
     """Directions and samples are both drawn anew: the error covers both."""
     mixture, other = plane
@@ -163,6 +175,7 @@ def test_the_error_of_sliced_is_calibrated(plane, key, tolerance):
     assert 0.85 < np.sqrt(np.mean(errors**2)) / values.std() < 1.2
 
 
+@pytest.mark.slow
 def test_a_shift_is_found(key, tolerance):
     """N(m, I) from N(0, I): SW2^2 = |m|^2 / d on average, |m| at most, along m."""
     mean = jnp.asarray([0.8, -0.6, 1.2])
@@ -173,30 +186,14 @@ def test_a_shift_is_found(key, tolerance):
     )
     bias = 0.001  # of W2^2 on the line at this n: log log n / n
     assert abs(squared.value - mean @ mean / 3) < tolerance.z * squared.stderr + bias
-    largest, direction = divergences.max_sliced_wasserstein(key, samples, mixture)
     length = jnp.sqrt(mean @ mean)
-    assert abs(largest.value - length) < tolerance.z * largest.stderr + bias
-    assert abs(direction @ mean) / length > 0.998
-    assert float(largest.value) > float(jnp.sqrt(squared.value))
-
-
-def test_the_way_up_is_the_gradient(plane, key):
-    """No direction nearby is worse than the one found, also for p = 1."""
-    from gmm_testbed.divergences.sliced import unit
-
-    mixture, other = plane
-    samples = other.sample(key, 40)
-    found, direction = divergences.max_sliced_wasserstein(
-        key, samples, mixture, p=1, starts=30
-    )
-    nearby = unit(direction[None] + 0.02 * jax.random.normal(key, (6, 3)))
-    for other_direction in nearby:
-        value = divergences.line_wasserstein(
-            samples @ other_direction[:, None],
-            mixture.affine(other_direction[None]),
-            p=1,
-        ).value
-        assert float(value) < float(found.value) * (1 + 1e-4)
+    for p in (1, 2):
+        largest, direction = divergences.max_sliced_wasserstein(
+            key, samples, mixture, p=p, starts=12
+        )
+        assert abs(largest.value - length) < tolerance.z * largest.stderr + bias
+        assert abs(direction @ mean) / length > 0.998
+        assert float(largest.value) > float(jnp.sqrt(squared.value))
 
 
 def test_what_cannot_be_used_is_refused(plane, key):

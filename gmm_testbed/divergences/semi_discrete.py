@@ -102,7 +102,12 @@ def check_power(p: int) -> None:
 
 def rooted_if(cost: Estimate, p: int, rooted: bool) -> Estimate:
     """The p-th root of a cost, or the cost itself."""
-    return cost.map(jnp.sqrt) if rooted and p == 2 else cost
+    if not rooted or p == 1:
+        return cost
+    some = cost.value > 0  # or else the samples are the atoms: zero, up to rounding
+    root = jnp.where(some, jnp.sqrt(jnp.where(some, cost.value, 1.0)), 0.0)
+    error = jnp.where(some, 0.5 * cost.stderr / jnp.where(some, root, 1.0), 0.0)
+    return Estimate(root, error, cost.how)
 
 
 def transport(
