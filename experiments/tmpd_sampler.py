@@ -96,7 +96,9 @@ def advance(x: dict, noise, p: Problem, step: Step, final) -> dict:
         dual = DUALS[name](p.y[:, None] - p.A @ mean, p, weights, alpha, sigma)
         fields[name] = mean + product(p.A.T @ dual)
     keep, pull, scale = step.euler
-    new = {name: keep * x[name] + pull * M + scale * noise for name, M in fields.items()}
+    new = {
+        name: keep * x[name] + pull * M + scale * noise for name, M in fields.items()
+    }
     mean, product, _ = denoised(x["DPS"], p, alpha, sigma)
     dual = 2.0 * ZETA_STEP * unit(p.y[:, None] - p.A @ mean)
     keep, pull, scale = step.ddpm
@@ -105,14 +107,18 @@ def advance(x: dict, noise, p: Problem, step: Step, final) -> dict:
     return {name: new[name] for name in x}
 
 
+def shares(log_terms):
+    """Over the first axis; every exponential once."""
+    terms = jnp.exp(log_terms - jnp.max(log_terms, axis=0))
+    return terms / jnp.sum(terms, axis=0)
+
+
 def exact(x, p: Problem, alpha, sigma):
     """E[x0 | x_t, y], (r, n)."""
     z = p.axes.T @ (x - alpha * p.centre[:, None])
     variance = (alpha**2 * p.spectrum + sigma**2)[:, None]
-    height = 0.5 * alpha**2 * (p.modes**2 @ (1.0 / variance))
-    share = jax.nn.softmax(
-        p.log_weights[:, None] + alpha * (p.modes @ (z / variance)) - height, axis=0
-    )
+    heights = p.log_weights - 0.5 * alpha**2 * (p.modes**2 @ (1.0 / variance[:, 0]))
+    share = shares(heights[:, None] + alpha * (p.modes @ (z / variance)))
     mean = alpha * p.spectrum[:, None] * z + sigma**2 * (p.modes.T @ share)
     return p.centre[:, None] + p.axes @ (mean / variance)
 
@@ -121,7 +127,7 @@ def denoised(x, p: Problem, alpha, sigma):
     """E[x0 | x_t] (r, n), products with Cov[x0 | x_t], and the modes' shares (K, n)."""
     total = alpha**2 + sigma**2
     height = 0.5 * alpha**2 * jnp.sum(p.means**2, axis=1)
-    share = jax.nn.softmax((alpha * (p.means @ x) - height[:, None]) / total, axis=0)
+    share = shares((alpha * (p.means @ x) - height[:, None]) / total)
     width = sigma**2 / total
 
     def product(vector):
@@ -135,13 +141,14 @@ def denoised(x, p: Problem, alpha, sigma):
 def _tmpd(residual, p, share, alpha, sigma):
     """(R + A C A^T)^{-1} r, with the m x m systems written out."""
     width, m = sigma**2 / (alpha**2 + sigma**2), len(p.y)
-    seen = p.means @ p.A.T - p.y[None]  # (K, m)
-    first = seen.T @ share
-    rows, columns = np.triu_indices(m)
-    second = (seen[:, rows] * seen[:, columns]).T @ share
-    S = width**2 * (second - first[rows] * first[columns])
-    S += (width * (p.A @ p.A.T) + p.variance * jnp.eye(m))[rows, columns][:, None]
-    S = {(i, j): S[k] for k, (i, j) in enumerate(zip(rows, columns, strict=True))}
+    seen = p.means @ p.A.T  # (K, m)
+    gaps = [seen[:, i, None] - seen[:, i] @ share for i in range(m)]
+    fixed = width * (p.A @ p.A.T) + p.variance * jnp.eye(m, dtype=seen.dtype)
+    S = {
+        (i, j): fixed[i, j] + width**2 * jnp.sum(share * gaps[i] * gaps[j], axis=0)
+        for i in range(m)
+        for j in range(i, m)
+    }
     r = list(residual)
     for k in range(m):  # symmetric elimination, then back
         for i in range(k + 1, m):
@@ -173,18 +180,15 @@ def unit(residual):
 
 
 @jax.jit
-def simulate(key, p: Problem, steps: Step, start) -> dict:
-    """The outputs (r, n) of all methods from common starts (r, n), with common noise."""
-    last = steps.alpha.shape[0] - 1
+def simulate(p: Problem, steps: Step, noise) -> dict:
+    """The outputs (r, n) of all methods with common noise (N + 1, r, n), start first."""
+    start = dict.fromkeys(SAMPLERS, steps.sigma[0] * noise[0])
+    last = jnp.arange(len(noise) - 1) == len(noise) - 2
 
-    def body(x, indexed):
-        i, step = indexed
-        noise = jax.random.normal(jax.random.fold_in(key, i), start.shape, start.dtype)
-        return advance(x, noise, p, step, i == last), None
+    def body(x, each):
+        return advance(x, each[0], p, *each[1:]), None
 
-    return jax.lax.scan(
-        body, dict.fromkeys(SAMPLERS, start), (jnp.arange(last + 1), steps)
-    )[0]
+    return jax.lax.scan(body, start, (noise[1:], steps, last))[0]
 
 
 def spread_beyond(path: gt.AbstractPath, times: jax.Array) -> dict[str, float]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from .._checks import choose
 from ..problem import Target
 from . import line, space
+from .grid25 import grid25 as grid25
+from .grid25 import grid25_frame as grid25_frame
 
 T_MIN = 1e-2
 """Where the named problems are stopped."""
