@@ -109,8 +109,8 @@ def advance(x: dict, noise, p: Problem, step: Step, final) -> dict:
 
 def shares(log_terms):
     """Over the first axis; every exponential once."""
-    terms = jnp.exp(log_terms - jnp.max(log_terms, axis=0))
-    return terms / jnp.sum(terms, axis=0)
+    terms = jnp.exp(log_terms - jnp.max(log_terms, axis=0, keepdims=True))
+    return terms / jnp.sum(terms, axis=0, keepdims=True)
 
 
 def exact(x, p: Problem, alpha, sigma):
@@ -132,7 +132,7 @@ def denoised(x, p: Problem, alpha, sigma):
 
     def product(vector):
         along = p.means @ vector
-        along = share * (along - jnp.sum(share * along, axis=0))
+        along = share * (along - jnp.sum(share * along, axis=0, keepdims=True))
         return width * vector + width**2 * (p.means.T @ along)
 
     return alpha / total * x + width * (p.means.T @ share), product, share
@@ -142,7 +142,7 @@ def _tmpd(residual, p, share, alpha, sigma):
     """(R + A C A^T)^{-1} r, with the m x m systems written out."""
     width, m = sigma**2 / (alpha**2 + sigma**2), len(p.y)
     seen = p.means @ p.A.T  # (K, m)
-    gaps = [seen[:, i, None] - seen[:, i] @ share for i in range(m)]
+    gaps = [seen[:, i, None] - (seen[:, i] @ share)[None] for i in range(m)]
     fixed = width * (p.A @ p.A.T) + p.variance * jnp.eye(m, dtype=seen.dtype)
     S = {
         (i, j): fixed[i, j] + width**2 * jnp.sum(share * gaps[i] * gaps[j], axis=0)
@@ -175,7 +175,7 @@ DUALS = {"TMPD": _tmpd, "PiGDM": _pigdm, "zeta-DPS": _zeta}
 
 def unit(residual):
     """r / |r|, a norm for every particle, and 0 at 0."""
-    square = jnp.sum(residual**2, axis=0)
+    square = jnp.sum(residual**2, axis=0, keepdims=True)
     return residual / jnp.sqrt(jnp.where(square > 0, square, 1.0))
 
 
