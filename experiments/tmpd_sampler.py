@@ -1,7 +1,7 @@
 """Five samplers of the 25-mode mixture at once, fast: used by tmpd_table.py.
 
 Many particles are the last axis of every array, and the common variance of the modes makes
-a step a few products with the (25, r) means: fifty times faster than `gt.sample`, whose
+a step a few products with the (25, r) means: fifteen times faster than `gt.sample`, whose
 steps these are (tests/test_tmpd_table.py compares them, in all d dimensions, to 1e-9).
 """
 
