@@ -1,0 +1,249 @@
+"""Interrupts, killed processes and full disks: for real, on a sweep that goes on after."""
+
+import importlib.util
+import multiprocessing
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import gmm_testbed as gt
+
+CELLS = 24
+SCRIPT = f"""
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import jax
+
+import gmm_testbed as gt
+
+FOLDER = Path(__file__).parent
+
+
+def note(*words):
+    with (FOLDER / "log").open("a") as file:  # one short line: written as a whole
+        file.write(" ".join(map(str, words)) + "\\n")
+
+
+@gt.experiment(grid={{"n": list(range({CELLS}))}}, version="1")
+def slow(key, n):
+    note("begun", n, os.getpid())
+    time.sleep(0.15)
+    value = jax.random.normal(key)
+    note("ended", n, os.getpid())
+    return {{"value": value}}
+
+
+@gt.experiment(grid={{"n": [0, 1, 2]}}, version="1")
+def deadly(key, n):
+    if n == 1 and not (FOLDER / "harmless").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {{"value": float(n)}}
+
+
+def main(workers):
+    with gt.sweep.Store(FOLDER / "s.sqlite") as store:
+        if not workers:
+            gt.sweep.run(slow, store, show=False)
+            return
+        with gt.sweep.cluster(workers=workers) as executor:
+            print(gt.sweep.run(slow, store, executor=executor), flush=True)
+            if "again" in sys.argv:
+                begun = time.perf_counter()
+                gt.sweep.run(slow, store, executor=executor, force=True, show=False)
+                print(time.perf_counter() - begun)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "study.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def start(script, *arguments):
+    """A driver in a process of its own, in the precision of the tests."""
+    x64 = "1" if jax.config.read("jax_enable_x64") else "0"
+    root = str(Path(gt.__file__).parents[1])
+    return subprocess.Popen(
+        [sys.executable, str(script), *map(str, arguments)],
+        env={**os.environ, "JAX_ENABLE_X64": x64, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines(script, what):
+    log = script.parent / "log"
+    written = log.read_text().splitlines() if log.exists() else []
+    return [line.split()[1:] for line in written if line.startswith(what)]
+
+
+def wait_for(condition, driver):
+    limit = time.monotonic() + 60
+    while not (found := condition()):
+        assert driver.poll() is None, driver.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    return found
+
+
+def stored(script):
+    """Numbers in the store, after a look at whether SQLite finds it whole."""
+    file = sqlite3.connect(script.parent / "s.sqlite")
+    assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    cells = file.execute("SELECT count(*) FROM cells").fetchone()
+    found = dict(file.execute("SELECT cell, value FROM results WHERE status = 'done'"))
+    file.close()
+    assert cells == (len(found),)  # every cell has its value
+    return found
+
+
+def test_interrupted_and_killed_drivers_lose_nothing(script):
+    """Ctrl-C, then kill -9, then to the end: each finished cell was computed once."""
+    losses = 0
+    for sent, enough in (signal.SIGINT, 3), (signal.SIGKILL, 7):
+        driver = start(script, 0)
+        wait_for(lambda enough=enough: len(lines(script, "ended")) >= enough, driver)
+        driver.send_signal(sent)
+        assert driver.wait(30) != 0
+        driver.communicate()
+        ended = {f'{{"n": {n}}}' for n, _ in lines(script, "ended")}
+        lost = ended - set(stored(script))
+        assert len(lost) <= 1  # between the end of the function and the transaction
+        losses += len(lost)
+    slow = gt.sweep.load(script)["slow"]
+    before = stored(script)
+    tally = gt.sweep.run(slow, script.parent / "s.sqlite", show=False)
+    assert tally == gt.sweep.Tally(kept=len(before), done=CELLS - len(before))
+    after = stored(script)
+    assert len(after) == CELLS
+    assert before.items() <= after.items()
+    times = Counter(n for n, _ in lines(script, "ended"))
+    assert sum(times.values()) == CELLS + losses
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="needs the extra `cluster`"
+)
+def test_a_dask_cluster_survives_its_driver_and_its_workers(script, tmp_path):
+    """kill -9 of the driver; a second run, and kill -9 of one of its workers."""
+    driver = start(script, 2)
+    wait_for(lambda: len(lines(script, "ended")) >= 3, driver)
+    driver.kill()
+    driver.communicate()
+    before = stored(script)
+    ended = lines(script, "ended")
+    assert len(before) < CELLS
+
+    driver = start(script, 2, "again")
+    old = len(lines(script, "begun"))
+    begun = wait_for(lambda: lines(script, "begun")[old:], driver)
+    pids = {pid for _, pid in begun} - {pid for _, pid in ended}
+    killed = pids.pop()
+    os.kill(int(killed), signal.SIGKILL)
+    output, errors = driver.communicate(timeout=90)
+    assert driver.returncode == 0, errors
+    tally, seconds = output.splitlines()
+    assert tally == f"{len(before)} kept, {CELLS - len(before)} done"
+    after = stored(script)
+    assert len(after) == CELLS
+    assert killed not in {pid for _, pid in lines(script, "ended")[-CELLS:]}
+
+    # Two workers take half the time of the cells, and give the numbers of this process.
+    file = sqlite3.connect(script.parent / "s.sqlite")
+    (alone,) = file.execute("SELECT sum(wall_seconds) FROM cells").fetchone()
+    file.close()
+    assert alone / float(seconds) > 1.6
+    slow = gt.sweep.load(script)["slow"]
+    for job in slow.jobs():
+        assert after[f'{{"n": {job.cell["n"]}}}'] == float(jax.random.normal(job.key))
+
+
+def test_a_pool_that_breaks_stops_the_run_and_a_second_goes_on(script):
+    deadly = gt.sweep.load(script)["deadly"]
+    context = multiprocessing.get_context("spawn")
+    x64 = jax.config.read("jax_enable_x64")
+    with gt.sweep.Store(script.parent / "s.sqlite") as store:
+        with ProcessPoolExecutor(1, context) as pool:
+            with pytest.raises(gt.InputError, match="the workers are gone"):
+                gt.sweep.run(
+                    deadly, store, executor=pool, prepare=settings(x64), show=False
+                )
+        assert store.status(deadly)["done"] == 1
+        (script.parent / "harmless").touch()
+        assert gt.sweep.run(deadly, store, show=False) == gt.sweep.Tally(1, 2)
+
+
+class settings:
+    """JAX's settings in a new process."""
+
+    def __init__(self, x64):
+        self.x64 = x64
+
+    def __call__(self):
+        jax.config.update("jax_enable_x64", self.x64)
+
+
+@pytest.fixture
+def full_disk():
+    """Makes every file end where a limit of the system is; as a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("with_arrays", [False, True])
+def test_a_full_disk_stops_the_run_and_a_second_goes_on(
+    tmp_path, full_disk, with_arrays
+):
+    """What was written stays; nothing is half there."""
+    noise = np.random.default_rng(0).normal(size=(200, 5000))
+
+    def study(key, n):
+        arrays = {"noise": noise[: n + 1]} if with_arrays else {}
+        return gt.sweep.Found({"value": 1.0 + n}, arrays)
+
+    made = gt.Experiment(study, {"n": list(range(200))})
+    path = tmp_path / "s.sqlite"
+    with gt.sweep.Store(path) as store:
+        full_disk(300_000)  # of the log, or of one file of arrays
+        with pytest.raises(gt.InputError, match="the store cannot be written"):
+            gt.sweep.run(made, store, show=False)
+        full_disk(resource.RLIM_INFINITY)
+    with gt.sweep.Store(path) as store:
+        assert store._file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        done = store.rows(made)
+        assert 5 < len(done) < 190
+        assert (len(done) == 7) is with_arrays  # the eighth has 320 kB
+        assert [row.value for row in done] == [1.0 + n for n in range(len(done))]
+        for row in done if with_arrays else []:
+            assert len(store.arrays(row)["noise"]) == row.value
+        assert not list(tmp_path.rglob("*.part"))
+        rest = 200 - len(done)
+        tally = gt.sweep.run(made, store, show=False)
+        assert tally == gt.sweep.Tally(kept=200 - rest, done=rest)
