@@ -18,12 +18,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import numpy as np
 import tmpd_sampler as fast
 from rich.progress import Progress
-from scipy.stats import t as student
 
 import gmm_testbed as gt
 
@@ -34,7 +32,6 @@ SETS = (*fast.SAMPLERS, "exact samples", "prior samples")
 FIELDS = ("dim", "measurements", "noise", "problem", "method", "w1", "nonfinite")
 DROPPED = 1e-12  # posterior weight of modes that the metric leaves out
 SIZES = (4, 10, 25)  # modes: one program each
-draw = eqx.filter_jit(gt.GaussianMixture.sample)
 
 
 class Setting:
@@ -63,8 +60,8 @@ class Setting:
         out = {name: np.asarray(x, np.float64) for name, x in out.items()}
         keys = jax.random.split(jax.random.fold_in(jax.random.key(dim), seed))
         posterior, prior = target.exact_posterior, target.problem.prior
-        out["exact samples"] = np.asarray(draw(posterior, keys[0], num)).T
-        out["prior samples"] = np.asarray(draw(prior, keys[1], num)).T
+        out["exact samples"] = np.asarray(posterior.sample(keys[0], num)).T
+        out["prior samples"] = np.asarray(prior.sample(keys[1], num)).T
         theta = rng.standard_normal((directions, dim))
         theta /= np.linalg.norm(theta, axis=1, keepdims=True)
         rest = rng.standard_normal((num, dim), dtype=np.float32)
@@ -103,7 +100,7 @@ def distances(posterior, frame, theta, samples, rest, beyond):
 
 def interval(values):
     """Mean and half-width of the 95 % interval over problems."""
-    reach = student.ppf(0.975, len(values) - 1) if len(values) > 1 else np.nan
+    reach = gt.sweep.student(0.95, len(values) - 1) if len(values) > 1 else np.nan
     return np.mean(values), reach * np.std(values, ddof=1) / np.sqrt(len(values))
 
 

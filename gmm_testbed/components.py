@@ -13,6 +13,12 @@ LOG_2PI = 1.8378770664093453
 _FEW, _FEW_PAIRS = 16, 64
 
 
+def log_joint(x, log_weights, means, base, basis, spectrum):
+    """log weight_k + log N(x; mean_k, covariance_k), (K,)."""
+    heights = log_weights + log_heights(means.shape[1], base, spectrum)
+    return heights + exponents(x, means, base, basis, spectrum)
+
+
 def log_heights(dim, base, spectrum):
     """log N(mean; mean, covariance) of every component, (K,)."""
     rank = spectrum.shape[1]

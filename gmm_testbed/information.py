@@ -23,11 +23,11 @@ from . import components
 from ._checks import floating, require, unsupported
 from ._types import Key, Scalar, Vector
 from .divergences import line_rule
+from .divergences.quadrature import over_points
 from .estimate import Estimate
 from .mixture import GaussianMixture
 
 _FEW = 16  # components
-_BATCH = 8192  # points evaluated at once
 _BLOCK = 8  # noise levels of a compiled program, which serves any number of them
 
 
@@ -73,14 +73,6 @@ def gaussian_rule(law: GaussianMixture) -> Rule:
 def sample_rule(law: GaussianMixture, key: Key, num: int) -> Rule:
     """`num` samples, the same draw at every noise level."""
     return Rule(law.sample(key, num), jnp.full(num, 1.0 / num, law.means.dtype))
-
-
-def over_points(function, points):
-    """`function` of every point, a tree of arrays (n, ...); in chunks where n is large."""
-    count = jax.tree.leaves(points)[0].shape[0]
-    if count <= _BATCH:
-        return jax.vmap(function)(points)
-    return jax.lax.map(function, points, batch_size=_BATCH)
 
 
 def mmse(

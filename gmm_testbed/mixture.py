@@ -136,9 +136,8 @@ class GaussianMixture(eqx.Module):
 
     def covariance(self) -> Matrix:
         """Cov[X], (d, d)."""
-        return jax.vmap(self.covariance_product)(
-            jnp.eye(self.dim, dtype=self.means.dtype)
-        )
+        eye = jnp.eye(self.dim, dtype=self.means.dtype)
+        return jax.vmap(self.covariance_product)(eye)
 
     def covariance_product(self, vector: Vector) -> Vector:
         """Cov[X] v without forming the matrix: O(K d r)."""
@@ -196,6 +195,7 @@ class GaussianMixture(eqx.Module):
         )
         return outside + components.combine(self.basis, share[:, None] * inside)
 
+    @eqx.filter_jit
     def sample(self, key: Key, num: int) -> Float[Array, "num d"]:
         """Independent samples (num, d); sample i depends on the key and i alone."""
         draw = components.sampler(
@@ -345,6 +345,5 @@ class GaussianMixture(eqx.Module):
                 hint="use mixture.noised(alpha, sigma), or target.marginal(t) with t > 0",
             )
         inputs.check_point(x, self.dim)
-        heights = components.log_heights(self.dim, self.base, self.spectrum)
         form = self.means, self.base, self.basis, self.spectrum
-        return (self.log_weights + heights) + components.exponents(x, *form)
+        return components.log_joint(x, self.log_weights, *form)

@@ -186,6 +186,18 @@ def standard_initial(target: Target, t: Scalar) -> GaussianMixture:
     )
 
 
+def first_scale(
+    sampler: Guided, target: Target, times: Times, initial: GaussianMixture
+) -> Array:
+    """Scale of the first step from the mean of the initial law: 0 without noise."""
+    return _scale(sampler, target, times[:2], initial.mean())
+
+
+@eqx.filter_jit
+def _scale(sampler, target, times, x):
+    return sampler.transition(target, x, times[0], times[1]).scale
+
+
 def padded(times: Times) -> Array:
     """The grid, padded with its last time to a length that few grids share."""
     capacity = _CAPACITY

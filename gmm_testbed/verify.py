@@ -158,15 +158,14 @@ def summary(found: Sequence[Checked]) -> list[str]:
 
 def _checked(name, advance, stopped) -> Checked:
     begun = time.perf_counter()
-    bound, key = bounds.CATALOGUE[name], jax.random.key(0)
+    bound = bounds.CATALOGUE[name]
     claims, reports = [], []
-    for index, case in enumerate(bound.cases):
-        if stopped.is_set():
-            break
-        made = bound.claims(jax.random.fold_in(key, index), case)
+    for case, made in bounds.each_case(bound, bound.cases):
         claims += made
         reports += [bounds.report(name, bound, case, claim) for claim in made]
         advance()
+        if stopped.is_set():
+            break
     seconds = time.perf_counter() - begun
     return Checked(name, bound.facts, tuple(claims), tuple(reports), seconds)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gmm_testbed as gt
-from gmm_testbed import demo, divergences, measures, named
+from gmm_testbed import cli, demo, divergences, measures, named
 from gmm_testbed.divergences import LineDensity
 
 T = gt.problems.T_MIN
@@ -118,6 +118,40 @@ def test_w2_uses_the_finer_grid_where_the_law_needs_it(shifted):
     assert measures.shared_grids(spike).coarse.position.shape == (512,)
 
 
+@pytest.fixture(scope="module")
+def law(target):
+    sampler = gt.Guided(gt.approximations.DPS(), gt.kernels.DDPM())
+    return gt.laws.grid(sampler, target, gt.time_grid(target.path, 30, t_min=T))
+
+
+def test_shared_grids_change_distances_by_less_than_1e_6(law, truth):
+    own = law.at(-1)
+    for name in ("tv", "w1"):
+        measure = getattr(divergences, name)
+        fine = float(measure(own, truth.posterior))
+        shared = float(measure(measures.shared_grids(own).even, truth.posterior))
+        assert shared == pytest.approx(fine, rel=1e-6) and fine > 0.1
+
+
+def test_shared_grids_of_narrow_peaks_in_a_wide_range_keep_three_digits():
+    """Peaks of standard deviation 0.1, as at t = 0.01, within 44 units."""
+    weights, means = np.array([0.3, 0.7]), np.array([-20.5, 20.5])
+    law, other = (
+        gt.GaussianMixture.isotropic(w, means[:, None] + shift, 0.1**2)
+        for w, shift in ((weights, 0.02), (weights[::-1], 0.0))
+    )
+    x = jnp.linspace(-22.0, 22.0, 4096)
+    density = LineDensity.uniform(
+        -22.0, 22.0, divergences.quadrature.over_points(law.log_prob, x[:, None])
+    )
+    even = measures.shared_grids(density).even
+    assert even.position.shape[0] < 4096
+    for name in ("tv", "w1"):
+        measure = getattr(divergences, name)
+        fine, shared = float(measure(density, other)), float(measure(even, other))
+        assert shared == pytest.approx(fine, rel=1e-3) and fine > 0.1
+
+
 # Laws.
 
 
@@ -167,9 +201,7 @@ def test_one_compiled_program_serves_the_four_kernels(target):
     assert counts[0] > 0 and counts[-1] == counts[0]
 
 
-def test_what_is_followed_in_time_agrees_with_the_accurate_measures(target):
-    sampler = gt.Guided(gt.approximations.DPS(), gt.kernels.DDPM())
-    law = gt.laws.grid(sampler, target, gt.time_grid(target.path, 30, t_min=T))
+def test_what_is_followed_in_time_agrees_with_the_accurate_measures(target, law):
     times, curves = measures.passing(law, target)
     assert times[0] == 1.0 and times[-1] == T and np.all(np.diff(times) < 0)
     place = int(np.argmin(np.abs(times - 0.3)))
@@ -182,6 +214,8 @@ def test_what_is_followed_in_time_agrees_with_the_accurate_measures(target):
     ratio = float(divergences.variance(density) / posterior.total_variance())
     error = float(gt.diagnostics.mode_weight_error(density, posterior))
     assert curves["tv"][place] == pytest.approx(tv, rel=1e-9) and tv > 0.1
+    accurate = float(divergences.tv(law.at(index), posterior))
+    assert curves["tv"][place] == pytest.approx(accurate, rel=1e-3)
     assert curves["spread_ratio"][place] == pytest.approx(ratio, rel=1e-6)
     assert curves["mode_weight_error"][place] == pytest.approx(error, rel=1e-4)
 
@@ -254,6 +288,27 @@ def test_every_measure_has_a_meaning(found):
     assert {name.partition("[")[0] for name in found} <= set(
         gt.plotting.tables.MEANINGS
     )
+
+
+@pytest.mark.slow
+def test_two_problems_in_two_processes(tmp_path):
+    """Rows in the order of the plan, in double precision, and all figures."""
+    plan = demo.Plan(
+        ("one-gaussian", "two-modes"), ("Exact",), ("DDPM",), (5,), "DDPM", 5
+    )
+    told = []
+    rows = demo.run(plan, tmp_path, told.append, cli._settings)
+    assert told.count(demo.LAWS) == 2
+    assert told.count(demo.FIGURES) == 2 * demo.FIGURES_EACH
+    assert [r.problem for r in rows if r.measure == "tv"] == list(plan.problems)
+    values = {(r.problem, r.measure): r.value for r in rows}
+    target = gt.problems.get("one-gaussian")
+    sampler = gt.Guided(gt.approximations.Exact(), gt.kernels.DDPM())
+    exact = gt.laws.affine(sampler, target, gt.time_grid(target.path, 5, t_min=T))
+    kl = float(exact.kl(target.posterior(jnp.asarray(T))))
+    assert values["one-gaussian", "kl"] == pytest.approx(kl, rel=1e-6)
+    assert abs(values["two-modes", "escaped_mass"]) < 1e-10  # not in single precision
+    assert len(list(tmp_path.glob("*.pdf"))) == 6
 
 
 def test_the_plan_counts_its_cases():

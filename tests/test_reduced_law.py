@@ -34,8 +34,11 @@ def problem(dim, weights=(0.5, 0.3, 0.2), modes=(-1.5, 1.2, 0.4)):
 @eqx.filter_jit
 def built(weights, means, variance, A):
     prior = gt.GaussianMixture.isotropic(weights, means, variance)
-    seen = gt.Linear(A, 0.09, b=[0.2])
-    return gt.Target(gt.InverseProblem(prior, seen, [-0.5]), gt.VP(0.01, 20.0))
+    size = len(A)
+    seen = gt.Linear(A, 0.09, b=np.full(size, 0.2))
+    return gt.Target(
+        gt.InverseProblem(prior, seen, np.full(size, -0.5)), gt.VP(0.01, 20.0)
+    )
 
 
 def law_of(target, sampler=SAMPLER, **options):
@@ -79,6 +82,25 @@ def test_one_gaussian_is_the_affine_law():
         value, expected = getattr(law, name)(exact), getattr(affine, name)(exact)
         assert float(expected) > 1e-3
         np.testing.assert_allclose(value, expected, rtol=1e-7)
+
+
+@pytest.mark.slow
+def test_one_gaussian_seen_twice_reduces_to_the_plane():
+    """Two measurements span a plane in d = 4: the affine law again, in closed form."""
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(2, 4))
+    target = built(np.ones(1), rng.normal(size=(1, 4)), np.full((), 0.4), rows)
+    times = gt.time_grid(target.path, 6, kind="log_snr", t_max=0.7, t_min=0.1)
+    law = gt.laws.reduced(SAMPLER, target, times)
+    affine = gt.laws.affine(SAMPLER, target, times)
+    exact = target.posterior(times[-1])
+    assert law.frame.shape == (4, 2)
+    np.testing.assert_allclose(law.mean(), affine.mean(), atol=1e-8)
+    np.testing.assert_allclose(law.covariance(), affine.covariance(), atol=1e-8)
+    assert float(affine.kl(exact)) > 1e-3
+    np.testing.assert_allclose(law.kl(exact), affine.kl(exact), rtol=1e-6)
+    with pytest.raises(gt.UnsupportedError, match="plane"):
+        law.w2(exact)
 
 
 def test_every_direction_adds_the_same():

@@ -1,5 +1,7 @@
 """Theorems whose two sides are computed: one file each, `CATALOGUE`, and `check`."""
 
+from collections.abc import Iterable, Iterator
+
 import jax
 
 from .._checks import choose
@@ -11,7 +13,7 @@ from .base import Claim as Claim
 from .base import Facts as Facts
 from .base import Verdict as Verdict
 from .base import judge as judge
-from .base import report
+from .base import report as report
 from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
 from .contraction import Contraction as Contraction
@@ -102,9 +104,18 @@ def check(name: str, key: Key | None = None, **case) -> list[BoundReport]:
         InputError: for an unknown name; the message has the nearest one.
     """
     bound = choose(name, CATALOGUE, "bound")
+    cases = [case] if case else bound.cases
+    return [
+        report(name, bound, values, claim)
+        for values, claims in each_case(bound, cases, key)
+        for claim in claims
+    ]
+
+
+def each_case(
+    bound: AbstractBound, cases: Iterable[Case], key: Key | None = None
+) -> Iterator[tuple[Case, list[Claim]]]:
+    """Every case and its claims, one after another, each with a key of its own."""
     key = jax.random.key(0) if key is None else key
-    reports = []
-    for index, values in enumerate([case] if case else bound.cases):
-        claims = bound.claims(jax.random.fold_in(key, index), values)
-        reports += [report(name, bound, values, claim) for claim in claims]
-    return reports
+    for index, case in enumerate(cases):
+        yield case, bound.claims(jax.random.fold_in(key, index), case)

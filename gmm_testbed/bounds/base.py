@@ -114,6 +114,20 @@ class AbstractBound(eqx.Module):
         """
 
 
+def computed(
+    label: str,
+    left,
+    right,
+    *,
+    equal: bool = False,
+    tolerance: float = 0.0,
+    assumptions: tuple[bool, ...] = (True,),
+) -> Claim:
+    """A claim between two numbers that are exact up to quadrature; see `Claim`."""
+    sides = Estimate(left, how="quadrature"), Estimate(right, how="quadrature")
+    return Claim(label, *sides, equal, tolerance, assumptions)
+
+
 def judge(claim: Claim) -> Verdict:
     """The verdict on one claim."""
     if not all(claim.assumptions):

@@ -22,10 +22,9 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..divergences import line_expectation
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from . import line_pairs
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 
 
 class ComponentBrackets(AbstractBound):
@@ -75,15 +74,7 @@ def _claims(snr):
         ("Fisher", line_pairs.fisher(path, normal), weights @ fishers),
         ("W2", line_pairs.transport(path, normal), weights @ transports),
     ]
-    return [
-        Claim(
-            label,
-            Estimate(left, how="quadrature"),
-            Estimate(right, how="quadrature"),
-            assumptions=(True,),
-        )
-        for label, left, right in sides
-    ]
+    return [computed(label, left, right) for label, left, right in sides]
 
 
 def _shrunk(variance, snr):

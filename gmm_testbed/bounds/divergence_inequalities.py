@@ -19,10 +19,9 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from . import line_pairs
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 
 
 class DivergenceInequalities(AbstractBound):
@@ -54,12 +53,4 @@ def _claims(shift):
         ("Jeffreys", 4.0 * tv * jnp.arctanh(tv), kl + back),
         ("KL by chi^2", kl, jnp.log1p(line_pairs.chi2(q, p))),
     ]
-    return [
-        Claim(
-            label,
-            Estimate(left, how="quadrature"),
-            Estimate(right, how="quadrature"),
-            assumptions=(True,),
-        )
-        for label, left, right in sides
-    ]
+    return [computed(label, left, right) for label, left, right in sides]

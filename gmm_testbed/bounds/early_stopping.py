@@ -23,10 +23,9 @@ import jax
 import jax.numpy as jnp
 
 from ..divergences import line_expectation
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from . import line_pairs
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 
 _SMALLEST = 0.16  # variance of a component
 _GAUSSIAN = 0.6  # variance of the Gaussian
@@ -49,12 +48,12 @@ class EarlyStopping(AbstractBound):
         small = case["v"] <= 0.1 * _SMALLEST
         sides = _sides(jnp.asarray(case["v"]))
         return [
-            Claim(
+            computed(
                 label,
-                Estimate(left, how="quadrature"),
-                Estimate(right, how="quadrature"),
-                tolerance > 0,
-                tolerance,
+                left,
+                right,
+                equal=tolerance > 0,
+                tolerance=tolerance,
                 assumptions=(True, small or "order" not in label),
             )
             for label, left, right, tolerance in sides

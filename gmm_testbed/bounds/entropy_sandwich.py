@@ -20,10 +20,9 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..divergences import line_expectation
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from . import line_pairs
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 
 
 class EntropySandwich(AbstractBound):
@@ -61,15 +60,7 @@ def _claims(a):
         ("upper", entropy, upper),
         ("KL by pairs", line_pairs.kl(p, q), paired),
     ]
-    return [
-        Claim(
-            label,
-            Estimate(left, how="quadrature"),
-            Estimate(right, how="quadrature"),
-            assumptions=(True,),
-        )
-        for label, left, right in sides
-    ]
+    return [computed(label, left, right) for label, left, right in sides]
 
 
 def divergences(p: GaussianMixture, q: GaussianMixture):

@@ -28,6 +28,7 @@ Sources: Conforti, Durmus and Gentiloni Silveri (arXiv:2308.12240) for T4 and Ch
 (2023, arXiv:2209.11215) for T5, both up to constants; the constants are proved here.
 """
 
+from functools import partial
 from typing import ClassVar
 
 import equinox as eqx
@@ -39,12 +40,11 @@ from .. import approximations, laws
 from .._checks import floating
 from .._types import Scalar
 from ..divergences import line_expectation
-from ..estimate import Estimate
 from ..kernels.base import AbstractKernel, KernelFacts, Transition
 from ..mixture import GaussianMixture
 from ..paths import OU
 from ..sampling import Guided
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 from .line_paths import step_divergences, two_modes
 
 _STEPS = 20
@@ -214,6 +214,4 @@ def _from_normal(mixture):
     return line_expectation(mixture, at)
 
 
-def _below(label, left, right) -> Claim:
-    sides = Estimate(left, how="quadrature"), Estimate(right, how="quadrature")
-    return Claim(label, *sides, assumptions=(True, True))
+_below = partial(computed, assumptions=(True, True))

@@ -21,11 +21,10 @@ import numpy as np
 from .. import approximations, information, kernels
 from ..budget.grid import leading_order, optimal_grid
 from ..budget.path import budget
-from ..estimate import Estimate
 from ..paths import VP
 from ..sampling import Guided
 from ..time_grids import time_grid
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 from .line_paths import two_modes
 
 _T_MIN = 0.01
@@ -61,18 +60,13 @@ class InformationBound(AbstractBound):
         lead = float(leading_order(target, t_min=_T_MIN).value) / steps
         length = 2.0 * np.sqrt(steps * lead)  # the integral of |mmse'|^(1/2)
         return [
-            _below("decreasing error", cost, sums),
-            _below("information", sums, (snr[1] / snr[0] - 1.0) * gain),
-            _below("optimal grid", least, cost),
-            _below("leading order", abs(least - lead), lead * length / (2.0 * steps)),
+            computed("decreasing error", cost, sums),
+            computed("information", sums, (snr[1] / snr[0] - 1.0) * gain),
+            computed("optimal grid", least, cost),
+            computed("leading order", abs(least - lead), lead * length / (2.0 * steps)),
         ]
 
 
 def sampler() -> Guided:
     """The exact field with DDPM steps."""
     return Guided(approximations.Exact(), kernels.DDPM())
-
-
-def _below(label, left, right) -> Claim:
-    sides = Estimate(left, how="quadrature"), Estimate(right, how="quadrature")
-    return Claim(label, *sides, assumptions=(True,))

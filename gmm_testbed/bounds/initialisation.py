@@ -21,11 +21,8 @@ import jax.numpy as jnp
 
 from .. import divergences
 from ..divergences import line_expectation
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Claim, Facts
-
-HOW = "quadrature"
+from .base import AbstractBound, Case, Facts, computed
 
 
 class Initialisation(AbstractBound):
@@ -45,7 +42,7 @@ class Initialisation(AbstractBound):
         left, rights = _sides(jnp.asarray(case["alpha"]))
         labels = "(i) entropy decay", "(ii) convexity", "(iii) transport"
         return [
-            Claim(label, Estimate(left, how=HOW), Estimate(right, how=HOW))
+            computed(label, left, right, assumptions=(True, True))
             for label, right in zip(labels, rights, strict=True)
         ]
 

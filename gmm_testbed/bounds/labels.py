@@ -17,10 +17,9 @@ from typing import ClassVar
 import numpy as np
 
 from .. import approximations, divergences, kernels, laws, problems
-from ..estimate import Estimate
 from ..sampling import Guided
 from ..time_grids import time_grid
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 
 _RARE = 0.01  # of the largest density
 _QUADRATURE = 1e-8  # of the masses on the grid, which are taken as they are
@@ -57,11 +56,11 @@ class LabelDecomposition(AbstractBound):
         tv = 0.5 * np.abs(exact - masses).sum()
         split = _kl(p, q) + p @ parts
         return [
-            _claim("decomposition", kl, split, True, _QUADRATURE),
-            _claim("label frequencies", _kl(p, q), kl),
-            _claim("shapes within labels", p @ parts, kl),
-            _claim("masses of B", _kl(*odd), kl),
-            _claim("mass of B", odd[1][0], odd[0][0] + tv),
+            computed("decomposition", kl, split, equal=True, tolerance=_QUADRATURE),
+            computed("label frequencies", _kl(p, q), kl),
+            computed("shapes within labels", p @ parts, kl),
+            computed("masses of B", _kl(*odd), kl),
+            computed("mass of B", odd[1][0], odd[0][0] + tv),
         ]
 
 
@@ -80,8 +79,3 @@ def _kl(p, q):
     """sum p log p/q, 0 where p is 0."""
     seen = p > 0
     return float(np.sum(p[seen] * np.log(p[seen] / q[seen])))
-
-
-def _claim(label, left, right, equal=False, tolerance=0.0):
-    sides = Estimate(left, how="quadrature"), Estimate(right, how="quadrature")
-    return Claim(label, *sides, equal, tolerance, assumptions=(True,))

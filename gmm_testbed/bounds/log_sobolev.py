@@ -32,10 +32,9 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from . import line_pairs
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 
 RIGHT_WEIGHT, WRONG_WEIGHT = 0.4, 0.9  # of the component at -a
 
@@ -71,15 +70,7 @@ def _claims(a):
         ("HWI", kl, w2 * root - 0.5 * curvature * w2_squared),
         ("Fisher is blind", fisher, blindness(a)),
     ]
-    return [
-        Claim(
-            label,
-            Estimate(left, how="quadrature"),
-            Estimate(right, how="quadrature"),
-            assumptions=(True,),
-        )
-        for label, left, right in sides
-    ]
+    return [computed(label, left, right) for label, left, right in sides]
 
 
 def two_modes(a, weight) -> GaussianMixture:

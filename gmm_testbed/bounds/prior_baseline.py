@@ -21,10 +21,9 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .._types import Scalar
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from . import line_pairs
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 
 _SLOPE, _Y = 1.3, 0.6
 _DIGITS = 1e-9
@@ -57,12 +56,13 @@ def _claims(noise):
     half = prior.noised(slope, noise / jnp.sqrt(2.0)).log_prob(y)
     ratio = half - 0.5 * jnp.log(4.0 * jnp.pi * noise**2) - 2.0 * evidence
     most = -0.5 * jnp.log(2.0 * jnp.pi * noise**2) - evidence
+    same = {"equal": True, "tolerance": _DIGITS}
     by_quadrature = jnp.log1p(line_pairs.chi2(posterior, prior))
     return [
-        _claim("closed form", kl, line_pairs.kl(posterior, prior), True),
-        _claim("log(1 + chi^2), closed form", ratio, by_quadrature, True),
-        _claim("KL by chi^2", kl, ratio),
-        _claim("chi^2 by rejection", ratio, most),
+        computed("closed form", kl, line_pairs.kl(posterior, prior), **same),
+        computed("log(1 + chi^2), closed form", ratio, by_quadrature, **same),
+        computed("KL by chi^2", kl, ratio),
+        computed("chi^2 by rejection", ratio, most),
     ]
 
 
@@ -74,8 +74,3 @@ def expected_log_likelihood(
     squares = offset**2 + slope**2 * mixture.covariances()[:, 0, 0]
     mean = jnp.exp(mixture.log_weights) @ squares
     return -0.5 * (jnp.log(2.0 * jnp.pi * variance) + mean / variance)
-
-
-def _claim(label, left, right, equal=False):
-    sides = Estimate(left, how="quadrature"), Estimate(right, how="quadrature")
-    return Claim(label, *sides, equal, _DIGITS if equal else 0.0, assumptions=(True,))

@@ -22,10 +22,9 @@ import jax
 import jax.numpy as jnp
 
 from ..divergences import line_rule
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from . import line_pairs
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 from .prior_baseline import expected_log_likelihood
 
 _SLOPE, _NOISE, _Y = 1.3, 0.4, 0.6
@@ -51,12 +50,12 @@ class SplitGibbs(AbstractBound):
         small = case["coupling"] <= _SMALL
         sides = _sides(jnp.asarray(case["coupling"]))
         return [
-            Claim(
+            computed(
                 label,
-                Estimate(left, how="quadrature"),
-                Estimate(right, how="quadrature"),
-                True,
-                _ORDER if label == "order" else _DIGITS,
+                left,
+                right,
+                equal=True,
+                tolerance=_ORDER if label == "order" else _DIGITS,
                 assumptions=(True, small or label != "order"),
             )
             for label, left, right in sides

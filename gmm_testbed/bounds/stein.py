@@ -26,9 +26,8 @@ import jax.numpy as jnp
 from jax.scipy.special import erf
 
 from ..divergences import line_rule
-from ..estimate import Estimate
 from . import line_pairs
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 from .log_sobolev import RIGHT_WEIGHT, WRONG_WEIGHT, blindness, two_modes
 
 _WIDTH = 0.8  # of the Gaussian kernel
@@ -76,20 +75,13 @@ def _claims(a):
         ("inverse multiquadric", averaged(products * inverse), fisher),
         ("blind as Fisher", squares, blindness(a)),
     ]
-    claims = [
-        Claim(label, _exact(left), _exact(right), assumptions=(True,))
-        for label, left, right in sides
-    ]
+    claims = [computed(label, left, right) for label, left, right in sides]
     seen = abs(WRONG_WEIGHT - RIGHT_WEIGHT) * erf(a / jnp.sqrt(2.0))
     equal = [
         ("by parts", averaged(stein), squares, _ROUNDING),
         ("total variation sees it", line_pairs.tv(q, p), seen, _CROSSING),
     ]
     return claims + [
-        Claim(label, _exact(left), _exact(right), True, slack, assumptions=(True,))
+        computed(label, left, right, equal=True, tolerance=slack)
         for label, left, right, slack in equal
     ]
-
-
-def _exact(value):
-    return Estimate(value, how="quadrature")

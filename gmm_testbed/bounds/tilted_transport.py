@@ -26,9 +26,8 @@ import jax
 import jax.numpy as jnp
 
 from ..divergences import line_rule
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 
 _SLOPE, _NOISE, _Y = 1.3, 0.9, 0.3
 _MEANS, _VARIANCE = (-1.0, 1.5), 0.2
@@ -53,12 +52,12 @@ class TiltedTransport(AbstractBound):
         kept = (share < 1.0, True)
         sides = _sides(jnp.asarray(share))
         return [
-            Claim(
+            computed(
                 label,
-                Estimate(left, how="quadrature"),
-                Estimate(right, how="quadrature"),
-                equal,
-                _DIGITS if equal else 0.0,
+                left,
+                right,
+                equal=equal,
+                tolerance=_DIGITS if equal else 0.0,
                 assumptions=kept,
             )
             for label, left, right, equal in sides

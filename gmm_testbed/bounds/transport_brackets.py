@@ -14,10 +14,9 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from . import line_pairs
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Facts, computed
 
 
 class TransportBrackets(AbstractBound):
@@ -49,15 +48,7 @@ def _claims(shift):
         ("Gelbrich", moments, exact),
         ("components", exact, between_components(q, p)),
     ]
-    return [
-        Claim(
-            label,
-            Estimate(left, how="quadrature"),
-            Estimate(right, how="quadrature"),
-            assumptions=(True,),
-        )
-        for label, left, right in sides
-    ]
+    return [computed(label, left, right) for label, left, right in sides]
 
 
 def between_components(q: GaussianMixture, p: GaussianMixture):

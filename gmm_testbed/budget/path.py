@@ -24,13 +24,13 @@ import numpy as np
 
 from .._checks import unsupported
 from .._types import Key, Times
+from ..divergences.quadrature import over_points
 from ..estimate import Estimate
 from ..information import (
     Rule,
     channel,
     conditional,
     exact_rule,
-    over_points,
     sample_rule,
 )
 from ..measurements import Linear

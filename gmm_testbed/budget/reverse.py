@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from .._types import Key, Scalar, Times, Vector
 from ..components import LOG_2PI
-from ..kernels.base import bridge
+from ..kernels.reverse import reverse
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import Guided, check_run, sample, standard_initial
@@ -20,9 +20,7 @@ from .terms import log_volume, whiten
 
 def reverse_kernel(target: Target, x: Vector, t: Scalar, s: Scalar) -> GaussianMixture:
     """p(x_s | x_t = x, y), a mixture, for s < t; needs alpha_t > 0 or sigma_s > 0."""
-    path = target.path
-    noise = path.sigma(t) * jnp.sqrt(bridge(path, t, s).fresh)
-    return target.posterior(s).denoised(x, path.alpha(t) / path.alpha(s), noise)
+    return reverse(target.exact_posterior, target.path, x, t, s)
 
 
 def path_log_ratio(

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -67,7 +66,7 @@ def floor(
     weighted = {} if log_weights is None else {"log_weights": log_weights}
     values = []
     for each in jax.random.split(key, repeats):
-        found = metric(_draw(each, mixture, num), mixture, **weighted)
+        found = metric(mixture.sample(each, num), mixture, **weighted)
         require(
             isinstance(found, Estimate) and found.value.shape == (),
             "the metric does not give one number",
@@ -79,8 +78,3 @@ def floor(
     values = jnp.sort(jnp.stack(values))
     how = f"{repeats} exact sets of {num} samples"
     return Floor(Estimate.mean_of(values, how=how), jnp.std(values, ddof=1), values)
-
-
-@eqx.filter_jit
-def _draw(key, mixture, num: int):
-    return mixture.sample(key, num)

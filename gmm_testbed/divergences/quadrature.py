@@ -97,9 +97,11 @@ class AbstractDensity(eqx.Module):
         return _weighted(_masses(self, mixture), self.points(), fn)
 
 
-def over_points(fn: Callable[[Vector], Any], points: Float[Array, "n d"]) -> Any:
-    """vmap of fn over points (n, d), in chunks where there are many."""
-    return jax.lax.map(fn, points, batch_size=min(points.shape[0], _CHUNK))
+def over_points(fn: Callable[[Any], Any], points: Any) -> Any:
+    """vmap of fn over points, a tree of arrays (n, ...); in chunks where n is large."""
+    if jax.tree.leaves(points)[0].shape[0] <= _CHUNK:
+        return jax.vmap(fn)(points)
+    return jax.lax.map(fn, points, batch_size=_CHUNK)
 
 
 def escaped(density: AbstractDensity) -> Scalar:

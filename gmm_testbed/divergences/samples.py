@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from .._checks import concrete, floating, require
 from .._types import Scalar
+from ..estimate import Estimate
 from ..mixture import GaussianMixture
 
 
@@ -56,8 +57,7 @@ def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array,
 
 def variance_of_mean(terms: Float[Array, " n"], weights: Float[Array, " n"]) -> Scalar:
     """Of the weighted mean of terms (n,), as the module says."""
-    centred = terms - weights @ terms
-    return jnp.sum((weights * centred) ** 2) / (1.0 - jnp.sum(weights**2))
+    return Estimate.mean_of(terms, weights).stderr ** 2
 
 
 def described(samples: Float[Array, "n d"], log_weights=None) -> str:

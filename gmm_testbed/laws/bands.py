@@ -48,10 +48,14 @@ def density(sources, points: np.ndarray) -> np.ndarray:
         return np.zeros_like(points)
     targets = np.pad(points, (0, -points.size % _RUN), mode="edge")[None]
     found = _windows(mean, scale, targets)
-    rows = _chunk(found)
-    near, values = next(_kernels(found, targets, rows))
     height = (mass / (scale * _ROOT_2PI))[0][found.order[0]]
-    return _sum(values[0], height[near[0]])[: points.size]
+    sums = []
+    for part in _parts(found.first.shape[1], _RUN * found.width):
+        runs = slice(part.start * _RUN, part.stop * _RUN)
+        some = found._replace(first=found.first[:, part])
+        near, values = _kernels(some, targets[:, runs], slice(None))
+        sums.append(_sum(values[0], height[near[0]]))
+    return np.concatenate(sums)[: points.size]
 
 
 def steps(density, weight, mean, scale, points) -> np.ndarray:
@@ -68,13 +72,11 @@ def steps(density, weight, mean, scale, points) -> np.ndarray:
     found = _windows(mean, scale, targets)
     factor = weight / (scale * _ROOT_2PI)
     rows = np.empty_like(mean)
-    start = 0
-    for near, values in _kernels(found, targets, _chunk(found)):
-        for k in range(len(values)):
-            row = start + k
+    for part in _parts(len(targets), targets.shape[1] * found.width):
+        near, values = _kernels(found, targets, part)
+        for k, row in enumerate(range(part.start, part.stop)):
             height = (density * factor[row])[found.order[row]]
             density = rows[row] = _sum(values[k], height[near[k]])
-        start += len(values)
     return rows
 
 
@@ -92,25 +94,23 @@ def _windows(mean, scale, targets) -> Windows:
     return Windows(order, mean, scale, np.minimum(first, mean.shape[1] - width), width)
 
 
-def _chunk(found: Windows) -> int:
-    """Rows whose exponentials are held at a time."""
-    return max(_AT_ONCE // (found.first.shape[1] * _RUN * found.width), 1)
+def _parts(count: int, cost: int) -> list[slice]:
+    """Slices of `count` things that cost so many exponentials each, a few at a time."""
+    size = max(_AT_ONCE // cost, 1)
+    return [slice(k, min(k + size, count)) for k in range(0, count, size)]
 
 
-def _kernels(found: Windows, targets, size: int):
-    """Windows (c, runs, width) and exponentials (c, runs, 32, width), c rows at a time."""
-    inside = np.arange(found.width)
-    inverse = math.sqrt(0.5) / found.scale
-    for start in range(0, len(targets), size):
-        part = slice(start, start + size)
-        near = found.first[part][:, :, None] + inside
-        row = np.arange(len(near))[:, None, None]
-        x = targets[part].reshape(len(near), -1, _RUN)
-        values = x[:, :, :, None] - found.mean[part][row, near][:, :, None, :]
-        values *= inverse[part][row, near][:, :, None, :]
-        np.square(values, out=values)
-        np.negative(values, out=values)
-        yield near, np.exp(values, out=values)
+def _kernels(found: Windows, targets, part: slice):
+    """Windows (c, runs, width) and exponentials (c, runs, 32, width) of some rows."""
+    near = found.first[part][:, :, None] + np.arange(found.width)
+    row = np.arange(len(near))[:, None, None]
+    x = targets[part].reshape(len(near), -1, _RUN)
+    mean, scale = found.mean[part], found.scale[part]
+    values = x[:, :, :, None] - mean[row, near][:, :, None, :]
+    values *= (math.sqrt(0.5) / scale[row, near])[:, :, None, :]
+    np.square(values, out=values)
+    np.negative(values, out=values)
+    return near, np.exp(values, out=values)
 
 
 def _sum(values, height):

@@ -23,7 +23,7 @@ from .._types import Key, Times
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided, check_run, padded, standard_initial
+from ..sampling import Guided, check_run, first_scale, padded, standard_initial
 
 
 class FlowSamples(NamedTuple):
@@ -180,16 +180,11 @@ def _pushed(sampler, target, times, steps, starts, log_starts, size: int):
     return jax.lax.map(particle, (starts, log_starts), batch_size=size)
 
 
-@eqx.filter_jit
-def _scale(sampler, target, times, initial):
-    return sampler.transition(target, initial.mean(), times[0], times[1]).scale
-
-
 def _require_smooth_flow(sampler, target, times, initial) -> None:
     name = (
         f"{type(sampler.approximation).__name__} with {type(sampler.kernel).__name__}"
     )
-    if np.any(np.asarray(_scale(sampler, target, times[:2], initial)) != 0.0):
+    if np.any(np.asarray(first_scale(sampler, target, times, initial)) != 0.0):
         unsupported(
             "the change of variables needs a deterministic sampler",
             got=f"{name}, which adds noise",

@@ -1,13 +1,12 @@
 r"""`gt.laws.grid`: the law of any guided sampler on the line or in the plane."""
 
-import equinox as eqx
 import numpy as np
 
 from .._checks import unsupported
 from .._types import Times
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided, check_run, standard_initial
+from ..sampling import Guided, check_run, first_scale, standard_initial
 from .base import AbstractLaw
 from .line_law import flow_law, line_law
 from .line_steps import TILE_WIDTH, transitions
@@ -75,15 +74,10 @@ def grid(
     return plane_law(sampler, target, times, initial, refine)
 
 
-@eqx.filter_jit
-def _scale(sampler, target, x, t, s):
-    return sampler.transition(target, x, t, s).scale
-
-
 def _has_noise(sampler, target, times, initial) -> bool:
     point = np.asarray(initial.mean())
     if point.size > 1:
-        scale = _scale(sampler, target, point, times[0], times[1])
+        scale = first_scale(sampler, target, times, initial)
     else:  # the program that the law needs anyway
         points, window = np.full((1, TILE_WIDTH), point), np.asarray(times[:2])
         scale = transitions(sampler, target, points, window[:1], window[1:])[1]

@@ -29,7 +29,7 @@ from ..components import LOG_2PI
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided, check_run, sample, standard_initial
+from ..sampling import Guided, check_run, first_scale, sample, standard_initial
 
 _AT_ONCE = 256  # points, against every state
 
@@ -99,7 +99,7 @@ def sandwich_kl(
         drawn = sample(key_states, sampler, target, times[:-1], total, initial=initial)
         before = drawn.x
     else:
-        before = _drawn(key_states, initial, total)
+        before = initial.sample(key_states, total)
     values = _bounds(
         (key_noise, key_exact), sampler, target, last, mixture, before, num, batches
     )
@@ -154,18 +154,8 @@ def _log_kernel(move, x):
     return -0.5 * (dim * LOG_2PI + jnp.sum(gap**2)) - volume
 
 
-@eqx.filter_jit
-def _drawn(key, initial, num: int):
-    return initial.sample(key, num)
-
-
-@eqx.filter_jit
-def _scale(sampler, target, times, initial):
-    return sampler.transition(target, initial.mean(), times[0], times[1]).scale
-
-
 def _require_noise(sampler, target, times, initial) -> None:
-    if not np.any(np.asarray(_scale(sampler, target, times, initial)) != 0.0):
+    if not np.any(np.asarray(first_scale(sampler, target, times, initial)) != 0.0):
         unsupported(
             "the bounds need noise in the last step",
             got=f"{type(sampler.kernel).__name__}, which is deterministic there",

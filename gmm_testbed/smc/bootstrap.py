@@ -18,11 +18,11 @@ import jax.numpy as jnp
 
 from .._checks import floating
 from .._types import Scalar, Times, Vector
+from ..kernels.reverse import reverse
 from ..problem import Target
 from ..samplers import SamplerFacts
 from .base import AbstractFeynmanKac, Proposal
 from .resampling import scheme
-from .reverse import reverse
 
 
 class Bootstrap(AbstractFeynmanKac):

@@ -15,11 +15,11 @@ import equinox as eqx
 
 from .._checks import floating
 from .._types import Scalar, Times, Vector
+from ..kernels.reverse import reverse
 from ..problem import Target
 from ..samplers import SamplerFacts
 from .base import AbstractFeynmanKac, Proposal, check_density
 from .resampling import scheme
-from .reverse import reverse
 
 
 class Optimal(AbstractFeynmanKac):

@@ -27,12 +27,12 @@ from .._types import Scalar, Times, Vector
 from ..approximations import AbstractApproximation
 from ..components import LOG_2PI
 from ..kernels import DDPM, AbstractKernel, Transition
+from ..kernels.reverse import reverse
 from ..problem import Target
 from ..samplers import SamplerFacts
 from ..sampling import Guided
 from .base import AbstractFeynmanKac, Proposal, check_density
 from .resampling import scheme
-from .reverse import reverse
 from .twists import log_twist
 
 

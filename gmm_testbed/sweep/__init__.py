@@ -18,4 +18,5 @@ from .store import Store as Store
 from .summary import Mean as Mean
 from .summary import differences as differences
 from .summary import means as means
+from .summary import student as student
 from .summary import text as text

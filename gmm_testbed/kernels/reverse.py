@@ -8,9 +8,9 @@ mixture of time s as the prior.
 import jax.numpy as jnp
 
 from .._types import Scalar, Vector
-from ..kernels.base import bridge
 from ..mixture import GaussianMixture
 from ..paths import AbstractPath
+from .base import bridge
 
 
 def reverse(

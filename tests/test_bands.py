@@ -1,0 +1,53 @@
+"""Windowed sums of Gaussians against plain ones."""
+
+import numpy as np
+import pytest
+
+from gmm_testbed.laws import bands
+
+
+def plain(mass, mean, scale, points):
+    z = (points[:, None] - mean) / scale
+    return (np.exp(-0.5 * z**2) / (scale * np.sqrt(2 * np.pi))) @ mass
+
+
+@pytest.fixture(params=[1 << 19, 1 << 12], ids=["whole", "in pieces"])
+def at_once(request, monkeypatch):
+    """All exponentials at a time, and a few."""
+    monkeypatch.setattr(bands, "_AT_ONCE", request.param)
+
+
+@pytest.mark.parametrize("count", [1, 77, 640])
+def test_density_is_the_sum_over_all_sources(count, at_once):
+    rng = np.random.default_rng(5)
+    mass = rng.exponential(size=300) * (rng.uniform(size=300) > 0.3)
+    mean, scale = rng.normal(size=300) * 3.0, rng.uniform(0.02, 0.4, 300)
+    points = rng.uniform(-9.0, 9.0, count)  # in no order
+    found = bands.density((mass, mean, scale), points)
+    exact = plain(mass, mean, scale, points)
+    np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-15 * exact.max())
+
+
+def test_density_is_zero_where_nothing_reaches():
+    one = np.ones(1)
+    far = np.array([100.0, 0.0, -100.0])
+    found = bands.density((one, 0.0 * one, one), far)
+    assert found[0] == found[2] == 0.0
+    np.testing.assert_allclose(found[1], 1 / np.sqrt(2 * np.pi), rtol=1e-14)
+    assert not bands.density((0.0 * one, one, one), far).any()
+
+
+def test_steps_are_repeated_sums_also_where_means_cross(at_once):
+    rng = np.random.default_rng(6)
+    rows, count = 5, 96
+    points = np.sort(rng.uniform(-3.0, 3.0, (rows, count)), axis=1)
+    points[:, -32:] = rng.uniform(-0.1, 0.1, (rows, 32))  # nodes about a jump
+    mean = 0.9 * points + 0.4 * np.sign(points)
+    mean[2] = -points[2]
+    scale, weight = rng.uniform(0.1, 0.5, (rows, count)), rng.uniform(0.0, 0.1, (5, 96))
+    density = rng.exponential(size=count)
+    found = bands.steps(density, weight, mean, scale, points)
+    for row in range(rows):
+        targets = points[min(row + 1, rows - 1)]
+        density = plain(density * weight[row], mean[row], scale[row], targets)
+        np.testing.assert_allclose(found[row], density, rtol=1e-12)
