@@ -56,7 +56,9 @@ def choose(name: str, choices: Mapping[str, Any], what: str) -> Any:
     if name in choices:
         return choices[name]
     lowered = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.4)
+    given = str(name).lower()
+    near = [choice for choice in lowered if given and choice.startswith(given)]
+    near = near or difflib.get_close_matches(given, lowered, n=1, cutoff=0.4)
     fail(
         f"unknown {what}",
         got=repr(name),

@@ -39,6 +39,8 @@ def test_verdicts(given, verdict):
 def test_an_unknown_bound_names_the_nearest():
     with pytest.raises(gt.InputError, match="T6-initialisation"):
         gt.bounds.check("T6-initialization")
+    with pytest.raises(gt.InputError, match="did you mean 'T12-dps-density'"):
+        gt.bounds.check("T12")
 
 
 @pytest.mark.parametrize("name", gt.bounds.CATALOGUE)
