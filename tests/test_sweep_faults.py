@@ -69,6 +69,8 @@ def main(workers):
 
 
 if __name__ == "__main__":
+    # A process of a background job ignores Ctrl-C until it says otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(int(sys.argv[1]))
 """
 
