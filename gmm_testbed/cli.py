@@ -1,4 +1,4 @@
-"""The command line: `gmm-testbed demo | list | run | verify`."""
+"""The command line: `gmm-testbed demo | list | run | status | verify`."""
 
 import os
 
@@ -8,27 +8,22 @@ import functools
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import typer
 
 from . import (
-    algorithms,
-    approximations,
-    bounds,
+    catalogue,
     demo,
-    kernels,
-    named,
     plotting,
     problems,
     single,
-    smc,
+    studies,
+    sweep,
     verify,
 )
-from ._checks import InputError, fail
-from .sampling import Guided
-from .time_grids import time_grid
+from ._checks import InputError, choose, fail, require
 
 app = typer.Typer(
     help="Diffusion posterior samplers against the truth, on Gaussian mixtures.",
@@ -100,85 +95,170 @@ def demo_command(
 @app.command("list")
 @_polite
 def list_command() -> None:
-    """Problems, approximations, kernels, samplers and bounds, one line each."""
-    screen, listing = plotting.tables.console(), plotting.tables.listing
-    rows = []
-    for name, build in problems.CATALOGUE.items():
-        size = map(str, problems.SIZES[name])
-        rows.append((name, *size, (build.__doc__ or "").splitlines()[0]))
-    screen.print(listing("Problems", ("name", "d", "K", "what it is"), rows))
-    rows = [
-        (name, facts.cost, f"{facts.summary} [{facts.reference}]")
-        for name, facts in _facts(approximations.CATALOGUE)
-    ]
-    columns = ("name", "cost a point", "what it is [reference]")
-    screen.print(listing("Approximations of E[x0 | x_t, y]", columns, rows))
-    rows = [
-        (name, str(facts.order), f"{facts.summary} [{facts.reference}]")
-        for name, facts in _facts(kernels.CATALOGUE)
-    ]
-    columns = ("name", "order", "what it is [reference]")
-    screen.print(listing("Kernels from time t to s < t", columns, rows))
-    rows = [
-        (name, f"{facts.summary}; exact: {facts.exact_when} [{facts.reference}]")
-        for name, facts in _facts(algorithms.CATALOGUE | smc.CATALOGUE)
-    ]
-    columns = ("name", "what it is [reference]")
-    screen.print(listing("Samplers that are neither", columns, rows))
-    rows = [
-        (name, bound.facts.status, f"{bound.facts.statement} [{bound.facts.source}]")
-        for name, bound in bounds.CATALOGUE.items()
-    ]
-    columns = ("name", "status", "what it says [source]")
-    screen.print(listing("Bounds, which `verify` checks", columns, rows))
+    """Problems, methods, bounds and the experiments of this folder, one line each."""
+    screen = plotting.tables.console()
+    for table in catalogue.tables():
+        screen.print(table)
+
+
+_Store = Annotated[Path, typer.Option(help="SQLite file of the cells.")]
+
+
+def _of_problem(words: str, field: str) -> Any:
+    default = str(single.Case._field_defaults[field])
+    panel = "For a problem"
+    return typer.Option(help=words, rich_help_panel=panel, show_default=default)
+
+
+def _of_experiment(words: str, *names, **options) -> Any:
+    panel = "For an experiment"
+    return typer.Option(*names, help=words, rich_help_panel=panel, **options)
 
 
 @app.command("run")
 @_polite
 def run_command(
-    problem: Annotated[str, typer.Argument(help="A name that `list` prints.")],
-    approximation: Annotated[
-        str, typer.Option(help="A name, or name:option=value, as ZetaDPS:zeta=0.5.")
-    ] = "DPS",
-    kernel: Annotated[
-        str, typer.Option(help="A name, or name:option=value, as DDIM:eta=0.5.")
-    ] = "DDPM",
-    steps: Annotated[int, typer.Option(help="Number of steps N.")] = 100,
-    t_min: Annotated[float, typer.Option(help="Where it stops.")] = problems.T_MIN,
-    samples: Annotated[
-        int, typer.Option(help="How many, where no law can be computed.")
-    ] = 100_000,
-    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A problem or an experiment that `list` prints, or a file of"
+            " experiments."
+        ),
+    ],
     output: Annotated[
-        Path | None, typer.Option(help="Folder of a CSV and a figure.")
+        Path | None,
+        typer.Option(
+            help="Folder of figures, and of a problem's CSV. For an experiment"
+            " results/NAME by default."
+        ),
+    ] = None,
+    approximation: Annotated[
+        str | None,
+        _of_problem(
+            "A name, or name:option=value, as ZetaDPS:zeta=0.5.", "approximation"
+        ),
+    ] = None,
+    kernel: Annotated[
+        str | None,
+        _of_problem("A name, or name:option=value, as DDIM:eta=0.5.", "kernel"),
+    ] = None,
+    steps: Annotated[int | None, _of_problem("Number of steps N.", "steps")] = None,
+    t_min: Annotated[float | None, _of_problem("Where it stops.", "t_min")] = None,
+    samples: Annotated[
+        int | None, _of_problem("How many, where no law can be computed.", "samples")
+    ] = None,
+    seed: Annotated[int | None, _of_problem("Of the samples.", "seed")] = None,
+    store: Annotated[
+        Path | None,
+        _of_experiment(
+            "SQLite file of the cells: what it has is not computed again.",
+            show_default=str(studies.STORE),
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        _of_experiment("Processes to start, each with one cell at a time.", min=1),
+    ] = None,
+    scheduler: Annotated[
+        str | None, _of_experiment("Address of a Dask scheduler to use.")
+    ] = None,
+    force: Annotated[
+        bool, _of_experiment("Also cells that are done.", "--force")
+    ] = False,
+    timeout: Annotated[
+        float | None, _of_experiment("Seconds that a cell may take.")
     ] = None,
 ) -> None:
-    """One case: its law where it can be computed, and every measure there is."""
-    if output is not None:
-        _require_writable(output)
-    target = problems.get(problem)
-    sampler = Guided(
-        named.from_text(approximation, approximations.CATALOGUE, "approximation"),
-        named.from_text(kernel, kernels.CATALOGUE, "kernel"),
-    )
-    times = time_grid(target.path, steps, t_min=t_min)
-    found = single.measured(sampler, target, times, samples, seed)
+    """One problem, with every measure there is; or an experiment, against its claims.
+
+    An experiment ends with exit code 1 if a claim is not as expected or a cell failed.
+    """
     screen = plotting.tables.console()
-    title = f"{problem}: {approximation} with {kernel}, N = {steps}, t = {t_min:g}"
-    screen.print(plotting.tables.measures(title, found.how, found.values))
-    for line in found.remarks:
-        screen.print(line)
-    if output is not None:
-        key = problem, approximation, kernel, steps
-        rows = [
-            demo.Row(
-                *key, name, t_min, value, error if error is None else f"{error:.3g}"
-            )
-            for name, (value, error) in found.values.items()
-        ]
-        demo.write(rows, output / "measures.csv")
-        files = ["measures.csv", *single.draw(found, target, title, output)]
-        screen.print(f"Written to {output}: {', '.join(files)}")
+    of_problems = _given(
+        approximation=approximation,
+        kernel=kernel,
+        steps=steps,
+        t_min=t_min,
+        samples=samples,
+        seed=seed,
+    )
+    of_experiments = _given(
+        store=store,
+        workers=workers,
+        scheduler=scheduler,
+        force=force or None,
+        timeout=timeout,
+    )
+    if _is_problem(name):
+        _require_none(of_experiments, f"the problem {name}")
+        if output is not None:
+            _require_writable(output)
+        single.show(single.Case(name, **of_problems), screen, output)
+        return
+    _require_none(of_problems, f"the experiment {name}")
+    study = sweep.study.read(sweep.study.locate(name))
+    output = output or Path("results") / study.name
+    _require_writable(output)
+    path = of_experiments.pop("store", studies.STORE)
+    _require_writable(path.parent)
+    with sweep.Store(path) as opened:
+        tallies = studies.run(study, opened, _settings, **of_experiments)
+        fine = studies.show(study, opened, tallies, screen, output)
+    if not fine:
+        raise typer.Exit(1)
+
+
+def _is_problem(name: str) -> bool:
+    """Whether it is a problem, and not an experiment; fails if it is both or neither."""
+    if name.endswith(".py"):
+        return False
+    known = sweep.study.found()
+    require(
+        name not in problems.CATALOGUE or name not in known,
+        "the name is that of a problem and of an experiment",
+        got=name,
+        expected="a name with one meaning",
+        hint=f"give the file, {known.get(name)}, or rename it",
+    )
+    choose(name, {**problems.CATALOGUE, **known}, "problem or experiment")
+    return name in problems.CATALOGUE
+
+
+def _given(**options) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _require_none(options, what) -> None:
+    """Refuses options that the other meaning of `run` has."""
+    require(
+        not options,
+        "an option does not apply",
+        got=", ".join("--" + n.replace("_", "-") for n in options) + f" for {what}",
+        expected="those that `gmm-testbed run --help` has for it",
+        hint="leave it out",
+    )
+
+
+@app.command("status")
+@_polite
+def status_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Experiments, or files of them; all if there are none."),
+    ] = None,
+    store: _Store = studies.STORE,
+    reasons: Annotated[
+        bool, typer.Option("--reasons", help="Why cells failed or were skipped.")
+    ] = False,
+) -> None:
+    """Which cells of the experiments are done, skipped, failed, late or missing."""
+    chosen = studies.find(names or [])
+    screen = plotting.tables.console()
+    with studies.existing(store) as opened:
+        screen.print(studies.status(chosen, opened))
+        for study in chosen if reasons else ():
+            for line in studies.unfinished(study, opened, whole=True):
+                screen.print(line, markup=False)
 
 
 @app.command("verify")
@@ -217,10 +297,6 @@ def verify_command(
     screen.print("  " + ", ".join(drawn))
     if any(checked.problem for checked in found):
         raise typer.Exit(1)
-
-
-def _facts(catalogue):
-    return [(name, chosen.facts) for name, chosen in catalogue.items()]
 
 
 def _require_writable(folder: Path) -> None:

@@ -6,16 +6,40 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from rich.console import Console
 
-from . import laws, measures, plotting
+from . import approximations, demo, kernels, laws, measures, named, plotting, problems
 from ._checks import InputError
 from .divergences import PlaneDensity
 from .laws import AbstractLaw, AffineLaw
 from .problem import Target
 from .sampling import Guided, sample
+from .time_grids import time_grid
 
 EXACT_GRID = "exact law, by quadrature"
 EXACT_AFFINE = "exact law, in closed form"
+
+
+class Case(NamedTuple):
+    """What the command line asks for.
+
+    Attributes:
+        problem: name in the catalogue.
+        approximation: name, or name:option=value.
+        kernel: name, or name:option=value.
+        steps: number of steps.
+        t_min: where it stops.
+        samples: how many, where no law can be computed.
+        seed: of the samples.
+    """
+
+    problem: str
+    approximation: str = "DPS"
+    kernel: str = "DDPM"
+    steps: int = 100
+    t_min: float = problems.T_MIN
+    samples: int = 100_000
+    seed: int = 0
 
 
 class Found(NamedTuple):
@@ -32,6 +56,36 @@ class Found(NamedTuple):
     values: dict[str, tuple[float, float | None]]
     remarks: list[str]
     law: Any
+
+
+def show(case: Case, screen: Console, output: Path | None) -> None:
+    """Prints every measure of a case; writes a CSV and a figure into a folder, if any."""
+    target = problems.get(case.problem)
+    sampler = Guided(
+        named.from_text(case.approximation, approximations.CATALOGUE, "approximation"),
+        named.from_text(case.kernel, kernels.CATALOGUE, "kernel"),
+    )
+    times = time_grid(target.path, case.steps, t_min=case.t_min)
+    found = measured(sampler, target, times, case.samples, case.seed)
+    what = f"{case.problem}: {case.approximation} with {case.kernel}"
+    title = f"{what}, N = {case.steps}, t = {case.t_min:g}"
+    screen.print(plotting.tables.measures(title, found.how, found.values))
+    for line in found.remarks:
+        screen.print(line)
+    if output is not None:
+        rows = [
+            demo.Row(
+                *case[:4],
+                name,
+                case.t_min,
+                value,
+                error if error is None else f"{error:.3g}",
+            )
+            for name, (value, error) in found.values.items()
+        ]
+        demo.write(rows, output / "measures.csv")
+        files = ["measures.csv", *draw(found, target, title, output)]
+        screen.print(f"Written to {output}: {', '.join(files)}")
 
 
 def measured(sampler: Guided, target: Target, times, samples: int, seed: int) -> Found:

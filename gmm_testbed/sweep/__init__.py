@@ -1,5 +1,6 @@
 """Experiments as data: declared cells, a store that keeps them, runners that resume."""
 
+from . import study as study
 from .cluster import cluster as cluster
 from .declare import Experiment as Experiment
 from .declare import Job as Job

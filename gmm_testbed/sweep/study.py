@@ -1,0 +1,233 @@
+"""Experiments as files: what a file declares and claims, and what is expected of it.
+
+A study is one Python file. Its docstring begins with the title of a figure or table. It
+has experiments, and a function `claims(store)` that gives numbers by name; it may have
+`figures(store)`, by file stem, and `tables(store)`, lists of rows by title. Expected values
+stand beside it, in `expected/NAME.csv`, with a tolerance and a source each.
+"""
+
+import ast
+import csv
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from .._checks import choose, fail, require
+from .declare import Experiment
+from .outcomes import FINAL
+from .scripts import load, module
+from .store import Store
+
+FOLDER = Path("experiments")
+COLUMNS = ("claim", "expected", "tolerance", "source")
+
+
+class Expected(NamedTuple):
+    """What a claim should give.
+
+    Attributes:
+        value: the number.
+        tolerance: how far from it the claim may be.
+        source: where the number comes from.
+    """
+
+    value: float
+    tolerance: float
+    source: str
+
+
+class Judged(NamedTuple):
+    """A claim beside its expectation; one of the two may be missing.
+
+    Attributes:
+        claim: its name.
+        value: what was found, None if the file does not claim it.
+        expected: what should be, None if nothing is written of it.
+    """
+
+    claim: str
+    value: float | None
+    expected: Expected | None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, or ""."""
+        if self.expected is None:
+            return "no expectation"
+        if self.value is None:
+            return "not claimed"
+        return "" if abs(self.deviation) <= 1.0 else "outside"
+
+    @property
+    def deviation(self) -> float:
+        """Value minus expectation, in tolerances; NaN if one is missing."""
+        if self.expected is None or self.value is None:
+            return math.nan
+        off = self.value - self.expected.value
+        if self.value == self.expected.value:  # also where both are infinite
+            return 0.0
+        tolerance = self.expected.tolerance
+        return off / tolerance if tolerance else math.copysign(math.inf, off)
+
+
+class Study(NamedTuple):
+    """A file of experiments that says what they show.
+
+    Attributes:
+        name: stem of the file.
+        file: its path.
+        title: first line of its docstring.
+        text: the rest of it.
+        experiments: by name, in the order of the file.
+        expected: by claim; empty if there is no file of them.
+        inside: the module.
+    """
+
+    name: str
+    file: Path
+    title: str
+    text: str
+    experiments: dict[str, Experiment]
+    expected: dict[str, Expected]
+    inside: ModuleType
+
+    @property
+    def expectations(self) -> Path:
+        """Where the expected values stand, or should."""
+        return _expectations(self.file)
+
+    def judged(self, store: Store) -> list[Judged]:
+        """Every claim and every expectation; in the order of the claims, then the rest."""
+        found = {name: float(x) for name, x in self.inside.claims(store).items()}
+        names = [*found, *(name for name in self.expected if name not in found)]
+        return [Judged(n, found.get(n), self.expected.get(n)) for n in names]
+
+    def figures(self, store: Store) -> dict[str, Any]:
+        """Matplotlib figures by file stem."""
+        return self._optional("figures", store)
+
+    def tables(self, store: Store) -> dict[str, Sequence[Mapping[str, Any]]]:
+        """Rows by title of a table; a row is a dictionary from column to value."""
+        return self._optional("tables", store)
+
+    def counts(self, store: Store) -> dict[str, dict[str, int]]:
+        """Number of cells by status, of each experiment; "missing" is one."""
+        return {name: store.status(e) for name, e in self.experiments.items()}
+
+    def complete(self, store: Store) -> bool:
+        """Whether every cell is done, or skipped for good."""
+        counts = self.counts(store).values()
+        return all(n == 0 or s in FINAL for count in counts for s, n in count.items())
+
+    def _optional(self, name, store):
+        function = vars(self.inside).get(name)
+        return {} if function is None else function(store)
+
+
+def found(folder: Path = FOLDER) -> dict[str, Path]:
+    """The studies of a folder, by name; none of them is run."""
+    files = sorted(folder.glob("*.py"))
+    return {file.stem: file for file in files if "claims" in _functions(file)}
+
+
+def title(file: Path) -> str:
+    """First line of a file's docstring; the file is not run."""
+    return (ast.get_docstring(_parsed(file)) or file.stem).partition("\n")[0]
+
+
+def locate(name: str, folder: Path = FOLDER) -> Path:
+    """The file of a study.
+
+    Args:
+        name: a path that ends in ".py", or the name of a study of the folder.
+        folder: where those with a name are.
+
+    Raises:
+        InputError: if there is none; the message has the nearest name.
+    """
+    if name.endswith(".py"):
+        return Path(name)
+    known = found(folder)
+    require(
+        known,
+        "there are no experiments here",
+        got=f"{name!r}, and no file with claims in {folder.resolve()}",
+        expected=f"a folder {str(folder)!r} with files of experiments",
+        hint="go to the folder that has it, or give the path of a file",
+    )
+    return choose(name, known, "experiment")
+
+
+def read(file: Path) -> Study:
+    """Runs a file, and reads what is expected of it.
+
+    Raises:
+        InputError: if it is no study, or its expected values cannot be read.
+    """
+    experiments = load(file)
+    inside = module(str(file.resolve()))
+    require(
+        callable(vars(inside).get("claims")),
+        "the file claims nothing",
+        got=str(file),
+        expected="a function claims(store) that gives numbers by name",
+        hint="see the other files of `experiments`",
+    )
+    head, _, text = inspect.cleandoc(inside.__doc__ or file.stem).partition("\n")
+    expected = _expected(_expectations(file))
+    return Study(file.stem, file, head, text.strip(), experiments, expected, inside)
+
+
+def _expectations(file: Path) -> Path:
+    return file.parent / "expected" / f"{file.stem}.csv"
+
+
+def _expected(file: Path) -> dict[str, Expected]:
+    if not file.is_file():
+        return {}
+    with file.open(newline="", encoding="utf-8") as opened:
+        reader = csv.DictReader(opened)
+        rows = list(reader)
+    names = list(reader.fieldnames or ())
+    _require_readable(sorted(names) == sorted(COLUMNS), file, 1, names)
+    expected = {}
+    for line, row in enumerate(rows, 2):
+        try:
+            numbers = float(row["expected"]), float(row["tolerance"])
+        except (TypeError, ValueError):
+            numbers = math.nan, math.nan
+        fine = None not in row and row["source"] and row["claim"] not in expected
+        _require_readable(
+            fine and not math.isnan(numbers[0]) and numbers[1] >= 0,
+            file,
+            line,
+            list(row.values()),
+        )
+        expected[row["claim"]] = Expected(*numbers, row["source"])
+    return expected
+
+
+def _require_readable(ok, file, line, got):
+    if not ok:
+        fail(
+            "expected values cannot be read",
+            got=f"{got}, in line {line} of {file}",
+            expected=f"columns {','.join(COLUMNS)}: every claim once, two numbers, the"
+            " tolerance not negative, and a source",
+            hint="quote a source that has commas",
+        )
+
+
+def _functions(file: Path) -> set[str]:
+    nodes = _parsed(file).body
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
+def _parsed(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError:  # it is said where the file is run
+        return ast.Module([], [])
