@@ -39,6 +39,8 @@ from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .replacement import Replacement as Replacement
+from .residual_divergence import ResidualDivergence as ResidualDivergence
+from .residual_identity import ResidualIdentity as ResidualIdentity
 from .reverse_paths import ReversePaths as ReversePaths
 from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
 from .speciation import Speciation as Speciation
@@ -49,6 +51,7 @@ from .training_posterior import TrainingPosterior as TrainingPosterior
 from .training_prior import TrainingPrior as TrainingPrior
 from .training_score import TrainingScore as TrainingScore
 from .transport_brackets import TransportBrackets as TransportBrackets
+from .two_ways import TwoWays as TwoWays
 
 CATALOGUE: dict[str, AbstractBound] = {
     "T1-path-identity": PathIdentity(),
@@ -62,6 +65,9 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T11-dps-limit": DPSLimit(),
     "T12-dps-density": PublishedDensityBound(),
     "T12-dps-density-corrected": DensityBound(),
+    "T13-residual": ResidualIdentity(),
+    "T14-residual-divergence": ResidualDivergence(),
+    "T15-two-ways": TwoWays(),
     "T16-particle-filters": ParticleFilters(),
     "T17-importance-sampling": ImportanceSampling(),
     "T18-jeffreys": Jeffreys(),

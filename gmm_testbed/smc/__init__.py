@@ -10,6 +10,7 @@ from .kl import posterior_path as posterior_path
 from .optimal import Optimal as Optimal
 from .resampling import SCHEMES as SCHEMES
 from .resampling import effective_size as effective_size
+from .residual import residual as residual
 from .tds import TDS as TDS
 from .twists import log_twist as log_twist
 
