@@ -38,10 +38,7 @@ class ResidualIdentity(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="dP^y/dQ = (Z/p(y)) exp(int R dv) u/psi; R = 0 iff psi is a likelihood",
-        assumptions=(
-            "a positive twist, whose gradient guides",
-            "R as its formula says",
-        ),
+        assumptions=("a positive twist, whose gradient guides",),
         source="here, proof in the docstring; R of DPS: arXiv:2605.06538",
         status="proved",
     )
