@@ -1,4 +1,4 @@
-"""The command line: `gmm-testbed demo | list | run | status | verify`."""
+"""The command line: `gmm-testbed demo | list | run | status | report | verify`."""
 
 import os
 
@@ -18,6 +18,7 @@ from . import (
     demo,
     plotting,
     problems,
+    report,
     single,
     studies,
     sweep,
@@ -259,6 +260,27 @@ def status_command(
         for study in chosen if reasons else ():
             for line in studies.unfinished(study, opened, whole=True):
                 screen.print(line, markup=False)
+
+
+@app.command("report")
+@_polite
+def report_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Experiments, or files of them; all if there are none."),
+    ] = None,
+    store: _Store = studies.STORE,
+    output: Annotated[Path, typer.Option(help="The page.")] = Path(
+        "results/report.html"
+    ),
+) -> None:
+    """One HTML page of figures, claims, tables and laws over time, from the store."""
+    chosen = studies.find(names or [])
+    _require_writable(output.parent)
+    screen = plotting.tables.console()
+    with studies.existing(store) as opened:
+        size = report.write(chosen, opened, output)
+    screen.print(f"Written to {output}: {size / 1e6:.1f} MB", markup=False)
 
 
 @app.command("verify")

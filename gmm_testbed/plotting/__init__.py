@@ -30,6 +30,7 @@ from .overview import in_time as in_time
 from .style import COLOURS as COLOURS
 from .style import COLUMN_WIDTH as COLUMN_WIDTH
 from .style import FULL_WIDTH as FULL_WIDTH
+from .style import INK as INK
 from .style import STYLE as STYLE
 from .style import colour as colour
 from .style import figure as figure

@@ -16,12 +16,10 @@ from ..divergences import PlaneDensity
 from ..laws import AbstractLaw
 from ..mixture import GaussianMixture
 from ..problem import Target
-from .style import figure, styled
+from .style import INK, figure, styled
 
 _MOST_ROWS, _COLUMNS = 200, 321
-_INK = LinearSegmentedColormap.from_list(
-    "ink", ["#ffffff", "#dbe6ee", "#8fb4cc", "#3d7ea6", "#12476b", "#05192b"]
-)
+_INK = LinearSegmentedColormap.from_list("ink", INK)
 
 
 class History(NamedTuple):

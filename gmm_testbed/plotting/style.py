@@ -58,6 +58,9 @@ COLOURS = {
 }
 """Colour of each approximation of the catalogue, the same in every figure."""
 
+INK = ("#ffffff", "#dbe6ee", "#8fb4cc", "#3d7ea6", "#12476b", "#05192b")
+"""Colours of a density, from none to the most."""
+
 MARKERS = {
     "Exact": "o",
     "Unguided": "x",

@@ -1,0 +1,119 @@
+"""Tables of the page, which its script sorts."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..sweep import Row, means
+from ..sweep.study import Judged
+from .markup import Markup, element
+
+LEVEL = 0.95
+
+
+def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Markup:
+    """Rows of label and value; a column that a row lacks is a dash."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    heads = [
+        element(
+            "th",
+            element("button", name, type="button"),
+            scope="col",
+            class_="number" if _are_numbers(row.get(name) for row in rows) else None,
+        )
+        for name in columns
+    ]
+    body = [element("tr", *(cell(row.get(n)) for n in columns)) for row in rows]
+    whole = element(
+        "table",
+        element("caption", caption) if caption else None,
+        element("thead", element("tr", *heads)),
+        element("tbody", *body),
+        class_="sortable",
+    )
+    return element(
+        "div", whole, class_="wide", tabindex=0, role="region", aria_label=caption
+    )
+
+
+def cell(value: Any) -> Markup:
+    """A number is shown in four digits, and sorted by all that it has."""
+    if isinstance(value, Markup):
+        return element("td", value)
+    if not _is_number(value):
+        return element("td", "–" if value is None else value)
+    if math.isnan(value):
+        return element("td", "–", class_="number")
+    shown = f"{value:.4g}".replace("-", "−") if isinstance(value, float) else value
+    return element("td", shown, class_="number", data_value=repr(value))
+
+
+def claims(judged: Iterable[Judged]) -> Markup:
+    """Claims beside their expectations, with a mark inside the tolerance or outside."""
+    rows = [
+        {
+            "claim": one.claim,
+            "value": one.value,
+            "expected": one.expected and one.expected.value,
+            "tolerance": one.expected and one.expected.tolerance,
+            "off by": _gauge(one.deviation),
+            "verdict": element(
+                "span", one.problem or "holds", class_="bad" if one.problem else "good"
+            ),
+            "source": one.expected and one.expected.source,
+        }
+        for one in judged
+    ]
+    return table(rows, "Claims")
+
+
+def values(rows: Sequence[Row]) -> Markup | None:
+    """Means over seeds with intervals; of a single seed the values as they are."""
+    rows = [row for row in rows if row.metric is not None]
+    if not rows:
+        return None
+    if len({row.seed for row in rows}) == 1:
+        return table([_value(row) for row in rows], "Values")
+    found = [
+        {
+            **one.cell,
+            "metric": one.metric,
+            "mean": one.mean,
+            "low": one.low,
+            "high": one.high,
+            "seeds": one.seeds,
+            "left out": one.left_out,
+            "floor": one.floor,
+        }
+        for one in means(rows, LEVEL)
+    ]
+    return table(found, f"Means over seeds, with intervals of {LEVEL:.0%}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_numbers(values: Iterable[Any]) -> bool:
+    return all(_is_number(value) for value in values if value is not None)
+
+
+def _value(row: Row) -> dict[str, Any]:
+    return {
+        **row.cell,
+        "metric": row.metric,
+        "value": row.value,
+        "standard error": row.stderr,
+        "floor": row.floor,
+        "rests on": row.how or None,
+    }
+
+
+def _gauge(deviation: float) -> Markup | None:
+    """A line as wide as the tolerance on both sides, and a mark at the value."""
+    if math.isnan(deviation):
+        return None
+    place = 50.0 + 50.0 * max(-1.0, min(1.0, deviation / 1.5))
+    words = f"{deviation:.2g} tolerances"
+    mark = element("i", style=f"left: {place:.1f}%")
+    return element("span", mark, class_="gauge", role="img", aria_label=words)

@@ -1,0 +1,322 @@
+"""Files of experiments on the command line, and the page that shows them."""
+
+import base64
+import json
+import math
+import re
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import gmm_testbed as gt
+from gmm_testbed.cli import app
+from gmm_testbed.report import page
+from gmm_testbed.report.markup import data, element
+from gmm_testbed.report.pictures import quantised
+from gmm_testbed.report.prose import prose
+from gmm_testbed.report.viewer import scene
+from gmm_testbed.sweep import study
+
+FILE = '''
+"""A law that </script> comes nearer.
+
+It says `off`, and <b>no more</b>, as in arXiv:2605.30330:
+
+- near, and
+- far.
+"""
+import numpy as np
+import gmm_testbed as gt
+
+T, X = np.linspace(1.0, 0.01, 12), np.linspace(-4.0, 4.0, 41)
+
+def bell(off):
+    width = 0.2 + T[:, None]
+    return np.exp(-0.5 * ((X - 1 - off) / width) ** 2) / width / np.sqrt(2 * np.pi)
+
+@gt.experiment(grid={"method": ["DPS", "<i>Exact"], "steps": [5, 50, 10]})
+def laws(key, method, steps):
+    off = 5 / steps if method == "DPS" else 0.0
+    arrays = {"t": T, "x": X, "law": bell(off), "exact": bell(0.0)}
+    return gt.sweep.Found({"off": gt.Estimate(off, 0.25, "4 samples")}, arrays)
+
+@gt.experiment(grid={"n": [1, 2, 3]}, seeds=2)
+def odd(key, n):
+    if n == 2:
+        raise gt.UnsupportedError("n is even")
+    return {"n": gt.sweep.Measured(float(n), 0.5)}
+
+def claims(store):
+    offs = {r.cell["steps"]: r.value for r in store.rows(laws) if r.cell["method"] == "DPS"}
+    return {"off at 10 steps": offs[10], "sum": sum(offs.values())}
+
+def figures(store):
+    drawn = gt.plotting.figure(3.0, 2.0)
+    drawn.subplots().plot([1, 2])
+    return {"line": drawn}
+
+def tables(store):
+    return {"By hand": [{"name": "b", "size": 10.0}, {"name": "a", "size": 9.5}]}
+'''
+EXPECTED = "claim,expected,tolerance,source\noff at 10 steps,0.5,1e-9,by hand\n"
+
+
+@pytest.fixture(scope="module")
+def invoke():
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(app, [str(a) for a in arguments])
+
+
+def write(folder, name="tiny", text=FILE, expected=EXPECTED):
+    (folder / "experiments" / "expected").mkdir(parents=True, exist_ok=True)
+    (folder / "experiments" / f"{name}.py").write_text(text)
+    if expected is not None:
+        (folder / "experiments" / "expected" / f"{name}.csv").write_text(expected)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with an experiment that has been run, and what the run printed."""
+    folder = tmp_path_factory.mktemp("home")
+    write(folder, expected=EXPECTED + "gone,1,0.5,nowhere\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        first = CliRunner().invoke(app, ["run", "tiny"])
+    return folder, first
+
+
+@pytest.fixture
+def at_home(home, monkeypatch):
+    monkeypatch.chdir(home[0])
+    return home
+
+
+# What a file claims, beside what is expected of it.
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "deviation", "problem"),
+    [
+        (1.25, (1.0, 0.5), 0.5, ""),
+        (0.25, (1.0, 0.5), -1.5, "outside"),
+        (math.nan, (1.0, 0.5), math.nan, "outside"),
+        (1.0, (1.0, 0.0), 0.0, ""),
+        (1.5, (1.0, 0.0), math.inf, "outside"),
+        (math.inf, (math.inf, 0.0), 0.0, ""),
+        (1.0, None, math.nan, "no expectation"),
+        (None, (1.0, 0.5), math.nan, "not claimed"),
+    ],
+)
+def test_a_claim_is_judged_in_tolerances(value, expected, deviation, problem):
+    given = study.Expected(*expected, "a theorem") if expected else None
+    one = study.Judged("claim", value, given)
+    assert one.problem == problem
+    assert one.deviation == pytest.approx(deviation, nan_ok=True)
+
+
+def test_run_shows_what_does_not_fit_and_then_what_holds(at_home, invoke):
+    folder, first = at_home
+    assert first.exit_code == 1
+    lines = {
+        line.partition("  ")[0]: line.split() for line in first.stdout.splitlines()
+    }
+    assert lines["off at 10 steps"][-4:] == ["0.5", "0.5", "1e-09", "holds"]
+    assert lines["sum"][-3:] == ["-", "no", "expectation"] and "1.6" in lines["sum"]
+    assert lines["gone"][1:] == ["-", "1", "0.5", "not", "claimed"]
+    assert "1 of 3 claims hold" in first.stdout and "6 done" in first.stdout
+    assert (folder / "results" / "tiny" / "line.pdf").stat().st_size > 2000
+    write(folder, expected=EXPECTED + "sum,1.5,0.2,by hand\n")
+    again = invoke("run", "experiments/tiny.py", "--output", "elsewhere")
+    assert again.exit_code == 0, again.output
+    assert "6 kept" in again.stdout and "2 of 2 claims hold" in again.stdout
+    assert (folder / "elsewhere" / "line.png").exists()
+
+
+def test_status_counts_and_gives_reasons(at_home, invoke):
+    result = invoke("status", "--reasons")
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["tiny", "laws", "6", "-", "-", "-", "-"] in rows
+    assert ["odd", "4", "2", "-", "-", "-"] in rows
+    assert "odd: 2 skipped: n is even" in result.stdout
+    assert "n=2, seed 0" in result.stdout
+
+
+def test_a_failed_cell_is_named_and_nothing_is_judged(tmp_path, monkeypatch, invoke):
+    broken = FILE.replace("if n == 2:", "if n == 3:\n        1 / 0\n    if n == 2:")
+    write(tmp_path, text=broken)
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "tiny", "--store", "own.sqlite")
+    assert result.exit_code == 1
+    assert "odd: 2 failed: ZeroDivisionError" in result.stdout
+    assert "no claim judged" in result.stdout and "hold" not in result.stdout
+    result = invoke("status", "tiny", "--store", "own.sqlite", "--reasons")
+    assert "Traceback" in result.stdout and "1 / 0" in result.stdout
+    result = invoke("report", "--store", "own.sqlite", "--output", "page.html")
+    assert "odd: 2 skipped, 2 failed" in (tmp_path / "page.html").read_text()
+
+
+def test_list_has_the_experiments_of_the_folder(at_home, invoke):
+    assert "A law that </script> comes nearer." in invoke("list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "tinny"), ("unknown problem or experiment", "did you mean 'tiny'?")),
+        (("run", "ten"), ("of a problem and of an experiment", "ten.py")),
+        (("run", "tiny", "--steps", "3"), ("does not apply", "--steps for the exp")),
+        (("run", "square", "--force"), ("does not apply", "--force for the problem")),
+        (("run", "plain.py"), ("no such file of experiments", "plain.py")),
+        (("run", "experiments/silent.py"), ("claims nothing",)),
+        (("run", "bad"), ("cannot be read", "['a', 'many', '1', 'x'], in line 2")),
+        (("status", "tny"), ("unknown experiment", "did you mean 'tiny'?")),
+        (
+            ("status", "tiny", "--store", "none.sqlite"),
+            ("there is no store", "none.sqlite"),
+        ),
+    ],
+)
+def test_a_wrong_request_is_a_message(at_home, invoke, arguments, words):
+    folder, _ = at_home
+    made = {
+        "bad": (FILE, "claim,expected,tolerance,source\na,many,1,x\n"),
+        "ten": (FILE, None),
+        "silent": (FILE.replace("def claims", "def others"), None),
+    }
+    for name, given in made.items():
+        write(folder, name, *given)
+    result = invoke(*arguments)
+    for name in made:
+        (folder / "experiments" / f"{name}.py").unlink()
+    assert result.exit_code == 2, result.output
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_where_there_are_no_experiments_it_is_said(tmp_path, monkeypatch, invoke):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("report")
+    assert result.exit_code == 2 and "no experiments here" in result.stderr
+
+
+# The page.
+
+
+def test_what_is_no_markup_is_escaped():
+    assert element("td", '<"&', title='"') == '<td title="&quot;">&lt;&quot;&amp;</td>'
+    written = data("a", {"</script>": "<!--"})
+    assert "</script>" not in written.removesuffix("</script>") and "<!" not in written
+    text = re.search(">(.*)<", written).group(1)
+    assert json.loads(text) == {"</script>": "<!--"}
+
+
+def test_docstrings_become_paragraphs_lists_and_links():
+    found = prose("One `a<b`\nline:\n\n- x\n  y\n- arXiv:2605.30330\n\n    code  here")
+    assert found == (
+        "<p>One <code>a&lt;b</code> line:</p><ul><li>x y</li><li>"
+        '<a href="https://arxiv.org/abs/2605.30330">arXiv:2605.30330</a></li></ul>'
+        "<pre>code  here</pre>"
+    )
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(8, "u1"), (16, "<u2")])
+def test_densities_are_kept_to_their_bits(bits, kind):
+    density = np.asarray([[0.0, 1e-3, 0.7], [2.5, math.nan, math.inf]], np.float32)
+    found = quantised(density, bits)
+    codes = np.frombuffer(base64.b64decode(found["data"]), kind).reshape(2, 3)
+    most = 2**bits - 2
+    again = found["top"] * (codes / most) ** 2
+    assert found["top"] == 2.5 and codes[1].tolist() == [most] + 2 * [most + 1]
+    root = np.sqrt(density[np.isfinite(density)])
+    off = np.abs(np.sqrt(again[np.isfinite(density)]) - root)
+    assert off.max() <= 0.5001 * math.sqrt(2.5) / most and off.max() > 0.0
+
+
+def test_the_page_has_everything_once_and_needs_no_network(at_home):
+    read = study.read(study.locate("tiny"))
+    with gt.sweep.Store("results/experiments.sqlite") as store:
+        text = page.page([read], store)
+        shown = scene("laws", read.experiments["laws"], store)
+    assert shown.points == 4 * 12 * 41  # three of DPS; one of the rest and the exact
+    outside = re.sub("<script.*?</script>|<style.*?</style>", "", text, flags=re.DOTALL)
+    assert "<b>" not in outside and "<i>Exact" not in text
+    assert "A law that &lt;/script&gt; comes nearer." in outside
+    assert not re.search('(src|href)="(?!data:|#|https://arxiv)', outside)
+    assert "url(" not in text and "fetch(" not in text and "import" not in text
+    assert "n is even" not in text and text.count("data:image/svg+xml;base64,") == 1
+
+
+@pytest.fixture(scope="module")
+def browser():
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (binary and driver):
+        pytest.skip("no browser: needs chromium and chromedriver (see .ci/run)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for name in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
+        options.add_argument(f"--{name}")
+    options.add_argument("--window-size=1300,1000")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(driver)
+    opened = webdriver.Chrome(options=options, service=service)
+    yield opened
+    opened.quit()
+
+
+def test_the_page_in_a_browser(browser, at_home, invoke):
+    folder, _ = at_home
+    result = invoke("report", "tiny", "--output", "out/report.html")
+    assert result.exit_code == 0, result.output
+    browser.get((folder / "out" / "report.html").as_uri())
+
+    def one(selector):
+        return browser.find_element("css selector", selector)
+
+    def seen():
+        names = ("exact", "law", "slice")
+        code = (
+            "return document.querySelector('.' + arguments[0] + ' canvas').toDataURL()"
+        )
+        return {name: browser.execute_script(code, name) for name in names}
+
+    def texts():
+        names = (".at-steps", ".at-time", ".law figcaption", ".slice figcaption")
+        return [one(name).text for name in names]
+
+    def changed(before):
+        after = seen()
+        return {name for name in after if after[name] != before[name]}
+
+    before = seen()
+    assert len(set(before.values())) == 3
+    # Off by 0.5 of a width 0.2 + 0.28: the total variation of two normals.
+    assert texts()[:3] == ["10", "0.28", "law, DPS, N = 10"]
+    apart = math.erf(0.5 / 0.48 / math.sqrt(8))
+    assert texts()[3] == f"t = 0.28, total variation {apart:#.2g}"
+    one(".by-steps").send_keys("\ue014")  # the right arrow
+    assert changed(before) == {"law", "slice"}
+    assert texts()[0] == "50" and texts()[2] == "law, DPS, N = 50"
+    assert one(".by-steps").get_attribute("aria-valuetext") == "N = 50"
+    assert one(".metrics").text.split("\n") == ["off", "0.1 ± 0.2"]
+    before = seen()
+    one(".by-time").send_keys("\ue010")  # End
+    assert changed(before) == {"exact", "law", "slice"} and texts()[1] == "0.01"
+    one("select").send_keys("<i>Exact")
+    assert texts()[3].endswith("total variation 0.0")
+
+    table = next(
+        found
+        for found in browser.find_elements("css selector", "table.sortable")
+        if "By hand" in found.text
+    )
+    head = table.find_elements("css selector", "th")[1]
+    orders = []
+    for _ in range(2):
+        head.find_element("css selector", "button").click()
+        cells = table.find_elements("css selector", "td:first-child")
+        orders.append((head.get_attribute("aria-sort"), [c.text for c in cells]))
+    assert orders == [("ascending", ["a", "b"]), ("descending", ["b", "a"])]
+    assert browser.get_log("browser") == []
