@@ -8,6 +8,7 @@ from . import divergences as divergences
 from . import information as information
 from . import kernels as kernels
 from . import laws as laws
+from . import measures as measures
 from . import plotting as plotting
 from . import problems as problems
 from . import smc as smc

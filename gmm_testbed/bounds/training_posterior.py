@@ -17,20 +17,39 @@ of \(N(y; A x_i, \Gamma)\, K_i\) and \(\hat Z\) its mass; Jensen bounds both par
 there are \(N / \rho_y\) atoms.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 from jax.tree_util import Partial
+from jaxtyping import Array, Float
 
+from .._types import Matrix, Observation, Scalar
 from ..components import LOG_2PI
 from ..estimate import Estimate
+from ..mixture import GaussianMixture
 from . import training_sets as sets
 from .base import AbstractBound, Case, Claim, Facts
 
 _SETS, _MOST = 256, 512
 _OPERATOR, _NOISE, _SEEN = 1.2, 0.5, 0.7  # y = 1.2 x + N(0, 0.5^2) = 0.7
 _LIMIT = 0.05  # of the central limit at N = 512
+
+
+class Rates(NamedTuple):
+    r"""What T21 says of one problem at one noise level.
+
+    Attributes:
+        density: (n,) of the exact posterior marginal at the nodes.
+        rho: (), \(1 + \chi^2\) of posterior from prior; N points do the work of N / rho.
+        bound: (), on \(\sqrt N\, E\, TV\) for every N.
+        limit: (), of \(\sqrt N\, E\, TV\).
+    """
+
+    density: Float[Array, " n"]
+    rho: Scalar
+    bound: Scalar
+    limit: Scalar
 
 
 class TrainingPosterior(AbstractBound):
@@ -52,7 +71,10 @@ class TrainingPosterior(AbstractBound):
     def claims(self, key, case):
         size, sigma = float(case["points"]), jnp.asarray(case["sigma"])
         prior = sets.two_modes()
-        grid, density, bound, limit = _exact(prior, sigma)
+        grid = sets.grid_of(prior.noised(jnp.ones_like(sigma), sigma))
+        A, y = (jnp.asarray(v, sigma.dtype) for v in ([[_OPERATOR]], [_SEEN]))
+        R = jnp.asarray(_NOISE**2, sigma.dtype)
+        density, _, bound, limit = rates(prior, A, R, y, sigma, grid)
         measure = Partial(_distance, grid, density, sigma)
         found = sets.over_sets(key, prior, size, measure, sets=_SETS, most=_MOST)
         tv, root = Estimate.mean_of(found), jnp.sqrt(size)
@@ -66,17 +88,31 @@ class TrainingPosterior(AbstractBound):
 
 
 @eqx.filter_jit
-def _exact(prior, sigma):
-    """The grid, the posterior on it, and both constants."""
+def rates(
+    prior: GaussianMixture,
+    A: Matrix,
+    R: Scalar,
+    y: Observation,
+    sigma: Scalar,
+    grid: sets.Grid,
+) -> Rates:
+    r"""Both constants of T21, for y = A x0 + N(0, R) on the line.
+
+    Args:
+        prior: with densities.
+        A: (1, 1).
+        R: () variance.
+        y: (1,).
+        sigma: () noise beside a signal of 1: \(\sigma_t / \alpha_t\) on a path, where
+            total variations of \(x_t\) and of \(x_t / \alpha_t\) are the same.
+        grid: that covers the posterior, with two nodes a sigma or more.
+    """
     one = jnp.ones_like(sigma)
-    A, y = jnp.full((1, 1), _OPERATOR, sigma.dtype), jnp.full(1, _SEEN, sigma.dtype)
-    R = jnp.full((), _NOISE**2, sigma.dtype)
     posterior = prior.conditioned(A, R, y)
     narrow = prior.conditioned(A, 0.5 * R, y)
     # N(y; u, R)^2 = (4 pi R)^{-1/2} N(y; u, R / 2)
     log_rho = -0.5 * (jnp.log(2.0 * R) + LOG_2PI) + prior.log_evidence(A, 0.5 * R, y)
     rho = jnp.exp(log_rho - 2.0 * prior.log_evidence(A, R, y))
-    grid = sets.grid_of(prior.noised(one, sigma))
     p, p_narrow = (
         grid.density(part.noised(one, sigma)) for part in (posterior, narrow)
     )
@@ -87,7 +123,7 @@ def _exact(prior, sigma):
     first = jnp.sqrt(jnp.maximum(rho * square - p**2, 0.0))
     second = jnp.sqrt(rho * jnp.maximum(square - 2.0 * p * p_narrow + p**2, 0.0))
     bound = 0.5 * (grid.integral(first) + jnp.sqrt(rho - 1.0))
-    return grid, p, bound, grid.integral(second) / jnp.sqrt(2.0 * jnp.pi)
+    return Rates(p, rho, bound, grid.integral(second) / jnp.sqrt(2.0 * jnp.pi))
 
 
 def _distance(grid, density, sigma, atoms, log_weights):

@@ -53,12 +53,12 @@ def two_modes() -> GaussianMixture:
     return GaussianMixture.isotropic([0.35, 0.65], [[-1.1], [0.9]], [0.25, 0.4])
 
 
-def grid_of(mixture: GaussianMixture) -> Grid:
-    """A grid that covers a mixture on the line."""
+def grid_of(mixture: GaussianMixture, nodes: int = _NODES) -> Grid:
+    """A grid of so many nodes that covers a mixture on the line."""
     reach = _REACH * jnp.sqrt(mixture.base)
     lower = jnp.min(mixture.means[:, 0] - reach)
     upper = jnp.max(mixture.means[:, 0] + reach)
-    points = jnp.linspace(lower, upper, _NODES)
+    points = jnp.linspace(lower, upper, nodes)
     return Grid(points, points[1] - points[0])
 
 

@@ -1,0 +1,149 @@
+r"""Instantaneous surrogates and the laws of samplers against the exact posterior in (t, x).
+
+Every guided score is, at each t, the score of some surrogate posterior, proportional to
+p_t(x) times an approximate likelihood (`gt.diagnostics.surrogate_log_density`). Burns &
+Fridovich-Keil (arXiv:2605.30330) look at these surrogates; here they stand above the laws
+of the samplers that follow them. On two-modes, in total variation:
+
+- surrogates are right at t = 1, wrong in between (DPS 0.54, TMPD 0.075, PiGDM 0.066 at
+  worst) and right again near the data (0.0038, 8e-6, 9e-6): the finding holds, except for
+  ZetaDPS, which ignores the noise level and ends at 0.67;
+- the law is no surrogate: at t = 0.01, where the surrogates are right, the laws are wrong by
+  0.24 (DPS), 0.079 (TMPD) and 0.028 (PiGDM). A sampler keeps what it was told before;
+- the finite-sample reference of 512 atoms is right at all times but the last, where it
+  falls apart into its atoms (0.13).
+"""
+
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gmm_testbed as gt
+
+METHODS = {
+    "FSR": gt.approximations.Exact(),
+    "DPS": gt.approximations.DPS(),
+    "ZetaDPS": gt.approximations.ZetaDPS(),
+    "PiGDM": gt.approximations.PiGDM(),
+    "TMPD": gt.approximations.TMPD(),
+}
+STEPS = (20, 50, 100, 300, 1000)
+ATOMS = 512  # of the finite-sample reference
+POINTS = np.linspace(-4.0, 4.0, 801)
+SHOWN = slice(None, None, 5)
+ROWS = 80
+
+
+@functools.cache
+def problem(method):
+    """The problem that a method is given: FSR has draws in place of the prior."""
+    target = gt.problems.get("two-modes")
+    if method != "FSR":
+        return target
+    known = target.problem
+    atoms = gt.GaussianMixture.empirical(known.prior.sample(jax.random.key(1), ATOMS))
+    posed = gt.InverseProblem(atoms, known.measurement, known.y)
+    return gt.Target(posed, target.path)
+
+
+@gt.experiment(grid={"method": METHODS})
+def surrogates(key, method):
+    """The surrogate at every time, and how far it is from the exact posterior."""
+    times = gt.time_grid(problem(method).path, ROWS, t_min=gt.problems.T_MIN)
+    return compared(times, surrogate(method, times), exact(times))
+
+
+@gt.experiment(grid={"method": METHODS, "steps": STEPS})
+def laws(key, method, steps):
+    """The law after every step of Euler-Maruyama, against posterior and surrogate."""
+    target = problem(method)
+    sampler = gt.Guided(METHODS[method], gt.kernels.EulerMaruyama())
+    times = gt.time_grid(target.path, steps, t_min=gt.problems.T_MIN)
+    found = gt.plotting.history(gt.laws.grid(sampler, target, times), POINTS)
+    chosen = np.unique(np.linspace(0, len(found.times) - 1, ROWS + 1).astype(int))
+    times, density = jnp.asarray(found.times[chosen]), found.density[chosen]
+    found = compared(times, density, exact(times))
+    apart = variation(density, surrogate(method, times))
+    return found._replace(metrics=found.metrics | {"tv_surrogate": apart[-1]})
+
+
+def surrogate(method, times):
+    """(n, k) at POINTS."""
+    log_density = _surrogate(
+        METHODS[method], problem(method), jnp.asarray(POINTS), times
+    )
+    return np.exp(np.asarray(log_density))
+
+
+@eqx.filter_jit
+def _surrogate(approximation, target, x, times):
+    find = gt.diagnostics.surrogate_log_density
+    return jax.lax.map(lambda t: find(approximation, target, x, t), times)
+
+
+def exact(times):
+    """(n, k) of the exact posterior marginals, the prior as it is."""
+    return gt.plotting.exact_history(
+        gt.problems.get("two-modes"), times, POINTS
+    ).density
+
+
+def variation(density, other):
+    """Total variation of rows (n, k); mass beyond the points counts."""
+    spacing = POINTS[1] - POINTS[0]
+    outside = np.abs(density.sum(axis=1) - other.sum(axis=1))
+    return 0.5 * spacing * (np.abs(density - other).sum(axis=1) + outside)
+
+
+def compared(times, density, truth):
+    """Worst and last total variation, and what the heat-map shows."""
+    apart, times = variation(density, truth), np.asarray(times)
+    worst = int(np.argmax(apart))
+    metrics = {"tv_worst": apart[worst], "t_worst": times[worst], "tv_last": apart[-1]}
+    shown = {"t": times, "x": POINTS[SHOWN]}
+    shown |= {"law": density[:, SHOWN], "exact": truth[:, SHOWN]}
+    shown = {name: np.asarray(array, np.float32) for name, array in shown.items()}
+    return gt.sweep.Found(metrics, shown)
+
+
+def claims(store):
+    """Worst and last total variations of surrogates and of laws with most steps."""
+    found = {}
+    for row in store.rows(surrogates):
+        found[f"{row.cell['method']} surrogate, {row.metric}"] = row.value
+    for row in store.rows(laws):
+        if row.cell["steps"] == STEPS[-1] and row.metric != "t_worst":
+            found[f"{row.cell['method']} law, {row.metric}"] = row.value
+    return found
+
+
+def figures(store):
+    """Surrogates above, laws with most steps below, the exact posterior on the left."""
+    above = {r.cell["method"]: store.arrays(r) for r in store.rows(surrogates)}
+    rows = [r for r in store.rows(laws) if r.cell["steps"] == STEPS[-1]]
+    return {"heatmaps": draw(above, {r.cell["method"]: store.arrays(r) for r in rows})}
+
+
+@gt.plotting.styled
+def draw(above, below):
+    drawn = gt.plotting.figure(height=3.1)
+    panels = drawn.subplots(2, len(METHODS) + 1, sharex=True, sharey=True)
+    first = next(iter(above.values()))
+    truth = {"exact posterior": first | {"law": first["exact"]}}
+    for row, found in enumerate((truth | above, truth | below)):
+        for axes, (name, arrays) in zip(panels[row], found.items(), strict=True):
+            shown = gt.plotting.History(arrays["t"], arrays["x"], arrays["law"])
+            image = gt.plotting.heatmap(axes, shown, 0.8 * float(first["exact"].max()))
+            axes.set_ylim(-2.4, 3.2)
+            if row == 0:
+                axes.set_title(name, fontweight="bold" if name in truth else "normal")
+            else:
+                axes.set_xlabel("time $t$")
+    panels[0, 0].set_ylabel("surrogate\n$x_t$")
+    panels[1, 0].set_ylabel(f"law, {STEPS[-1]} steps\n$x_t$")
+    bar = drawn.colorbar(image, ax=panels, pad=0.01, aspect=40, extend="max")
+    bar.set_label("density of $x_t$")
+    return drawn
