@@ -9,7 +9,7 @@ from ..problem import Target
 from ..sampling import Guided, check_run, first_scale, standard_initial
 from .base import AbstractLaw
 from .line_law import flow_law, line_law
-from .line_steps import TILE_WIDTH, transitions
+from .line_steps import TILE_WIDTH, fixed, transitions
 from .plane_law import plane_law
 
 
@@ -80,5 +80,5 @@ def _has_noise(sampler, target, times, initial) -> bool:
         scale = first_scale(sampler, target, times, initial)
     else:  # the program that the law needs anyway
         points, window = np.full((1, TILE_WIDTH), point), np.asarray(times[:2])
-        scale = transitions(sampler, target, points, window[:1], window[1:])[1]
+        scale = transitions(fixed(sampler, target), points, window[:1], window[1:])[1]
     return bool(np.any(np.asarray(scale) != 0.0))

@@ -11,14 +11,14 @@ second is done by Gauss-Legendre rules on either side of the jump.
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .line_steps import TILE_WIDTH, in_tiles
+from .line_steps import TILE_WIDTH, Fixed, arguments, filled, fixed, in_tiles
 
 _PLATEAU, _SLOPE = 9.6, 1.8  # cells; erfc(9.6 / 1.8) = 4e-14
 _HALF = _PLATEAU + 5.3 * _SLOPE  # cells to where the window vanishes
@@ -39,11 +39,19 @@ class Rule(NamedTuple):
     weight: np.ndarray
 
 
-def rule(target, times, nodes, spacing: float, active=True) -> Rule | None:
+def jumping(target) -> Fixed | None:
+    """A problem whose residual changes sign; None if there are several measurements.
+
+    With several r / |r| jumps only where every residual vanishes.
+    """
+    return fixed(target) if target.problem.measurement.dim_y == 1 else None
+
+
+def rule(jumping, times, nodes, spacing: float, active=True) -> Rule | None:
     """The rule at each time, or None where the nodes are too coarse for the jumps.
 
     Args:
-        target: the problem whose residual makes the field jump; None if it does not.
+        jumping: of the target; None if the field does not jump.
         times: (rows,).
         nodes: (n,) uniform.
         spacing: of the nodes.
@@ -51,7 +59,7 @@ def rule(target, times, nodes, spacing: float, active=True) -> Rule | None:
     """
     shape = len(times), len(nodes)
     points, weight = np.broadcast_to(nodes, shape), np.full(shape, spacing, nodes.dtype)
-    found = locate(target, times, points, np.broadcast_to(active, nodes.shape))
+    found = locate(jumping, times, points, np.broadcast_to(active, nodes.shape))
     if any((np.diff(np.sort(row)) < 2 * _HALF * spacing).any() for row in found):
         return None  # two windows would touch
     extra = TILE_WIDTH * max(map(len, found))
@@ -68,23 +76,23 @@ def rule(target, times, nodes, spacing: float, active=True) -> Rule | None:
     return Rule(points, weight)
 
 
-def locate(target, times, points, active) -> list[np.ndarray]:
+def locate(jumping, times, points, active) -> list[np.ndarray]:
     """Zeros of the residual among the active nodes, to rounding: an array for each row."""
-    if target is None or target.problem.measurement.dim_y != 1:
-        return [np.zeros(0)] * len(times)  # r / |r| jumps where every residual vanishes
+    if jumping is None:
+        return [np.zeros(0)] * len(times)
     times = np.asarray(times, points.dtype)
-    residual = in_tiles(lambda *tiles: (_residuals(target, *tiles),), points, times)[0]
+    residual = in_tiles(_residuals, jumping, points, times)[0]
     changes = np.sign(residual[:, 1:]) != np.sign(residual[:, :-1])
     row, cell = np.nonzero(changes & (active[1:] | active[:-1]))
     if not row.size:
         return [np.zeros(0)] * len(times)
-    spare = (0, -row.size % _ROOTS)
     lower, upper, t = (
-        np.pad(values, spare, mode="edge").reshape(-1, _ROOTS)
+        filled(values, _ROOTS).reshape(-1, _ROOTS)
         for values in (points[row, cell], points[row, cell + 1], times[row])
     )
     roots = [
-        np.asarray(_roots(target, *some)) for some in zip(t, lower, upper, strict=True)
+        np.asarray(_roots(*jumping, *some))
+        for some in zip(t, lower, upper, strict=True)
     ]
     roots = np.concatenate(roots)[: row.size]
     return [roots[row == k] for k in range(len(times))]
@@ -95,15 +103,17 @@ def _residual(target, x, t):
     return problem.y[0] - problem.measurement.apply(target.prior_mean(x[None], t))[0]
 
 
-@eqx.filter_jit
-def _residuals(target, tiles, t):
+@partial(jax.jit, static_argnums=1)
+def _residuals(arrays, rest, tiles, t):
+    (target,) = arguments(arrays, rest)
     over_points = jax.vmap(_residual, in_axes=(None, 0, None))
-    return jax.vmap(over_points, in_axes=(None, 0, 0))(target, tiles, t)
+    return (jax.vmap(over_points, in_axes=(None, 0, 0))(target, tiles, t),)
 
 
-@eqx.filter_jit
-def _roots(target, t, lower, upper):
+@partial(jax.jit, static_argnums=1)
+def _roots(arrays, rest, t, lower, upper):
     """The zero of the residual in each bracket, by bisection to rounding."""
+    (target,) = arguments(arrays, rest)
 
     def root(t, lower, upper):
         rising = _residual(target, lower, t) < 0
@@ -122,8 +132,11 @@ def _roots(target, t, lower, upper):
 
 def _window(nodes: np.ndarray, jump: float, spacing: float) -> np.ndarray:
     """The window around a jump at the nodes, in [0, 1]."""
-    cells = np.abs(nodes - jump) / spacing
-    return 0.5 * _erfc((cells - _PLATEAU) / _SLOPE)
+    slope = (np.abs(nodes - jump) / spacing - _PLATEAU) / _SLOPE
+    window = (slope < 0.0).astype(nodes.dtype)
+    between = np.abs(slope) < 6.0  # erfc(6) = 2e-17
+    window[between] = 0.5 * _erfc(slope[between])
+    return window
 
 
 def _legendre(jump: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:

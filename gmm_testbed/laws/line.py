@@ -82,19 +82,21 @@ class State(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run: what it needs and how fine it must be."""
+    """One run.
 
-    sampler: Any
-    target: Any
+    Attributes:
+        program: `line_steps.fixed` of the sampler and its target.
+        jumping: `jumps.jumping` of a target whose residual makes the field jump, or None.
+        refine: how many times finer than usual the grids are.
+    """
+
+    program: line_steps.Fixed
+    jumping: line_steps.Fixed | None
     refine: int
-
-    def jumping(self):
-        """The problem whose residual makes the field jump, or None."""
-        return None if self.sampler.smooth else self.target
 
     def transitions(self, points, before, after):
         """Means and scales (rows, n) at points (rows, n) for times (rows,)."""
-        return line_steps.transitions(self.sampler, self.target, points, before, after)
+        return line_steps.transitions(self.program, points, before, after)
 
 
 def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
@@ -111,7 +113,8 @@ def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
         InputError: if a step needs a grid of more than 16384 nodes, or more than 4096
             panels.
     """
-    run = Run(sampler, target, refine)
+    jumping = None if sampler.smooth else jumps.jumping(target)
+    run = Run(line_steps.fixed(sampler, target), jumping, refine)
     steps = len(times) - 1
     block = min(_BLOCK, max(2, steps // 20)) if steps > 32 else 1
     times = np.asarray(times)
@@ -136,9 +139,9 @@ def _start(initial, count, dtype) -> State:
     return State(grid, _evaluate(initial, grid.nodes(dtype)), initial)
 
 
-def _evaluate(sources, points):
+def _evaluate(sources, points, uniform: int = 0):
     if isinstance(sources, Sources):
-        return bands.density(sources, points)
+        return bands.density(sources, points, uniform)
     return np.exp(np.asarray(line_steps.mixture_log_prob(sources, points[:, None])))
 
 
@@ -166,7 +169,8 @@ def _single(run: Run, window, state: State) -> State:
             "small: take more steps, raise t_min, or use gt.sample",
         )
     grid = spanning(view.lower, view.upper, count)
-    return State(grid, _evaluate(sources, grid.nodes(state.density.dtype)), sources)
+    nodes = grid.nodes(state.density.dtype)
+    return State(grid, _evaluate(sources, nodes, count), sources)
 
 
 def _from_panels(run: Run, window, state: State) -> Sources:
@@ -174,11 +178,11 @@ def _from_panels(run: Run, window, state: State) -> Sources:
     nodes, active = state.grid.nodes(state.density.dtype), state.active()
 
     def transitions(points):
-        padded = np.pad(points, (0, -points.size % TILE_WIDTH), mode="edge")
+        padded = line_steps.filled(points, TILE_WIDTH)
         moved = run.transitions(padded[None], window[:1], window[1:])
         return [part[0, : points.size] for part in moved]
 
-    zeros = jumps.locate(run.jumping(), window[:1], nodes[None], active)[0]
+    zeros = jumps.locate(run.jumping, window[:1], nodes[None], active)[0]
     found = panels.adapted(transitions, nodes, active, zeros, run.refine)
     mass = found.weight * _evaluate(state.sources, found.points)
     return Sources(mass, found.mean, found.scale)
@@ -187,7 +191,7 @@ def _from_panels(run: Run, window, state: State) -> Sources:
 def _rule(run: Run, times, state: State) -> jumps.Rule | None:
     """How to integrate over what the state's grid carries, at each of the times."""
     nodes = state.grid.nodes(state.density.dtype)
-    return jumps.rule(run.jumping(), times, nodes, state.grid.spacing, state.active())
+    return jumps.rule(run.jumping, times, nodes, state.grid.spacing, state.active())
 
 
 def _sources(run: Run, rule, before, after, state: State) -> list:
@@ -236,14 +240,14 @@ def _block(run: Run, window, state: State) -> list[State] | None:
 def _onto(run: Run, window, grid: Grid, sources: Sources, dtype) -> list[State] | None:
     """The sum of the sources on the grid, and a step from each of the times but one."""
     rows, count = len(window) - 1, grid.count
-    rule = jumps.rule(run.jumping(), window[:-1], grid.nodes(dtype), grid.spacing)
+    rule = jumps.rule(run.jumping, window[:-1], grid.nodes(dtype), grid.spacing)
     if rule is None:
         return None
     mean, scale = run.transitions(rule.points, window[:-1], window[1:])
-    start = _evaluate(sources, rule.points[0])
+    start = _evaluate(sources, rule.points[0], count)
     if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
         return None
-    found = bands.steps(start, rule.weight, mean, scale, rule.points)
+    found = bands.steps(start, rule.weight, mean, scale, rule.points, count)
     found = np.concatenate([start[None], found])
     mass = found[:, :count].sum(axis=1) * grid.spacing
     if mass[0] - mass[-1] > _LEAK:

@@ -6,6 +6,16 @@ with masses \(q_j\): the trapezoidal rule, spectrally accurate once a standard d
 """
 
 import math
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,12 +25,47 @@ from jaxtyping import Array, Float
 
 from ..components import log_total
 
-TILE_ROWS, TILE_WIDTH = 64, 128
+TILE_ROWS, TILE_WIDTH = 16, 128
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 
 
-@eqx.filter_jit
-def _tiles(sampler, target, points, t, s):
+class Fixed(NamedTuple):
+    """Arguments that a program is called with again and again, taken apart once.
+
+    Attributes:
+        arrays: the leaves that are data.
+        rest: the others, with the structure; hashable.
+    """
+
+    arrays: list
+    rest: tuple
+
+
+def fixed(*arguments) -> Fixed:
+    """Arguments for `in_tiles`."""
+    leaves, structure = jax.tree.flatten(arguments)
+    is_data = [isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves]
+    arrays = [leaf for leaf, data in zip(leaves, is_data, strict=True) if data]
+    others = tuple(
+        None if data else leaf for leaf, data in zip(leaves, is_data, strict=True)
+    )
+    return Fixed(arrays, (structure, tuple(is_data), others))
+
+
+def arguments(arrays, rest) -> tuple:
+    """What `fixed` was given."""
+    structure, is_data, others = rest
+    data = iter(arrays)
+    leaves = [
+        next(data) if here else leaf for here, leaf in zip(is_data, others, strict=True)
+    ]
+    return jax.tree.unflatten(structure, leaves)
+
+
+@partial(jax.jit, static_argnums=1)
+def _moves(arrays, rest, points, t, s):
+    sampler, target = arguments(arrays, rest)
+
     def one(x, t, s):
         move = sampler.transition(target, x[None], t, s)
         return move.mean[0], move.scale.reshape(())
@@ -28,12 +73,11 @@ def _tiles(sampler, target, points, t, s):
     return jax.vmap(jax.vmap(one, in_axes=(0, None, None)))(points, t, s)
 
 
-def transitions(sampler, target, points, t, s):
+def transitions(sampler_and_target: Fixed, points, t, s):
     """Means and scales at every point.
 
     Args:
-        sampler: `Guided`.
-        target: a problem with d = 1.
+        sampler_and_target: `fixed(sampler, target)`, a `Guided` and a problem with d = 1.
         points: (rows, n), n a multiple of the tile width; NumPy, like the results.
         t: (rows,) times before the step.
         s: (rows,) times after it.
@@ -41,38 +85,43 @@ def transitions(sampler, target, points, t, s):
     Returns:
         Means (rows, n) and scales (rows, n).
     """
-    return in_tiles(lambda *tiles: _tiles(sampler, target, *tiles), points, t, s)
+    return in_tiles(_moves, sampler_and_target, points, t, s)
 
 
-def in_tiles(program, points, *of_rows) -> tuple:
+def in_tiles(program, known: Fixed, points, *of_rows) -> tuple:
     """A program over points (rows, n) and values (rows,): one tile after another.
 
     The tiles have one shape, so a compiled program serves every number of rows and nodes.
 
     Args:
-        program: from points (tiles, width) and values (tiles,) to a tuple of arrays like
-            the points.
+        program: from the parts of `known`, points (tiles, width) and values (tiles,) to a
+            tuple of arrays like the points.
+        known: its other arguments.
         points: (rows, n), n a multiple of the tile width.
         *of_rows: (rows,) each.
     """
     rows, count = points.shape
     parts = count // TILE_WIDTH
-    spare = -(rows * parts) % TILE_ROWS
-    tiles = np.pad(points.reshape(-1, TILE_WIDTH), ((0, spare), (0, 0)), mode="edge")
-    values = [
-        np.pad(np.repeat(value, parts), (0, spare), mode="edge") for value in of_rows
-    ]
+    used = rows * parts
+    tiles = filled(points.reshape(-1, TILE_WIDTH), TILE_ROWS)
+    values = [filled(np.repeat(value, parts), TILE_ROWS) for value in of_rows]
+    slices = [slice(k, k + TILE_ROWS) for k in range(0, len(tiles), TILE_ROWS)]
     done = [
-        program(tiles[k:end], *(value[k:end] for value in values))
-        for k in range(0, len(tiles), TILE_ROWS)
-        for end in [k + TILE_ROWS]
+        program(*known, tiles[part], *(value[part] for value in values))
+        for part in slices
     ]
     return tuple(
-        np.concatenate([np.asarray(part) for part in parts_done])[
-            : rows * parts
-        ].reshape(rows, count)
+        np.concatenate([np.asarray(part) for part in parts_done])[:used].reshape(
+            rows, count
+        )
         for parts_done in zip(*done, strict=True)
     )
+
+
+def filled(values: np.ndarray, multiple: int) -> np.ndarray:
+    """Values (n, ...) with the last again and again, to a multiple in number."""
+    spare = -len(values) % multiple
+    return np.concatenate([values, np.repeat(values[-1:], spare, axis=0)])
 
 
 def log_density(sources, points: np.ndarray) -> np.ndarray:
@@ -95,13 +144,13 @@ _TILE = 256
 
 def _in_runs(values: np.ndarray) -> np.ndarray:
     """(runs, tile), the last run filled up with the last value."""
-    return np.pad(values, (0, -values.size % _TILE), mode="edge").reshape(-1, _TILE)
+    return filled(values, _TILE).reshape(-1, _TILE)
 
 
 def _columns(sources) -> list:
     """Mass, mean and scale (tile,) of the sources that have mass, a tile at a time."""
-    mass = np.pad(sources[0], (0, -sources[0].size % _TILE)).reshape(-1, _TILE)
-    means, scales = (_in_runs(part) for part in sources[1:])
+    mass, means, scales = (_in_runs(part) for part in sources)
+    mass.reshape(-1)[sources[0].size :] = 0.0
     return [
         column for column in zip(mass, means, scales, strict=True) if column[0].any()
     ]

@@ -6,6 +6,8 @@ sum of these terms is the aliasing error of a step; it is kept below 1e-11 on th
 and below 1e-8 in the plane.
 """
 
+import bisect
+
 import numpy as np
 
 TOLERANCE = 1e-11
@@ -21,10 +23,11 @@ def aliasing(mass: np.ndarray, ratio: np.ndarray) -> float:
 
 def allowance(mass: np.ndarray, ratio: np.ndarray, tolerance=TOLERANCE) -> float:
     """The factor by which the spacing may grow (must shrink, if below 1)."""
-    for factor in _FACTORS:
-        if aliasing(mass, ratio * factor) <= tolerance:
-            return float(factor)
-    return float(_FACTORS[-1])
+    # The error grows with the factor, and the factors fall: the first that will do.
+    place = bisect.bisect_left(
+        _FACTORS[:-1], True, key=lambda f: aliasing(mass, ratio * f) <= tolerance
+    )
+    return float(_FACTORS[place])
 
 
 def gap_ratio(mean: np.ndarray, scale: np.ndarray, axis: int = 0) -> np.ndarray:
