@@ -16,6 +16,13 @@ from .failures import spread_ratio as spread_ratio
 from .pairs import Pairs as Pairs
 from .pairs import PosteriorDraws as PosteriorDraws
 from .pairs import simulate as simulate
+from .practitioner import coordinate_variance as coordinate_variance
+from .practitioner import frechet as frechet
+from .practitioner import log_density as log_density
+from .practitioner import psnr as psnr
+from .practitioner import psnr_of_mean as psnr_of_mean
+from .practitioner import residual_chi2 as residual_chi2
+from .practitioner import separation as separation
 from .surrogates import surrogate_log_density as surrogate_log_density
 from .uniformity import Uniformity as Uniformity
 from .uniformity import ecdf_band as ecdf_band

@@ -1,10 +1,14 @@
 """Named testbeds: a target each, to be run down to t_min = 0.01."""
 
+import functools
 from collections.abc import Callable
 
 from .._checks import choose
 from ..problem import Target
 from . import line, space
+from .digits import TASKS as TASKS
+from .digits import digit_images as digit_images
+from .digits import digits as digits
 from .grid25 import grid25 as grid25
 from .grid25 import grid25_frame as grid25_frame
 
@@ -20,6 +24,9 @@ CATALOGUE: dict[str, Callable[[], Target]] = {
     "plane-modes": space.plane_modes,
     "plane-ring": space.plane_ring,
     "ten": space.ten,
+    "digits-inpainting": functools.partial(digits, "inpainting"),
+    "digits-blur": functools.partial(digits, "blur"),
+    "digits-superresolution": functools.partial(digits, "superresolution"),
 }
 
 SIZES: dict[str, tuple[int, int]] = {
@@ -31,6 +38,9 @@ SIZES: dict[str, tuple[int, int]] = {
     "plane-modes": (2, 3),
     "plane-ring": (2, 9),
     "ten": (10, 4),
+    "digits-inpainting": (64, 16),
+    "digits-blur": (64, 16),
+    "digits-superresolution": (64, 16),
 }
 """Dimension d and number of components K of each, to be listed without building any."""
 
