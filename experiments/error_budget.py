@@ -1,54 +1,95 @@
-"""What four methods spend on two-modes: `python experiments/error_budget.py`, a minute.
+"""What four methods spend on two-modes: initialisation, approximation, discretisation.
 
-The path divergence of DDPM steps, split into initialisation, approximation and
-discretisation, as bars that grow from noise to data; beside them the measured divergence
-of the law at every time, which they bound. Writes error_budget.png and .pdf.
+The path divergence of DDPM steps by the chain rule, in nats, as bars that grow from noise
+to data; beside them the measured divergence of the law at every time, which by data
+processing they bound. With 64 steps DPS spends some hundred times as much as PiGDM and
+TMPD, 99 % of it on its approximation; exact guidance spends on discretisation alone. The
+path divergences are 10 to 80 times those of the laws at the end.
 """
 
-import os
-
-os.environ.setdefault("NPROC", "4")
-
-import sys
-from pathlib import Path
-
-import jax
+import jax.numpy as jnp
 import numpy as np
 
 import gmm_testbed as gt
 
-jax.config.update("jax_enable_x64", True)
-
 METHODS = ("DPS", "PiGDM", "TMPD", "Exact")
-STEPS = 64
+STEPS = (16, 64, 128)
+SHOWN = 64
+POINTS = np.linspace(-4.0, 4.0, 161)
+SPENT = ("initialisation", "approximation", "discretisation")
+ROWS = 65  # of a heat-map
+PARTS = ("initialisation", "approximation", "score", "cross", "discretisation", "total")
 
 
-def main(folder: Path) -> None:
-    """Prints the budgets and draws them, on steps of equal width in the figure."""
+@gt.experiment(grid={"method": METHODS, "steps": STEPS})
+def budgets(key, method, steps):
+    """Each part of the budget, the divergences at every time, and the law over time."""
     target = gt.problems.get("two-modes")
-    times = gt.time_grid(target.path, STEPS, "log_snr", t_min=gt.problems.T_MIN)
-    found, measured = {}, {}
-    for name in METHODS:
-        method = gt.approximations.CATALOGUE[name]()
-        sampler = gt.Guided(method, gt.kernels.DDPM())
-        found[name] = gt.budget(jax.random.key(0), sampler, target, times)
-        law = gt.laws.grid(sampler, target, times)
-        measured[name] = np.array(
-            [
-                float(gt.divergences.kl_from(law.at(i), target.posterior(times[i])))
-                for i in range(len(times))
-            ]
-        )
-        print(f"{name}: {found[name]}\n  measured        {measured[name][-1]:.6g}")
-    figure = gt.plotting.budgets(
-        f"two-modes, DDPM, geometric noise levels, $N = {STEPS}$",
-        target.path.log_snr(times),
-        found,
-        measured,
+    times = gt.time_grid(target.path, steps, "log_snr", t_min=gt.problems.T_MIN)
+    method = gt.approximations.CATALOGUE[method]()
+    sampler = gt.Guided(method, gt.kernels.DDPM())
+    found = gt.budget(key, sampler, target, times)
+    law = gt.laws.grid(sampler, target, times)
+    rows = np.unique(np.rint(np.linspace(0, steps, min(steps + 1, ROWS))).astype(int))
+    measured = [
+        float(gt.divergences.kl_from(law.at(i), target.posterior(times[i])))
+        for i in rows.tolist()
+    ]
+    metrics = {name: float(jnp.sum(getattr(found, name).value)) for name in SPENT}
+    metrics["total"] = found.total
+    arrays = {name: getattr(found, name).value for name in PARTS}
+    pictures = {
+        "law": gt.plotting.history(law, POINTS).density,
+        "exact": gt.plotting.exact_history(target, times, POINTS).density,
+    }
+    return gt.sweep.Found(
+        metrics | {"measured": measured[-1]},
+        arrays
+        | {"times": times, "measured": np.asarray(measured)}
+        | {"t": times[rows], "x": POINTS}
+        | {
+            name: density[rows].astype(np.float32) for name, density in pictures.items()
+        },
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    gt.plotting.save(figure, folder / "error_budget")
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "results"))
+def claims(store):
+    """Totals and measured divergences, and by how much the worst bound is loose."""
+    found = values(store)
+    numbers = {}
+    for method in METHODS:
+        for name in ("total", "measured"):
+            numbers[f"{method}, {name}, N = {SHOWN}"] = found[method, SHOWN, name]
+    parts = sum(found["DPS", SHOWN, name] for name in SPENT)
+    numbers["DPS, total minus its parts"] = found["DPS", SHOWN, "total"] - parts
+    numbers["Exact, approximation"] = found["Exact", SHOWN, "approximation"]
+    numbers["bounds that are violated"] = sum(
+        found[method, steps, "measured"] > found[method, steps, "total"]
+        for method in METHODS
+        for steps in STEPS
+    )
+    return numbers
+
+
+def values(store):
+    """By method, number of steps and metric."""
+    return {
+        (row.cell["method"], row.cell["steps"], row.metric): row.value
+        for row in store.rows(budgets)
+    }
+
+
+def figures(store):
+    """One panel of bars a method."""
+    found, measured = {}, {}
+    for row in store.rows(budgets):
+        if row.cell["steps"] == SHOWN and row.metric == "total":
+            arrays, method = store.arrays(row), row.cell["method"]
+            parts = (gt.Estimate(arrays[name]) for name in PARTS)
+            found[method] = gt.Budget(jnp.asarray(arrays["times"]), *parts)
+            measured[method] = arrays["measured"]
+    path = gt.problems.get("two-modes").path
+    times = next(iter(found.values())).times
+    title = f"two-modes, DDPM, geometric noise levels, $N = {SHOWN}$"
+    drawn = gt.plotting.budgets(title, path.log_snr(times), found, measured)
+    return {"error_budget": drawn}

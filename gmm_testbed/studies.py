@@ -105,7 +105,8 @@ def show(
         screen.print(f"More: gmm-testbed status {study.name} --reasons", markup=False)
         return False
     judged = study.judged(store)
-    screen.print(claims(study, judged))
+    screen.print(Text(f"\n{study.title}", style="bold"))
+    screen.print(claims(judged))
     for line in verdict(study, judged):
         screen.print(line, markup=False)
     names = draw(study, store, output)
@@ -124,9 +125,9 @@ def draw(study: Study, store: Store, folder: Path) -> list[str]:
     return sorted(figures)
 
 
-def claims(study: Study, judged: Sequence[Judged]) -> Table:
+def claims(judged: Sequence[Judged]) -> Table:
     """A row a claim: value, expectation, tolerance and verdict."""
-    table = Table(title=Text(study.title, style="bold"), **plotting.tables.LOOK)
+    table = Table(**plotting.tables.LOOK)
     table.add_column("claim", ratio=1)
     for name in ("value", "expected", "tolerance", "verdict"):
         table.add_column(name, justify="right", no_wrap=True)

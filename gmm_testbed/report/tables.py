@@ -11,22 +11,26 @@ from .markup import Markup, element
 LEVEL = 0.95
 
 
-def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Markup:
-    """Rows of label and value; a column that a row lacks is a dash."""
+def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Markup:
+    """Rows of label and value; what a row lacks is a dash, and so is NaN."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
+    numeric = {name for name in columns if _numeric(row.get(name) for row in rows)}
     heads = [
         element(
             "th",
             element("button", name, type="button"),
             scope="col",
-            class_="number" if _are_numbers(row.get(name) for row in rows) else None,
+            class_="number" if name in numeric else None,
         )
         for name in columns
     ]
-    body = [element("tr", *(cell(row.get(n)) for n in columns)) for row in rows]
+    body = [
+        element("tr", *(_cell(row.get(name), name in numeric) for name in columns))
+        for row in rows
+    ]
     whole = element(
         "table",
-        element("caption", caption) if caption else None,
+        element("caption", caption),
         element("thead", element("tr", *heads)),
         element("tbody", *body),
         class_="sortable",
@@ -36,16 +40,15 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Mark
     )
 
 
-def cell(value: Any) -> Markup:
+def _cell(value: Any, numeric: bool) -> Markup:
     """A number is shown in four digits, and sorted by all that it has."""
-    if isinstance(value, Markup):
-        return element("td", value)
+    side = "number" if numeric else None
+    if value is None or (_is_number(value) and math.isnan(value)):
+        return element("td", "–", class_=side)
     if not _is_number(value):
-        return element("td", "–" if value is None else value)
-    if math.isnan(value):
-        return element("td", "–", class_="number")
+        return element("td", value, class_=side)
     shown = f"{value:.4g}".replace("-", "−") if isinstance(value, float) else value
-    return element("td", shown, class_="number", data_value=repr(value))
+    return element("td", shown, class_=side, data_value=repr(value))
 
 
 def claims(judged: Iterable[Judged]) -> Markup:
@@ -73,7 +76,7 @@ def values(rows: Sequence[Row]) -> Markup | None:
     if not rows:
         return None
     if len({row.seed for row in rows}) == 1:
-        return table([_value(row) for row in rows], "Values")
+        return table(_without_empty([_value(row) for row in rows]), "Values")
     found = [
         {
             **one.cell,
@@ -87,15 +90,23 @@ def values(rows: Sequence[Row]) -> Markup | None:
         }
         for one in means(rows, LEVEL)
     ]
-    return table(found, f"Means over seeds, with intervals of {LEVEL:.0%}")
+    return table(
+        _without_empty(found), f"Means over seeds, with intervals of {LEVEL:.0%}"
+    )
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _are_numbers(values: Iterable[Any]) -> bool:
+def _numeric(values: Iterable[Any]) -> bool:
     return all(_is_number(value) for value in values if value is not None)
+
+
+def _without_empty(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the columns that have no value in any row."""
+    kept = {name for row in rows for name, value in row.items() if value is not None}
+    return [{n: value for n, value in row.items() if n in kept} for row in rows]
 
 
 def _value(row: Row) -> dict[str, Any]:
