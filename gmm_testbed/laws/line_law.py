@@ -59,6 +59,11 @@ class LineLaw(AbstractLaw):
         )
         return LineDensity(*map(jnp.asarray, parts))
 
+    def profile(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes (n,) and the density there, (n,), at times[index]: what a figure needs."""
+        state = self.states[index]
+        return state.grid.nodes(state.density.dtype), state.density
+
     def refined(self) -> "LineLaw":
         """The same law with grids twice as fine: the change certifies this one."""
         return line_law(
@@ -109,6 +114,12 @@ class FlowLaw(AbstractLaw):
     def native(self, index: int) -> LineDensity:
         """The same as `at`."""
         return self.at(index)
+
+    def profile(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Points (n,) and the density there, (n,), at times[index]."""
+        start = np.exp(np.asarray(self.log_start))
+        positions = np.asarray(self.positions)[index]
+        return positions, start / np.asarray(self.jacobians)[index]
 
 
 def flow_law(sampler, target, times, initial, refine: int = 1) -> FlowLaw:

@@ -16,6 +16,22 @@ from functools import partial
 from typing import NamedTuple
 from functools import partial
 from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax

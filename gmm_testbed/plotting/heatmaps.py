@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from ..divergences import PlaneDensity
-from ..laws import AbstractLaw
+from ..laws import FlowLaw, LineLaw
 from ..mixture import GaussianMixture
 from ..problem import Target
 from .style import INK, figure, styled
@@ -36,15 +36,13 @@ class History(NamedTuple):
     density: np.ndarray
 
 
-def history(law: AbstractLaw, x: ArrayLike) -> History:
+def history(law: LineLaw | FlowLaw, x: ArrayLike) -> History:
     """The law of a sampler on the line at (about) all its times, at points x (k,)."""
     x = np.asarray(x)
     chosen = _spread(law.num_steps + 1)
     rows = []
     for index in chosen:
-        density = law.native(int(index))
-        heights = np.exp(np.asarray(density.log_density))
-        rows.append(np.interp(x, np.asarray(density.position), heights, 0.0, 0.0))
+        rows.append(np.interp(x, *law.profile(int(index)), 0.0, 0.0))
     return History(np.asarray(law.times)[chosen], x, np.stack(rows))
 
 
