@@ -100,7 +100,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _numeric(values: Iterable[Any]) -> bool:
-    return all(_is_number(value) for value in values if value is not None)
+    known = [value for value in values if value is not None]
+    return bool(known) and all(map(_is_number, known))
 
 
 def _without_empty(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

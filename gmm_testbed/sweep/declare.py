@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -55,7 +55,8 @@ class Experiment:
             a float, `gt.Estimate` or `gt.sweep.Measured`; or a `gt.sweep.Found`, which
             has arrays too. `gt.UnsupportedError` means that the cell is to be skipped.
         grid: values by label; the cells are their product, the last label fastest.
-            Strings, numbers, booleans and None: objects are looked up by the function.
+            Strings, numbers, booleans and None: objects are looked up by the function,
+            so the values may be a dictionary, of which the names count.
         seeds: a number n for 0, ..., n - 1, or the seeds.
         paired: labels that do not enter the key, such as the method.
         name: of the function by default. Two experiments in a store must not share one.
@@ -68,7 +69,7 @@ class Experiment:
     """
 
     function: Callable[..., Any]
-    grid: Mapping[str, Sequence[Label]]
+    grid: Mapping[str, Collection[Label]]
     seeds: int | Iterable[int] = 1
     paired: str | Sequence[str] = ()
     name: str = ""
@@ -125,7 +126,7 @@ class Experiment:
 
 
 def experiment(
-    grid: Mapping[str, Sequence[Label]],
+    grid: Mapping[str, Collection[Label]],
     seeds: int | Iterable[int] = 1,
     paired: str | Sequence[str] = (),
     name: str = "",
@@ -152,7 +153,7 @@ def precision_in_use() -> str:
     return jnp.dtype(jnp.result_type(float)).name
 
 
-def _values(label: str, values: Sequence[Label]) -> tuple[Label, ...]:
+def _values(label: str, values: Collection[Label]) -> tuple[Label, ...]:
     """The values as plain numbers and strings."""
     values = [v.item() if isinstance(v, np.generic) else v for v in values]
     for value in values:

@@ -1,0 +1,53 @@
+"""Files of experiments: that they are whole, and that a small cell of each can be had."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from gmm_testbed.sweep import study
+
+FOLDER = Path(__file__).parents[1] / "experiments"
+
+
+@pytest.mark.parametrize("name", study.found(FOLDER))
+def test_a_file_says_what_it_shows_and_what_is_expected(name):
+    read = study.read(FOLDER / f"{name}.py")
+    assert read.title.endswith(".") and len(read.text) > 100
+    assert read.expected, f"write {read.expectations.name}"
+
+
+def test_experiments_can_be_told_apart_in_the_store_they_share():
+    files = study.found(FOLDER).values()
+    read = [e for file in files for e in study.read(file).experiments.values()]
+    assert len({(e.name, e.version) for e in read}) == len(read)
+
+
+def test_a_budget_bounds_what_is_measured(key):
+    budgets = study.read(FOLDER / "error_budget.py").experiments["budgets"]
+    found = budgets(key, method="Exact", steps=4)
+    values = found.metrics
+    assert values["approximation"] == 0.0 < values["measured"]
+    assert values["measured"] < float(values["total"].value)
+    law, exact, x = (found.arrays[name] for name in ("law", "exact", "x"))
+    for density in (law, exact):
+        assert density.shape == (5, 161)
+        np.testing.assert_allclose(np.trapezoid(density, x), 1.0, atol=2e-3)
+
+
+def test_tests_that_see_a_mode_are_counted():
+    inside = study.read(FOLDER / "calibration_modes.py").inside
+    small = {"calibrated": (0.3, 0.2, 0.9, 0.8), "ignores y": (0.4, 0.6, 0.0, 1e-9)}
+    rows = [
+        SimpleNamespace(cell={"mode": mode}, metric=f"p, {test}", value=value)
+        for mode in inside.MODES
+        for test, value in zip(
+            inside.TESTS, small.get(mode, (0, 0, 0, 0.1)), strict=True
+        )
+    ]
+    found = inside.claims(SimpleNamespace(rows=lambda experiment: rows))
+    counts = {name.partition(":")[0]: n for name, n in found.items() if "below" in name}
+    assert counts == dict.fromkeys(inside.MODES, 3) | {"calibrated": 0, "ignores y": 2}
+    assert found["calibrated: smallest p"] == 0.2
+    assert found["ignores y: smallest p of the ranks"] == 0.4
