@@ -156,6 +156,20 @@ def test_sliced_is_the_mean_over_directions(plane, key, tolerance):
     np.testing.assert_allclose(found.value, exact, rtol=tolerance.identity)
 
 
+def test_two_threads_find_what_one_does(plane, key, tolerance, monkeypatch):
+    from gmm_testbed.divergences import sliced
+
+    mixture, other = plane
+    samples, options = other.sample(key, 40), {"directions": 6, "rooted": False}
+    found = []
+    for many in (10**9, 1):
+        monkeypatch.setattr(sliced, "_MANY", many)
+        found.append(divergences.sliced_wasserstein(key, samples, mixture, **options))
+    for part in ("value", "stderr"):
+        both = [getattr(each, part) for each in found]
+        np.testing.assert_allclose(*both, rtol=tolerance.identity)
+
+
 @pytest.mark.slow
 def test_the_error_of_sliced_is_calibrated(plane, key, tolerance):
     """Directions and samples are both drawn anew: the error covers both."""

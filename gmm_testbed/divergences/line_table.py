@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
+from jax.scipy.special import erfc
 from jaxtyping import Array, Float
 
 from .. import components
@@ -23,6 +23,7 @@ _REACH = 9.0  # standard deviations; the mass beyond is 2e-19
 _NODES = 193  # a component
 _RESOLVED = 1e6  # roundings; cells of less mass take a cubic for their quantiles
 _INV_SQRT_2PI = 0.3989422804014327
+_INV_SQRT_2 = 0.7071067811865476
 
 
 class LineLaw(NamedTuple):
@@ -53,7 +54,7 @@ class LineLaw(NamedTuple):
         safe = jnp.where(spread, self.scales, 1.0)
         passed = jnp.where(from_left, offset > 0, offset >= 0)
         z = jnp.where(spread, offset / safe, jnp.where(passed, jnp.inf, -jnp.inf))
-        below, peak = ndtr(z), _INV_SQRT_2PI * jnp.exp(-0.5 * z**2)
+        below, peak = 0.5 * erfc(_INV_SQRT_2 * -z), _INV_SQRT_2PI * jnp.exp(-0.5 * z**2)
         density = self.weights @ jnp.where(spread, peak / safe, 0.0)
         integral = self.weights @ (offset * below + self.scales * peak)
         return density, self.weights @ below, integral

@@ -7,12 +7,14 @@ Sources: Rabin, Peyré, Delon and Bernot, SSVM 2011; Bonneel et al., J. Math. Im
 Vision 51 (2015), 22-45.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import choose, require
+from .._checks import choose, concrete, require
 from .._types import Key
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
@@ -21,6 +23,7 @@ from .samples import checked, described, variance_of_mean
 from .semi_discrete import check_power, rooted_if, transport
 
 _FEW_BLOCKS = 10  # with fewer, directions count as independent
+_MANY = 1_000_000  # samples times directions, from which two threads share them
 
 
 def sliced_wasserstein(
@@ -65,7 +68,7 @@ def sliced_wasserstein(
     points, weights = checked(samples, mixture, log_weights)
     check_power(p)
     found = draw_directions(key, mixture.dim, directions, kind, points.dtype)
-    costs, potential = _along(found, points, weights, mixture, p)
+    costs, potential = _over(found, points, weights, mixture, p)
     variance = variance_of_mean(potential, weights)
     variance += _variance_over_directions(costs, kind, mixture.dim)
     how = f"{described(points, log_weights)}, {costs.shape[0]} directions"
@@ -113,6 +116,22 @@ def _variance_over_directions(costs, kind, dim):
     if kind == "orthogonal" and count >= _FEW_BLOCKS * dim:
         costs = jnp.mean(costs.reshape(-1, dim), axis=1)
     return jnp.var(costs, ddof=1) / costs.shape[0]
+
+
+def _over(directions, points, weights, mixture, p):
+    """`_along`, by two threads if there is much to do: a scan keeps one core busy."""
+    count = directions.shape[0]
+    case = points, weights, mixture, p
+    known = concrete(directions, *jax.tree.leaves(case[:3]))
+    if count % 2 or count * points.shape[0] < _MANY or not known:
+        return _along(directions, *case)
+    with ThreadPoolExecutor(1) as pool:
+        if pool.submit(jnp.result_type, float).result() != jnp.result_type(float):
+            return _along(directions, *case)  # a precision of the caller's thread alone
+        other = pool.submit(_along, directions[: count // 2], *case)
+        costs, potential = _along(directions[count // 2 :], *case)
+        first, mean = other.result()
+    return jnp.concatenate([first, costs]), 0.5 * (mean + potential)
 
 
 @eqx.filter_jit
