@@ -30,7 +30,8 @@ def find(names: Sequence[str]) -> list[Study]:
         expected=f"a folder {str(sweep.study.FOLDER)!r} with files of experiments",
         hint="go to the folder that has it, or give the path of a file",
     )
-    return [sweep.study.read(sweep.study.locate(name)) for name in chosen]
+    files = dict.fromkeys(sweep.study.locate(name) for name in chosen)
+    return [sweep.study.read(file) for file in files]
 
 
 def existing(path: Path) -> Store:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from ..plotting import INK
 from ..sweep import Row, Status, Store
-from ..sweep.files import replacing
 from ..sweep.study import Judged, Study
 from ..sweep.versions import provenance
 from . import tables
@@ -55,8 +54,7 @@ def write(studies: Sequence[Study], store: Store, output: Path) -> int:
         output: the file; its folder must exist.
     """
     content = page(studies, store).encode()
-    with replacing(output) as file:
-        file.write(content)
+    output.write_bytes(content)
     return len(content)
 
 
@@ -136,7 +134,7 @@ def _contents(parts: Sequence[Part]) -> Markup:
         element(
             "li",
             element("a", part.study.name, href=f"#{part.study.name}"),
-            class_="bad" if _wrong(part) else "good",
+            class_=_kind(part),
         )
         for part in parts
     ]
@@ -186,8 +184,8 @@ def _found(part: Part, store: Store) -> Iterator[Markup]:
 def _incomplete(part: Part) -> Markup:
     texts = []
     for name, counts in part.counts.items():
-        open_ = {s: n for s, n in counts.items() if n and s not in (Status.DONE,)}
-        listed = ", ".join(f"{n} {state}" for state, n in open_.items())
+        others = {s: n for s, n in counts.items() if n and s != Status.DONE}
+        listed = ", ".join(f"{n} {state}" for state, n in others.items())
         texts += [f"{name}: {listed}"] if listed else []
     return element(
         "p",
@@ -198,19 +196,21 @@ def _incomplete(part: Part) -> Markup:
 
 
 def _verdict(part: Part) -> Markup:
+    """What the claims come to, in words and as a class of the style sheet."""
     if part.judged is None:
-        return element("span", "not complete", class_="bad")
-    holding = len(part.judged) - len(_failing(part.judged))
+        begun = any(part.rows.values())
+        return element(
+            "span", "not complete" if begun else "not run", class_=_kind(part)
+        )
+    holding = sum(not one.problem for one in part.judged)
     words = f"{holding} of {len(part.judged)} hold"
-    return element("span", words, class_="bad" if _wrong(part) else "good")
+    return element("span", words, class_=_kind(part))
 
 
-def _wrong(part: Part) -> bool:
-    return part.judged is None or bool(_failing(part.judged))
-
-
-def _failing(judged: Iterable[Judged]) -> list[Judged]:
-    return [one for one in judged if one.problem]
+def _kind(part: Part) -> str:
+    if part.judged is None:
+        return "bad" if any(part.rows.values()) else "quiet"
+    return "bad" if any(one.problem for one in part.judged) else "good"
 
 
 def _origin(part: Part) -> Markup:

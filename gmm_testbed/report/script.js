@@ -191,7 +191,12 @@ class Viewer {
     }
     this.time.addEventListener("input", () => this.move());
     for (const kind of ["exact", "law"]) this.follow(this.panels[kind].canvas);
-    new ResizeObserver(() => this.draw()).observe(root);
+    this.width = root.clientWidth;
+    new ResizeObserver(() => {
+      if (root.clientWidth === this.width) return; // a caption that wraps is no reason
+      this.width = root.clientWidth;
+      this.draw();
+    }).observe(root);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
     const { cells, steps } = this.data;
     if (this.steps) this.steps.value = Math.floor((steps.length - 1) / 2);
@@ -231,8 +236,8 @@ class Viewer {
       const gaps = this.times.map((t) => Math.abs(t - shown));
       this.time.max = this.times.length - 1;
       this.time.value = gaps.indexOf(Math.min(...gaps));
-      this.metrics();
     }
+    this.metrics(found ? found.metrics : []);
     this.draw();
   }
 
@@ -247,8 +252,8 @@ class Viewer {
     if (control) control.setAttribute("aria-valuetext", words);
   }
 
-  metrics() {
-    const entries = this.cell.metrics.map(([name, value]) => {
+  metrics(found) {
+    const entries = found.map(([name, value]) => {
       const [entry, term, number] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
       [term.textContent, number.textContent] = [name, value];
       entry.append(term, number);

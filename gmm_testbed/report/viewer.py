@@ -77,7 +77,11 @@ def viewer(shown: Scene, bits: int) -> Markup:
         element(
             "label",
             element("span", name),
-            element("select", *(element("option", v) for v in values), data_label=name),
+            element(
+                "select",
+                *(element("option", v, value=v) for v in values),
+                data_label=name,
+            ),
         )
         for name, values in labels.items()
         if len(values) > 1
