@@ -8,7 +8,7 @@ of the samplers that follow them. On two-modes, in total variation:
 - surrogates are right at t = 1, wrong in between (DPS 0.54, TMPD 0.075, PiGDM 0.066 at
   worst) and right again near the data (0.0038, 8e-6, 9e-6): the finding holds, except for
   ZetaDPS, which ignores the noise level and ends at 0.67;
-- the law is no surrogate: at t = 0.01, where the surrogates are right, the laws are wrong by
+- the law is no surrogate: at t = 0.01, where surrogates are right, the laws are wrong by
   0.24 (DPS), 0.079 (TMPD) and 0.028 (PiGDM). A sampler keeps what it was told before;
 - the finite-sample reference of 512 atoms is right at all times but the last, where it
   falls apart into its atoms (0.13).
@@ -132,7 +132,7 @@ def draw(above, below):
     drawn = gt.plotting.figure(height=3.1)
     panels = drawn.subplots(2, len(METHODS) + 1, sharex=True, sharey=True)
     first = next(iter(above.values()))
-    truth = {"exact posterior": first | {"law": first["exact"]}}
+    truth = {"exact": first | {"law": first["exact"]}}
     for row, found in enumerate((truth | above, truth | below)):
         for axes, (name, arrays) in zip(panels[row], found.items(), strict=True):
             shown = gt.plotting.History(arrays["t"], arrays["x"], arrays["law"])

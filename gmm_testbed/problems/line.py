@@ -42,6 +42,16 @@ def one_sided() -> Target:
     return _on_vp(prior, Linear([[1.0]], 0.35**2), [0.95])
 
 
+def gap() -> Target:
+    """The prior of `one_sided`, and an observation between two of its modes: 0.1.
+
+    Both stay likely (0.54 and 0.46) and the others are ruled out, while the likelihood is
+    highest where the prior has nothing: every failure has room.
+    """
+    known = one_sided().problem
+    return _on_vp(known.prior, known.measurement, [0.1])
+
+
 def square() -> Target:
     """y = x^2 + N(0, 0.3^2) = 1.5 of 400 equally likely quantiles of a skewed mixture.
 
