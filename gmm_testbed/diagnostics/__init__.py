@@ -1,5 +1,6 @@
 """Diagnostics of samplers: failures of a law, and calibration over many observations."""
 
+from . import deliberate as deliberate
 from .calibration import Calibration as Calibration
 from .calibration import calibrate as calibrate
 from .calibration import coverage as coverage

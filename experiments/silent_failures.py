@@ -1,0 +1,322 @@
+"""Silent failures: what the usual metrics cannot see and a divergence can.
+
+Samples of the posterior are made to fail in a known way (a mode dropped, two weights
+swapped, all modes merged into one Gaussian, the spread halved or doubled in directions that
+the data do not see, a tenth of the samples hallucinated, liked by the prior or by the
+data), and methods fail in theirs. Each metric of practice is compared with its own values
+on exact samples of the same number: z is how many of their standard deviations away it is.
+With |z| < 4 the metric cannot tell one set of 200 samples from an exact one. Beside them
+is sliced W2 from the exact posterior, and KL(law || posterior) itself: from two known
+densities for what was made on purpose, by quadrature for methods on the line. Metrics are
+defined in `gmm_testbed.diagnostics`; images are compared by pixels, not features. FID of
+practice is the Fréchet distance to the prior; that to the posterior takes exact samples of
+the posterior, which in practice nobody has.
+"""
+
+import functools
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gmm_testbed as gt
+
+PROBLEMS = (
+    "two-modes",
+    "plane-modes",
+    "ten",
+    "digits-inpainting",
+    "digits-superresolution",
+)
+MADE = (
+    "mode dropped",
+    "weights swapped",
+    "modes merged",
+    "spread halved",
+    "spread doubled",
+    "liked by the prior",
+    "liked by the data",
+)
+METHODS = {
+    "DPS": gt.approximations.DPS(),
+    "ZetaDPS": gt.approximations.ZetaDPS(5.0),
+    "PiGDM": gt.approximations.PiGDM(),
+    "TMPD": gt.approximations.TMPD(),
+}
+METRICS = {
+    "psnr": "PSNR of samples",
+    "psnr_of_mean": "PSNR of mean",
+    "residual": "residual $\\chi^2$",
+    "log_prior": "log prior",
+    "variance": "variance",
+    "frechet_prior": "Fréchet to prior",
+    "frechet_posterior": "Fréchet to posterior",
+}
+TRUTH = "sliced_w2"
+NUM, STEPS, LINE = 200, 100, 4.0
+EXACT_SETS, SETS, SETS_OF_IMAGES = 24, 4, 2
+SHARE, AWAY, KEPT = 0.1, 6.0, 1e-7
+SHOWN, PICTURES = "digits-inpainting", 8
+
+
+class Case(NamedTuple):
+    target: gt.Target
+    prior: gt.GaussianMixture  # at the last time, as all laws here
+    posterior: gt.GaussianMixture
+    light: gt.GaussianMixture  # without components of weight below KEPT
+    truth: jax.Array
+
+
+@functools.cache
+def case_of(name):
+    """A problem, what is exact of it, and the x that was measured."""
+    target = gt.problems.get(name)
+    posterior = target.posterior(gt.problems.T_MIN)
+    weights = np.exp(np.asarray(posterior.log_weights))
+    kept = np.flatnonzero(weights > KEPT)
+    light = gt.GaussianMixture.full(
+        weights[kept] / weights[kept].sum(),
+        posterior.means[kept],
+        posterior.covariances()[kept],
+    )
+    if name.startswith("digits-"):
+        digit = gt.problems.TASKS[name.removeprefix("digits-")][1]
+        truth = jnp.asarray(gt.problems.digit_images()[digit])
+    else:  # x given y is a draw of the posterior
+        truth = target.problem.posterior().sample(jax.random.key(5), 1)[0]
+    return Case(target, target.marginal(gt.problems.T_MIN), posterior, light, truth)
+
+
+@gt.experiment(
+    grid={"problem": PROBLEMS, "failure": ("exact samples", *MADE, *METHODS)}
+)
+def failures(key, problem, failure):
+    """Every metric on sets of samples of one law."""
+    case = case_of(problem)
+    count = EXACT_SETS if failure == "exact samples" else SETS
+    if failure in METHODS and problem.startswith("digits-"):
+        count = SETS_OF_IMAGES
+    metrics = {}
+    if failure in METHODS:
+        sampler = gt.Guided(METHODS[failure], gt.kernels.DDPM())
+        times = gt.time_grid(case.target.path, STEPS, t_min=gt.problems.T_MIN)
+        x = gt.sample(key, sampler, case.target, times, count * NUM).x
+        if case.truth.shape[0] == 1:
+            kl = gt.laws.grid(sampler, case.target, times).kl(case.posterior)
+            metrics["kl"] = gt.Estimate(kl, how="quadrature")
+    else:
+        law = made(failure, case)
+        x = law.sample(key, count * NUM)
+        if failure != "exact samples":
+            metrics["kl"] = gt.diagnostics.deliberate.log_ratio(
+                jax.random.fold_in(key, 1), law, case.posterior, 4000
+            )
+    found = [measured(one, *case[1:], case.target.problem) for one in split(x, count)]
+    values = {
+        name: np.asarray([float(one[name]) for one in found]) for name in found[0]
+    }
+    metrics |= {
+        name: gt.Estimate.mean_of(jnp.asarray(each), how=f"{count} sets of {NUM}")
+        for name, each in values.items()
+    }
+    return gt.sweep.Found(
+        metrics, values | {"pictures": np.asarray(x[:PICTURES], np.float32)}
+    )
+
+
+def split(x, count):
+    return x.reshape(count, -1, x.shape[1])
+
+
+def made(failure, case):
+    """The law of a failure made on purpose."""
+    law, make = case.light, gt.diagnostics.deliberate
+    measurement = case.target.problem.measurement
+    if failure == "exact samples":
+        return law
+    if failure == "mode dropped":
+        return make.one_mode_dropped(law)
+    if failure == "weights swapped":
+        return make.weights_swapped(law)
+    if failure == "modes merged":
+        return make.modes_merged(law)
+    if failure == "liked by the prior":
+        ruled_out = make.from_the_prior(case.posterior, case.prior)
+        return make.blend(law, ruled_out, SHARE)
+    unseen = make.unseen(measurement)
+    if failure == "liked by the data":
+        return make.blend(law, make.from_the_data(law, unseen, AWAY), SHARE)
+    factor = {"spread halved": 0.5, "spread doubled": 2.0}[failure]
+    return make.spread_scaled(law, unseen, factor)
+
+
+@eqx.filter_jit
+def measured(x, prior, posterior, light, truth, problem):
+    """All metrics of one set of samples."""
+    seen, directions = gt.diagnostics, jax.random.key(0)
+    return {
+        "psnr": seen.psnr(x, truth).value,
+        "psnr_of_mean": seen.psnr_of_mean(x, truth).value,
+        "residual": seen.residual_chi2(x, problem).value,
+        "log_prior": seen.log_density(x, prior).value,
+        "variance": seen.coordinate_variance(x).value,
+        "frechet_prior": seen.frechet(x, prior),
+        "frechet_posterior": seen.frechet(x, light),
+        TRUTH: gt.divergences.sliced_wasserstein(
+            directions, x, light, directions=128, rooted=False
+        ).value,
+    }
+
+
+def separations(store):
+    """z by problem, failure and metric, as estimates; KL beside it where it is known."""
+    values, kl = {}, {}
+    for row in store.rows(failures):
+        place = row.cell["problem"], row.cell["failure"]
+        if row.metric == TRUTH:
+            values[place] = store.arrays(row)
+        if row.metric == "kl":
+            kl[place] = gt.Estimate(row.value, row.stderr)
+    z = {}
+    for (problem, failure), found in values.items():
+        if failure == "exact samples":
+            continue
+        exact = values[problem, "exact samples"]
+        for name in (*METRICS, TRUTH):
+            z[problem, failure, name] = gt.diagnostics.separation(
+                found[name], exact[name]
+            )
+    return z, kl
+
+
+def invisible(z, name):
+    """Cells where sliced W2 sees a failure and the metric does not."""
+    return [
+        place
+        for *place, metric in z
+        if metric == name
+        and float(z[*place, TRUTH].value) > LINE
+        and abs(float(z[*place, name].value)) < LINE
+    ]
+
+
+def claims(store):
+    """How many failures no one sees, and values that theory gives."""
+    z, kl = separations(store)
+    seen = [p for *p, name in z if name == TRUTH and float(z[*p, name].value) > LINE]
+    found = {"failures that sliced W2 sees": len(seen)}
+    for name, label in METRICS.items():
+        label = label.replace("$\\chi^2$", "chi-square")
+        found[f"of them invisible to {label}"] = len(invisible(z, name))
+    for problem in ("ten", "digits-inpainting"):
+        for failure in ("spread halved", "spread doubled", "modes merged"):
+            place = problem, failure, "residual"
+            found[f"{problem}, {failure}: z of chi-square"] = float(z[place].value)
+        label = f"{problem}, mode dropped: KL"
+        found[label] = float(kl[problem, "mode dropped"].value)
+        label = f"{problem}, spread doubled: z of variance"
+        found[label] = float(z[problem, "spread doubled", "variance"].value)
+        found[f"{problem}, DPS: z of PSNR"] = float(z[problem, "DPS", "psnr"].value)
+    return found
+
+
+def tables(store):
+    """Per problem every z, and over problems who is blind to what."""
+    z, kl = separations(store)
+    found = {}
+    for problem in PROBLEMS:
+        rows = []
+        for failure in (*MADE, *METHODS):
+            if (problem, failure, TRUTH) not in z:
+                continue
+            row = {"failure": failure}
+            for name in (TRUTH, *METRICS):
+                row[plain(name)] = round(float(z[problem, failure, name].value), 1)
+            known = kl.get((problem, failure))
+            row["KL"] = "" if known is None else float(f"{float(known.value):.4g}")
+            rows.append(row)
+        found[f"{problem}: z of every metric"] = rows
+    blind = []
+    for failure in (*MADE, *METHODS):
+        cells = [p for p in PROBLEMS if (p, failure, TRUTH) in z]
+        seen = [p for p in cells if float(z[p, failure, TRUTH].value) > LINE]
+        row = {"failure": failure, "seen by sliced W2": f"{len(seen)} of {len(cells)}"}
+        for name in METRICS:
+            hidden = [place for place in invisible(z, name) if place[1] == failure]
+            row[plain(name)] = f"misses {len(hidden)}" if hidden else ""
+        blind.append(row)
+    return {"Which failures each metric cannot see": blind, **found}
+
+
+def plain(name):
+    label = METRICS.get(name, "sliced W2")
+    return label.replace("$\\chi^2$", "chi-square")
+
+
+def figures(store):
+    """z as a matrix for every problem, and what the failures look like."""
+    z, _ = separations(store)
+    return {"silent_failures": matrices(z), "silent_pictures": pictures(store, z)}
+
+
+@gt.plotting.styled
+def matrices(z):
+    drawn = gt.plotting.figure(gt.plotting.FULL_WIDTH, 8.4)
+    drawn.suptitle(
+        "z of every metric on 200 samples; grey: |z| < 4, cannot tell them from exact ones",
+        fontsize=8.5,
+    )
+    names = (*METRICS, TRUTH)
+    panels = drawn.subplots(3, 2).ravel()
+    for axes, problem in zip(panels, PROBLEMS, strict=False):
+        rows = [f for f in (*MADE, *METHODS) if (problem, f, TRUTH) in z]
+        values = [[float(z[problem, f, name].value) for name in names] for f in rows]
+        values = np.asarray(values)
+        hidden = np.abs(values) < LINE
+        shade = np.where(hidden, np.nan, np.clip(np.log10(np.abs(values)), 0.4, 2.5))
+        axes.set_facecolor("0.88")
+        axes.imshow(shade, cmap="YlOrRd", vmin=0.3, vmax=2.6, aspect="auto")
+        for i, j in np.ndindex(values.shape):
+            size = abs(values[i, j])
+            text = f"{values[i, j]:.0f}" if size >= 9.95 else f"{values[i, j]:.1f}"
+            colour = "white" if size > 60 else "black"
+            axes.text(j, i, text, ha="center", va="center", fontsize=6, color=colour)
+        axes.axvline(len(METRICS) - 0.5, color="black", linewidth=1.0)
+        axes.set_title(problem)
+        axes.set_yticks(range(len(rows)), rows)
+        labels = [METRICS.get(name, "sliced $W_2$") for name in names]
+        axes.set_xticks(
+            range(len(names)), labels, rotation=40, ha="right", rotation_mode="anchor"
+        )
+        axes.tick_params(length=0)
+    for axes in panels[len(PROBLEMS) :]:
+        axes.axis("off")
+    return drawn
+
+
+@gt.plotting.styled
+def pictures(store, z):
+    """Samples of every law of one image problem, with what is usually printed of them."""
+    rows = [r for r in store.rows(failures) if r.metric == "psnr"]
+    rows = [r for r in rows if r.cell["problem"] == SHOWN]
+    chi2 = {
+        r.cell["failure"]: r.value
+        for r in store.rows(failures)
+        if r.metric == "residual" and r.cell["problem"] == SHOWN
+    }
+    drawn = gt.plotting.figure(gt.plotting.FULL_WIDTH, 0.52 * len(rows) + 0.3)
+    grid = drawn.subplots(len(rows), PICTURES, squeeze=False)
+    for line, row in zip(grid, rows, strict=True):
+        name = row.cell["failure"]
+        images = store.arrays(row)["pictures"].reshape(-1, 8, 8)
+        for axes, image in zip(line, images, strict=True):
+            axes.imshow(image, cmap="gray_r", vmin=-1.0, vmax=1.0)
+            axes.set_xticks([])
+            axes.set_yticks([])
+        text = f"{name}\nPSNR {row.value:.1f} dB, $\\chi^2$ {chi2[name]:.2f}"
+        if name != "exact samples":
+            text += f"\nsliced $W_2$: z = {float(z[SHOWN, name, TRUTH].value):.0f}"
+        line[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
+    return drawn
