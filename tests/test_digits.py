@@ -1,6 +1,7 @@
 """The image problems: the prior is that of EM, the operators are those of images."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from scipy.stats import multivariate_normal
 
 import gmm_testbed as gt
 from gmm_testbed.problems import SIZES, TASKS
+from gmm_testbed.sweep.scripts import module
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +93,30 @@ def test_the_extra_is_named(monkeypatch):
     module = sys.modules["gmm_testbed.problems.digits"]
     with pytest.raises(gt.InputError, match=r"gmm_testbed\[data\]"):
         module._scikit_learn()
+
+
+def test_the_experiment_gives_pictures_and_distances(tmp_path):
+    study = module(str(EXPERIMENTS / "digits.py"))
+    study.NUM, study.SHOWN, study.TASKS = 8, 2, {"superresolution": "Coarse"}
+    study.METHODS = {"exact samples": None}
+    grid = {"task": ["superresolution"], "method": ["exact samples"]}
+    small = gt.Experiment(study.restored.function, grid)
+    study.restored = small
+    with gt.sweep.Store(tmp_path / "store.sqlite") as store:
+        assert gt.sweep.run(small, store, show=False).done == 1
+        rows = study.tables(store)
+        (table,) = rows.values()
+        assert table[0]["law"] == "exact samples" and table[0]["sliced W1"] > 0
+        drawn = study.figures(store)["digits_superresolution"]
+    panels = [axes for axes in drawn.axes if axes.images]
+    assert [p.images[0].get_array().shape for p in panels] == [(8, 8), (4, 4)] + [
+        (8, 8)
+    ] * 3
+    assert study.observed(np.arange(32.0))[3, 7] == 31.0
+
+
+def test_the_error_of_the_mean_is_freed_of_noise():
+    study = module(str(EXPERIMENTS / "digits.py"))
+    gap = gt.Estimate(np.array([0.5, -0.1]), np.array([0.1, 0.2]))
+    found = study.mean_square(gap)
+    assert np.isclose(found.value, (0.25 + 0.01 - 0.01 - 0.04) / 2)
