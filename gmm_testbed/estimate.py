@@ -25,17 +25,22 @@ class Estimate(eqx.Module):
         value: any shape.
         stderr: the same shape, not negative; 0 where the value is exact.
         how: what it rests on, in a few words: "quadrature", "1000 samples".
+        growth: the same shape; by how much the square of the error grows with the true
+            value, for `interval`. Arithmetic drops it.
     """
 
     value: Float[Array, "*shape"]
     stderr: Float[Array, "*shape"]
     how: str = eqx.field(static=True)
+    growth: Float[Array, "*shape"]
 
-    def __init__(self, value, stderr=0.0, how: str = "exact"):
+    def __init__(self, value, stderr=0.0, how: str = "exact", growth=0.0):
         self.value = floating(value)
         stderr = jnp.asarray(stderr, self.value.dtype)
         self.stderr = jnp.broadcast_to(stderr, self.value.shape)
         self.how = how
+        growth = jnp.asarray(growth, self.value.dtype)
+        self.growth = jnp.broadcast_to(growth, self.value.shape)
 
     @classmethod
     def mean_of(cls, terms, weights=None, how: str = "") -> "Estimate":
@@ -63,9 +68,16 @@ class Estimate(eqx.Module):
         return Estimate(value, jnp.abs(slope) * self.stderr, self.how)
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
-        """Lower and upper end of the normal confidence interval."""
-        reach = ndtri(jnp.asarray(0.5 + 0.5 * level, self.value.dtype)) * self.stderr
-        return self.value - reach, self.value + reach
+        r"""Lower and upper end of the confidence interval.
+
+        The true values \(\theta\) for which the value v is within z errors *there*,
+        \((\theta - v)^2 \le z^2 (\mathrm{stderr}^2 + \mathrm{growth}\,(\theta - v))\):
+        the normal interval where the growth is zero.
+        """
+        z = ndtri(jnp.asarray(0.5 + 0.5 * level, self.value.dtype))
+        shift = 0.5 * z**2 * self.growth
+        reach = jnp.hypot(shift, z * self.stderr)
+        return self.value + shift - reach, self.value + shift + reach
 
     def distance(self, other) -> Array:
         """(self - other) in standard errors; infinite if both are exact and differ."""

@@ -59,6 +59,15 @@ def test_interval():
     np.testing.assert_allclose([low, high], [0.8040036, 1.1959964], atol=1e-7)
 
 
+def test_interval_of_an_error_that_grows():
+    """Both ends are 1.96 of their own errors away from the value."""
+    low, high = gt.Estimate(1.0, 0.3, growth=0.2).interval(0.95)
+    for end in (low, high):
+        error = np.sqrt(0.09 + 0.2 * (float(end) - 1.0))
+        np.testing.assert_allclose(abs(end - 1.0), 1.9599640 * error, rtol=1e-6)
+    assert high - 1.0 > 1.0 - low > 0.0
+
+
 @pytest.mark.parametrize(
     "estimate, text",
     [

@@ -201,18 +201,36 @@ def test_errors_of_weighted_pairs_are_calibrated(mixture, shifted, key, toleranc
     check_calibration(repeat, key, truth, tolerance)
 
 
-def test_at_zero_the_error_of_pairs_does_not_vanish(mixture, key, tolerance):
-    """Where the first order vanishes, the error is the spread or a little more."""
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_intervals_hold_near_zero(share, mixture, key, tolerance):
+    """At zero the error is the spread or a little more; intervals hold the truth.
+
+    Half of the shift is an error and a half from zero, where value plus or minus two
+    errors holds the truth in 85 % of cases.
+    """
+    p, q = (WEIGHTS, MEANS), (WEIGHTS, MEANS + share * SHIFT)
+    truth = gaussian_pairs(q, q) - 2 * gaussian_pairs(q, p) + gaussian_pairs(p, p)
+    values, errors, low, high = map(np.asarray, _near_zero(key, share, mixture))
+    z = (values.mean() - truth) / (values.std() / np.sqrt(len(values)))
+    assert abs(z) < tolerance.z
+    assert 0.9 < np.sqrt(np.mean(errors**2)) / values.std() < 1.5
+    covered = np.mean((low < truth) & (truth < high))
+    assert 0.92 < covered + tolerance.z * np.sqrt(0.08 * 0.92 / len(values))
+    if share:
+        plain = np.mean(np.abs(values - truth) < 1.96 * errors)
+        assert plain < 0.9 < covered
+
+
+@jax.jit
+def _near_zero(key, share, mixture):
+    """Value, error and interval of 150 samples of the mixture moved by a share, (400,)."""
 
     def repeat(key):
-        found = divergences.mmd_squared(mixture.sample(key, 150), mixture, LENGTH)
-        return found.value, found.stderr
+        x = mixture.sample(key, 150) + share * jnp.asarray(SHIFT)[None]
+        found = divergences.mmd_squared(x, mixture, LENGTH)
+        return found.value, found.stderr, *found.interval()
 
-    found = jax.jit(jax.vmap(repeat))(jax.random.split(key, 400))
-    values, errors = map(np.asarray, found)
-    z = values.mean() / (values.std() / 20)
-    assert abs(z) < tolerance.z
-    assert 0.95 < np.sqrt(np.mean(errors**2)) / values.std() < 1.5
+    return jax.vmap(repeat)(jax.random.split(key, 400))
 
 
 def check_calibration(repeat, key, truth, tolerance, repetitions=400):

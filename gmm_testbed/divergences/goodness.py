@@ -19,6 +19,7 @@ from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from . import sorting
 from .line_table import projected
+from .pairs import estimated
 from .quadrature import over_points
 from .samples import checked, described, variance_of_mean
 
@@ -72,9 +73,9 @@ def cramer_von_mises(
     own = (u**3 + (1.0 - u) ** 3) / 3.0
     squares = jnp.sum(w**2)
     value = (w @ rows - w**2 @ own) / (1.0 - squares)
-    pairs = 2.0 * squares**2 * _SQUARE  # as in `pairs`: all there is at zero
-    variance = jnp.maximum(4.0 * variance_of_mean(rows, w) - pairs, pairs)
-    return Estimate(value, jnp.sqrt(variance), described(points, log_weights))
+    by_pairs = squares**2 * _SQUARE  # as if it were zero
+    by_rows = variance_of_mean(rows, w)
+    return estimated(value, by_rows, by_pairs, 1.0, described(points, log_weights))
 
 
 class _Ranks(NamedTuple):
