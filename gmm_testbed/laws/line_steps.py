@@ -8,30 +8,6 @@ with masses \(q_j\): the trapezoidal rule, spectrally accurate once a standard d
 import math
 from functools import partial
 from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
-from functools import partial
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
