@@ -8,13 +8,16 @@ BIN := $(VENV)/bin
 # jaxlib 0.10 can deadlock on one or two cores; more threads avoid it.
 export NPROC ?= 4
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-slow lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/gmm-testbed demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/pytest -n 2 --dist loadfile -q
+	$(BIN)/pytest -n 2 --dist loadfile -q -m "not slow"
+
+test-slow: $(VENV)/.installed-test
+	$(BIN)/pytest -n 2 -q -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

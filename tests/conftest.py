@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("NPROC", "4")  # before jax starts its threads
 
+import pathlib
 import zlib
 from typing import NamedTuple
 
@@ -59,3 +60,15 @@ def without_shape_checks():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room_for_programs():
+    """Forgets compiled programs before a process has more of them than Linux can map.
+
+    XLA crashes at 65,530 mappings, the default of `vm.max_map_count`.
+    """
+    yield
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.exists() and maps.read_text().count("\n") > 30_000:
+        jax.clear_caches()

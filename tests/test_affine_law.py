@@ -16,6 +16,7 @@ def gaussian():
     return to_target(problems.one_gaussian(dim=4, dim_y=2), gt.VP())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "approximation,kernel",
     [
@@ -39,6 +40,7 @@ def test_affine_law_agrees_with_samples(gaussian, key, approximation, kernel):
     assert (np.abs(products.mean(axis=0) - covariance) < 4.5 * stderr).all()
 
 
+@pytest.mark.slow
 def test_matched_ddpm_with_the_exact_field_is_exact_in_any_dimension(gaussian):
     times = gt.time_grid(gaussian.path, 3, t_min=1e-2)
     start = gaussian.posterior(times[0])

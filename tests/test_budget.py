@@ -230,6 +230,7 @@ def _gaussian_kl(m, S, n, T):
     return 0.5 * (np.trace(inverse @ S) - len(m) + ratio + (n - m) @ inverse @ (n - m))
 
 
+@pytest.mark.slow
 def test_one_gaussian_is_the_divergence_of_the_joint_laws(gaussian, key):
     sampler = gt.Guided(gt.approximations.PiGDM(), gt.kernels.DDPM("matched"))
     found = gt.budget(key, sampler, gaussian, GAUSS_TIMES)
@@ -241,6 +242,7 @@ def test_one_gaussian_is_the_divergence_of_the_joint_laws(gaussian, key):
 # --- samples --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_samples_agree_with_a_problem_that_falls_apart(line, times, key):
     """In a rotated plane: the line problem, and one Gaussian that is not observed."""
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])

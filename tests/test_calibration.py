@@ -106,6 +106,7 @@ def exact():
     return run(jax.random.key(41), PosteriorDraws())
 
 
+@pytest.mark.slow
 def test_exact_draws_are_calibrated(exact):
     assert exact.sbc.levels.shape == (2, PAIRS)
     assert p_values(exact).min() > 1e-4 and exact.pairs.nonfinite == 0
@@ -182,6 +183,7 @@ def test_distortions_are_found(key, change, direction):
         assert np.asarray(found.sbc.mean.value).max() < 0.45
 
 
+@pytest.mark.slow
 def test_guided_samplers(key):
     """Without guidance the ranks see nothing; with too much of it draws are narrow."""
     times = gt.time_grid(PATH, 60, t_min=0.05)

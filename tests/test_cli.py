@@ -82,6 +82,7 @@ def test_a_folder_that_cannot_be_written_is_refused_first(invoke, tmp_path, comm
     assert "cannot be written" in result.stderr and "hint" in result.stderr
 
 
+@pytest.mark.slow
 def test_run_draws_samples_where_there_is_no_law(invoke, tmp_path):
     options = ("--approximation", "TMPD", "--steps", 10, "--samples", 5000)
     result = invoke("run", "ten", *options, "--output", tmp_path / "new" / "folder")
@@ -98,6 +99,7 @@ def test_run_draws_samples_where_there_is_no_law(invoke, tmp_path):
     assert sum(weights) == pytest.approx(1.0) and min(weights) < 0.05
 
 
+@pytest.mark.slow
 def test_one_gaussian_in_space_is_measured_in_closed_form():
     prior = gt.GaussianMixture.full(
         [1.0],

@@ -133,6 +133,7 @@ def test_shared_grids_change_distances_by_less_than_1e_6(law, truth):
         assert shared == pytest.approx(fine, rel=1e-6) and fine > 0.1
 
 
+@pytest.mark.slow
 def test_shared_grids_of_narrow_peaks_in_a_wide_range_keep_three_digits():
     """Peaks of standard deviation 0.1, as at t = 0.01, within 44 units."""
     weights, means = np.array([0.3, 0.7]), np.array([-20.5, 20.5])

@@ -85,6 +85,7 @@ def test_refinement_changes_total_variation_by_less_than_1e_6(
     assert abs(float(change)) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_million_samples_agree_on_every_cell(two_modes, key):
     sampler = gt.Guided(A.PiGDM(), K.DDPM("matched"))
     times = gt.time_grid(two_modes.path, 8, t_min=T_MIN)
@@ -165,6 +166,7 @@ def test_deterministic_kernels_by_the_change_of_variables(two_modes, key, kernel
     )
 
 
+@pytest.mark.slow
 def test_heun_converges_to_the_exact_posterior_at_second_order(two_modes):
     start = two_modes.posterior(jnp.asarray(1.0))
     counts = np.array([32, 64, 128])

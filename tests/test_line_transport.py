@@ -157,6 +157,7 @@ def test_small_distances_are_resolved():
     assert np.isclose(w2(on_grid(LAW, 3), mixture(shifted)), 1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_mixture_narrower_than_the_grid_is_still_coupled_well():
     narrow = mixture((ATOMS[1], ATOMS[0], np.full(3, 0.02)))
     coarse, fine = on_grid(GAUSSIAN, 3), on_grid(GAUSSIAN, 12)

@@ -71,6 +71,7 @@ def test_gaussians_have_their_closed_forms(tolerance):
     assert np.isclose(fisher(law, target), closed_form.fisher(*q, *p), rtol=rtol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nodes", [1.5, 3.0])
 def test_tv_of_equal_covariances_is_the_known_formula(nodes):
     shift = np.array([0.7, -1.1])
@@ -90,6 +91,7 @@ def test_tv_of_nested_circles_is_the_known_formula():
     assert abs(tv(law, target) - expected) < 2e-6
 
 
+@pytest.mark.slow
 def test_divergences_of_products_are_those_of_the_factors():
     """A law that differs along one axis only: the line knows the answer."""
     weights, scale = np.array([0.4, 0.6]), np.array([0.8, 1.1])

@@ -24,6 +24,7 @@ def test_law_of_an_affine_sampler_is_the_affine_law():
     np.testing.assert_allclose(law.covariance(), affine.covariance(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_law_agrees_with_samples_on_every_cell(key):
     target = gt.problems.get("plane-modes")
     times = gt.time_grid(target.path, 12, kind="log_snr", t_min=3e-2)
@@ -56,6 +57,7 @@ def test_a_full_covariance_is_refused():
         gt.laws.grid(gt.Guided(A.Exact(), K.Heun()), target, times)
 
 
+@pytest.mark.slow
 def test_initial_law_is_exact():
     target = gt.problems.get("plane-ring")
     times = gt.time_grid(target.path, 4, kind="log_snr", t_min=0.2)

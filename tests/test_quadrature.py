@@ -287,6 +287,7 @@ def test_atoms_are_infinitely_far():
 # --- use ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_divergence_compiles_and_maps_over_laws():
     law, target = on_grid(LAW, 1.5), mixture(OTHER)
     shifts = jnp.asarray([0.0, 0.4])
