@@ -1,7 +1,7 @@
 """Digits restored: inpainting, blur and super-resolution by every method, beside the truth.
 
 Images of 8 x 8 pixels under a mixture fitted to handwritten digits (`gt.problems.digits`),
-so that the exact posterior can be sampled and pictured. Each method takes 200 DDPM steps.
+so that the exact posterior can be sampled and pictured. Each method takes 100 DDPM steps.
 Pictures: what was measured, the true digit, the mean and samples of each law. Table:
 distances of 200 samples to the exact posterior (sliced W1, errors of mean and covariance),
 beside 200 exact samples, which are the floor, and the metrics that are usually printed.
@@ -30,7 +30,7 @@ METHODS = {
     "DDNM": gt.approximations.DDNM(),
     "DiffPIR": gt.approximations.DiffPIR(),
 }
-STEPS, NUM, SHOWN = 200, 200, 7
+STEPS, NUM, SHOWN = 100, 200, 7
 COLUMNS = {
     "sliced_w1": "sliced W1",
     "mean_error": "squared error of mean",
@@ -205,4 +205,5 @@ def picture(axes, image, title):
     axes.imshow(image, cmap="gray_r", vmin=-1.0, vmax=1.0)
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.spines[:].set_visible(True)
     axes.set_title(title, fontsize=7)

@@ -29,11 +29,14 @@ def test_two_cells_and_what_is_made_of_them(study, tmp_path):
     place = "two-modes", "weights swapped"
     assert abs(z[*place, "sliced_w2"].value) > 20.0  # a tenth of the posterior moved
     assert abs(z[*place, "variance"].value) < 4.0  # two modes of much the same width
-    assert ["two-modes", "weights swapped"] in study.invisible(z, "variance")
+    assert study.to_be_seen(z) == [place] and place in study.invisible(z, "variance")
+    assert float(z[*place, "likelihood_ratio"].value) > 20.0
     weights = np.exp(np.asarray(study.case_of("two-modes").posterior.log_weights))
     apart = (weights[1] - weights[0]) * np.log(weights[1] / weights[0])
     assert 0.0 < float(kl[place].value) < apart  # data processing: modes overlap
-    assert tables["Which failures each metric cannot see"][1]["variance"] == "misses 1"
+    row = tables["In how many problems each metric misses a failure"][1]
+    assert row["failure"] == "weights swapped" and row["to be seen"] == 1
+    assert row["missed by variance"] == 1 and row["missed by sliced W2"] == 0
     drawn = study.matrices(z)
     assert drawn.axes[0].get_title() == "two-modes"
 
