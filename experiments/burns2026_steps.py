@@ -135,12 +135,12 @@ def draw(every):
     right.plot(STEPS, matched, color="black", ls=":", label="exact, matched variance")
     left.set_title(f"{PROBLEMS[0]}: more steps, worse")
     right.set_title(f"{PROBLEMS[1]}, DDPM: better than exact at few steps")
-    for axes in (left, right):
+    for axes, place in ((left, "lower right"), (right, "upper right")):
         axes.set(xscale="log", yscale="log", ylim=(8e-4, 1.4))
         axes.set_xlabel("number of steps $N$")
         axes.set_xticks(STEPS, [str(n) for n in STEPS])
         axes.minorticks_off()
         axes.grid(True, axis="y")
-        axes.legend(loc="lower left")
+        axes.legend(loc=place)
     left.set_ylabel("total variation at $t = 0.01$")
     return drawn

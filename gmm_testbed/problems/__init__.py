@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from .._checks import choose
 from ..problem import Target
-from . import line, space
+from . import line, nonlinear, space
 from .digits import TASKS as TASKS
 from .digits import digit_images as digit_images
 from .digits import digits as digits
@@ -20,7 +20,11 @@ CATALOGUE: dict[str, Callable[[], Target]] = {
     "two-modes": line.two_modes,
     "one-gaussian": line.one_gaussian,
     "one-sided": line.one_sided,
-    "square": line.square,
+    "gap": line.gap,
+    "square": nonlinear.square,
+    "absolute": nonlinear.absolute,
+    "ring-radius": nonlinear.ring_radius,
+    "roll-angle": nonlinear.roll_angle,
     "plane-modes": space.plane_modes,
     "plane-ring": space.plane_ring,
     "ten": space.ten,
@@ -34,7 +38,11 @@ SIZES: dict[str, tuple[int, int]] = {
     "two-modes": (1, 2),
     "one-gaussian": (1, 1),
     "one-sided": (1, 4),
+    "gap": (1, 4),
     "square": (1, 400),
+    "absolute": (1, 400),
+    "ring-radius": (2, 400),
+    "roll-angle": (2, 400),
     "plane-modes": (2, 3),
     "plane-ring": (2, 9),
     "ten": (10, 4),

@@ -3,11 +3,9 @@ r"""Problems on the line. All run along VP with beta from 0.01 to 20.
 The first three are the testbeds of Burns & Fridovich-Keil (arXiv:2605.30330).
 """
 
-import jax
 import jax.numpy as jnp
 
-from ..divergences.line_mixture import mixture_quantile
-from ..measurements import Linear, Nonlinear
+from ..measurements import Linear
 from ..mixture import GaussianMixture
 from ..paths import VP
 from ..problem import InverseProblem, Target
@@ -50,23 +48,6 @@ def gap() -> Target:
     """
     known = one_sided().problem
     return _on_vp(known.prior, known.measurement, [0.1])
-
-
-def square() -> Target:
-    """y = x^2 + N(0, 0.3^2) = 1.5 of 400 equally likely quantiles of a skewed mixture.
-
-    The sign of x is lost: two modes of different mass. The prior is a finite sample, so
-    the reference is exact for any measurement.
-    """
-    smooth = GaussianMixture.isotropic([0.7, 0.3], [[0.6], [-1.1]], [0.5, 0.15])
-    levels = jnp.linspace(0.5 / 400, 1.0 - 0.5 / 400, 400)
-    atoms = jax.vmap(lambda level: mixture_quantile(smooth, level))(levels)
-    prior = GaussianMixture.empirical(atoms[:, None])
-    return _on_vp(prior, Nonlinear(_squared, 0.3**2, dim_y=1), [1.5])
-
-
-def _squared(x):
-    return x**2
 
 
 def _on_vp(prior, measurement, y) -> Target:
