@@ -10,13 +10,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 import gmm_testbed as gt
+from gmm_testbed.draws import Draws
+from gmm_testbed.noise import key_words
 from gmm_testbed.sampling import draw_starts
 
 from .oracles import numpy_mixture as ref
 from .oracles.counted import TRACES, Counted
 from .oracles.library import scales, to_target
 from .oracles.moments import assert_moments
-from .oracles.problems import generic
+from .oracles.problems import generic, standard_gaussian
 
 A, smc = gt.approximations, gt.smc
 PATH = Counted()
@@ -149,6 +151,53 @@ def test_weighted_paths_are_unbiased(key, tolerance):
         mean = ref.mean(law)
         truth = np.concatenate([mean, np.diag(ref.covariance(law)) + mean**2])
         assert np.all(_z_score(np.array(sums)[:, j], truth) < tolerance.z)
+
+
+def _chain_evidence(problem):
+    """Of DDPM's chain with the large variance, for one Gaussian: y given its output."""
+    law = ref.noised(problem.prior, *scales(PATH, jnp.asarray(TIMES[0])))
+    mean, spread, eye = law.means[0], law.covariances[0], np.eye(2)
+    for t, s in zip(TIMES[:-1], TIMES[1:], strict=True):
+        before, after = scales(PATH, jnp.asarray(t)), scales(PATH, jnp.asarray(s))
+        _, a, c, variance = ref.bridge(*before, *after)
+        denoised = ref.prior_mean(problem, mean, *before)
+        step = a * eye + c * ref.denoiser_jacobian(problem, mean, *before)
+        mean, spread = a * mean + c * denoised, step @ spread @ step.T + variance * eye
+    _, H, R, y = problem
+    return np.exp(ref.log_normal(y, H @ mean, H @ spread @ H.T + R))
+
+
+def test_published_filter_finds_the_evidence_of_its_chain(key, tolerance):
+    """That is p(y) where the kernel reverses the noising: the large variance, N(., I)."""
+    kernel = gt.kernels.DDPM("large")
+    model = smc.PublishedTDS(A.DPS(), kernel, "multinomial", 0.9)
+    for problem, same in ((standard_gaussian(2, 1), True), (generic(2, 1, 1), False)):
+        target, times = to_target(problem, PATH), jnp.asarray(TIMES)
+        case = key, model, target, times, 8, 1000
+        start = target.marginal(times[0])
+        found = np.exp(np.asarray(smc.log_evidences(*case, initial=start)))
+        evidence = np.exp(ref.log_evidence(*problem))
+        assert _z_score(found, _chain_evidence(problem)) < tolerance.z
+        if same:
+            assert_allclose(_chain_evidence(problem), evidence, rtol=1e-9)
+        else:
+            assert _z_score(found, evidence) > 2 * tolerance.z
+
+
+def test_published_filter_leaves_a_step_without_noise_to_the_prior():
+    """To time 0, with the small variance: no weight, and x0 is E[x0 | x_t]."""
+    x, t, zero = jnp.asarray([0.7, -1.1]), jnp.asarray(0.15), jnp.zeros(())
+    model = smc.PublishedTDS(A.DPS())
+
+    @jax.jit
+    def last(key):
+        proposal = model.propose(TARGET, x, t, zero)
+        new = proposal.draw(Draws(key_words(key), 0))
+        return new, proposal.log_ratio(new)
+
+    new, log_ratio = last(jax.random.key(1))
+    assert_allclose(new, ref.prior_mean(MIXTURE, x, *scales(PATH, t)), rtol=1e-9)
+    assert log_ratio == 0.0
 
 
 def _chi_squared(problem):
@@ -327,6 +376,8 @@ def test_refusals():
     ):
         with pytest.raises(gt.UnsupportedError, match="density"):
             model.check(TARGET, times)
+    with pytest.raises(gt.UnsupportedError, match="density"):
+        smc.PublishedTDS(A.TMPD(), gt.kernels.DDIM(0.0)).check(TARGET, times)
     atoms = gt.GaussianMixture.empirical([[0.1], [0.9]])
     problem = gt.InverseProblem(atoms, gt.Linear([[2.0]], 0.1), [1.0])
     target = gt.Target(problem, PATH)

@@ -14,7 +14,7 @@ samples of the mixture itself the error is then 1.3 times the spread (measured).
 
 At the value \(\theta\) the variance is \(a\theta + b\), with b that second sum and a at
 most \(4 \sum_i \omega_i^2\) times the root of E u^2: four times the largest eigenvalue of
-u, which the root of the sum of the squares of all exceeds. So value plus or minus two errors
+u, which the root of the sum of the squares of all exceeds. Value plus or minus two errors
 covers too few of values near zero, where the small ones come with small errors.
 `Estimate.interval` solves \((\theta - U)^2 \le z^2 (a\theta + b)\) instead, as Wilson's
 interval of a proportion does, with \(a = (\operatorname{Var} U - b)/(U + \sqrt b/2)\) held

@@ -12,10 +12,12 @@ from .resampling import SCHEMES as SCHEMES
 from .resampling import effective_size as effective_size
 from .residual import residual as residual
 from .tds import TDS as TDS
+from .tds_published import PublishedTDS as PublishedTDS
 from .twists import log_twist as log_twist
 
 CATALOGUE = {
     "Bootstrap": Bootstrap,
     "TDS": TDS,
+    "PublishedTDS": PublishedTDS,
     "Optimal": Optimal,
 }

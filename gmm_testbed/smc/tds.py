@@ -5,7 +5,8 @@ r"""The twisted diffusion sampler: guided proposals, and weights that correct th
 
 a step of `Guided(approximation, kernel)`, with the twist \(\psi\) of the approximation
 (`log_twist`). The published sampler has the kernel's own unguided step in place of the
-exact \(p(x_s | x_t)\), which adds a discretisation error that the weights do not see.
+exact \(p(x_s | x_t)\), which adds a discretisation error that the weights do not see: that
+is `PublishedTDS`.
 
 The exact reverse kernel has wider components than DDPM's small variance on a coarse grid,
 and too narrow a proposal gives weights without a variance: so "matched" is the default.
@@ -70,7 +71,7 @@ class TDS(AbstractFeynmanKac):
         self.guided.check(target, times)
         check_density(target, times)
         zero = jnp.zeros(target.problem.prior.dim, times.dtype)
-        if not np.all(np.isfinite(_log_width(self.guided, target, zero, times[-2:]))):
+        if not np.all(np.isfinite(log_width(self.guided, target, zero, times[-2:]))):
             unsupported(
                 "weights need the density of the proposals",
                 got=f"{type(self.kernel).__name__}, without noise in the last step",
@@ -103,7 +104,7 @@ def log_density(transition: Transition, x: Vector) -> Scalar:
 
 
 @eqx.filter_jit
-def _log_width(guided, target, x, times):
+def log_width(guided, target, x, times):
     """Logarithm of the scale of a step, -inf or NaN where it has no noise."""
     scale = guided.transition(target, x, times[0], times[1]).scale
     return jnp.log(jnp.diagonal(scale) if scale.ndim == 2 else scale)
