@@ -76,7 +76,9 @@ def draw(found):
     panels = drawn.subplots(1, len(PROBLEMS), sharey=True)
     for axes, problem in zip(panels, PROBLEMS, strict=True):
         here = {
-            name: (LAST, w1) for (where, name), w1 in found.items() if where == problem
+            name: (np.array(LAST), w1)
+            for (where, name), w1 in found.items()
+            if where == problem
         }
         gt.plotting.against_time(axes, here, "")
         for name, (_, w1) in here.items():
