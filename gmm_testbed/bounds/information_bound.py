@@ -24,6 +24,7 @@ from ..budget.path import budget
 from ..paths import VP
 from ..sampling import Guided
 from ..time_grids import time_grid
+from .assumptions import geometric
 from .base import AbstractBound, Case, Facts, computed
 from .line_paths import two_modes
 
@@ -61,7 +62,12 @@ class InformationBound(AbstractBound):
         length = 2.0 * np.sqrt(steps * lead)  # the integral of |mmse'|^(1/2)
         return [
             computed("decreasing error", cost, sums),
-            computed("information", sums, (snr[1] / snr[0] - 1.0) * gain),
+            computed(
+                "information",
+                sums,
+                (snr[1] / snr[0] - 1.0) * gain,
+                assumptions=(geometric(snr),),
+            ),
             computed("optimal grid", least, cost),
             computed("leading order", abs(least - lead), lead * length / (2.0 * steps)),
         ]

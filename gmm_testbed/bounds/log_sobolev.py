@@ -34,6 +34,7 @@ import jax.numpy as jnp
 
 from ..mixture import GaussianMixture
 from . import line_pairs
+from .assumptions import equal_covariances
 from .base import AbstractBound, Case, Facts, computed
 
 RIGHT_WEIGHT, WRONG_WEIGHT = 0.4, 0.9  # of the component at -a
@@ -53,7 +54,9 @@ class LogSobolev(AbstractBound):
     )
 
     def claims(self, key, case):
-        return _claims(jnp.asarray(case["separation"]))
+        a = jnp.asarray(case["separation"])
+        kept = (equal_covariances(two_modes(a, RIGHT_WEIGHT)),)
+        return [claim._replace(assumptions=kept) for claim in _claims(a)]
 
 
 @eqx.filter_jit

@@ -40,7 +40,10 @@ class ResidualDivergence(AbstractBound):
     facts: ClassVar[Facts] = Facts(
         statement="KL(Q||P) = log E e^S - E S, KL(P||Q) = E S e^S/E e^S - log E e^S, "
         "each <= osc(S)^2 / 8",
-        assumptions=("a positive twist, whose gradient guides", "bounded R"),
+        assumptions=(
+            "a positive twist, whose gradient guides",
+            "bounded R, as for atoms",
+        ),
         source="here, proof in the docstring; Hoeffding's lemma",
         status="proved",
     )
@@ -59,9 +62,10 @@ class ResidualDivergence(AbstractBound):
         missing = target.problem.log_evidence() - exact.log_normaliser
         drifts = Estimate.mean_of(found.girsanov) + missing
         quadrature = _exact(exact.girsanov)
+        kept = (True, target.problem.prior.atomic)
         end, grown, start = _extremes(twist, target)
         osc = end[0] + grown[0]
-        return [
+        claims = [
             _claim("KL(Q || P)", reverse, drifts, True),
             _claim("KL(P || Q)", forward, quadrature, True),
             _claim("KL(Q || P), oscillation", drifts, _exact(osc**2 / 8.0)),
@@ -69,6 +73,7 @@ class ResidualDivergence(AbstractBound):
             _claim("both, oscillation", drifts + quadrature, _exact(osc**2 / 4.0)),
             _claim("log(u / psi)", _exact(start), _exact(end[1] + grown[1])),
         ]
+        return [claim._replace(assumptions=kept) for claim in claims]
 
 
 @eqx.filter_jit
@@ -101,4 +106,4 @@ def _exact(value) -> Estimate:
 
 
 def _claim(label, left, right, equal=False) -> Claim:
-    return Claim(label, left, right, equal, _STEPPING * equal, (True, True))
+    return Claim(label, left, right, equal, _STEPPING * equal)

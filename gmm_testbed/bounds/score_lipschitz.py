@@ -21,6 +21,7 @@ import jax.numpy as jnp
 
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
+from .assumptions import equal_covariances
 from .base import AbstractBound, Case, Claim, Facts
 
 _MEANS = ((-1.2, 0.4), (0.9, 0.8), (0.3, -1.1))
@@ -43,20 +44,23 @@ class ScoreLipschitz(AbstractBound):
     )
 
     def claims(self, key, case):
-        least, most, c_min, c_max, alpha = _extremes(jnp.asarray(case["sigma"]))
+        least, most, c_min, c_max, alpha, mixture = _extremes(
+            jnp.asarray(case["sigma"])
+        )
+        kept = (equal_covariances(mixture),)
         square = max(
             (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 for a in _MEANS for b in _MEANS
         )
         bound = -1.0 / c_max + alpha**2 * square / (4.0 * c_min**2)
         return [
-            Claim("from above", _exact(most), _exact(bound), assumptions=(True,)),
-            Claim("from below", _exact(-least), _exact(1 / c_min), assumptions=(True,)),
+            Claim("from above", _exact(most), _exact(bound), assumptions=kept),
+            Claim("from below", _exact(-least), _exact(1 / c_min), assumptions=kept),
         ]
 
 
 @eqx.filter_jit
 def _extremes(sigma):
-    """Extreme eigenvalues over the grid; c_min, c_max and alpha."""
+    """Extreme eigenvalues over the grid; c_min, c_max, alpha, and p_t."""
     alpha, variance = jnp.sqrt(1.0 - sigma**2), sigma**2
     cosine, sine = jnp.cos(_TILT), jnp.sin(_TILT)
     basis = jnp.asarray([[cosine, -sine], [sine, cosine]])
@@ -75,7 +79,7 @@ def _extremes(sigma):
     half = 0.5 * (hessians[:, 0, 0] - hessians[:, 1, 1])
     radius = jnp.hypot(half, hessians[:, 0, 1])
     extremes = jnp.min(middle - radius), jnp.max(middle + radius)
-    return *extremes, jnp.min(spectrum), jnp.max(spectrum), alpha
+    return *extremes, jnp.min(spectrum), jnp.max(spectrum), alpha, mixture
 
 
 def _exact(value):

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from ..divergences.curves import bisect
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
+from .assumptions import equal_covariances, isotropic
 from .base import AbstractBound, Case, Claim, Facts
 
 _MEANS, _VARIANCE = (-1.1, 1.5), 0.3
@@ -44,24 +45,27 @@ class Speciation(AbstractBound):
     def claims(self, key, case):
         gap = _MEANS[1] - _MEANS[0]
         level = 0.25 * gap**2 - _VARIANCE
+        kept = (isotropic(_prior(0.5)) and equal_covariances(_prior(0.5)),)
         measured, steepest = _measured(jnp.asarray(case["weight"]))
         c = _VARIANCE + 0.1
         largest = Estimate(0.25 * (gap / c) ** 2 - 1.0 / c)
         found = Estimate(measured, how="bisection"), Estimate(level)
         steepest = Estimate(steepest, how="grid")
         return [
-            Claim("level", *found, True, _GRID, assumptions=(True,)),
-            Claim("curvature", steepest, largest, True, _GRID, assumptions=(True,)),
+            Claim("level", *found, True, _GRID, assumptions=kept),
+            Claim("curvature", steepest, largest, True, _GRID, assumptions=kept),
         ]
+
+
+def _prior(weight):
+    means = jnp.asarray(_MEANS)[:, None]
+    return GaussianMixture.isotropic([weight, 1.0 - weight], means, _VARIANCE)
 
 
 @eqx.filter_jit
 def _measured(weight):
     """The level by bisection, and the largest curvature at v = 0.1."""
-    means = jnp.asarray(_MEANS)[:, None]
-    prior = GaussianMixture.isotropic(
-        jnp.stack([weight, 1.0 - weight]), means, _VARIANCE
-    )
+    prior = _prior(weight)
     x = jnp.linspace(-3.0, 4.0, 4001)
 
     def curvature(v):

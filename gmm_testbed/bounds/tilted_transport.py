@@ -27,6 +27,7 @@ import jax.numpy as jnp
 
 from ..divergences import line_rule
 from ..mixture import GaussianMixture
+from .assumptions import equal_covariances
 from .base import AbstractBound, Case, Facts, computed
 
 _SLOPE, _NOISE, _Y = 1.3, 0.9, 0.3
@@ -49,7 +50,7 @@ class TiltedTransport(AbstractBound):
 
     def claims(self, key, case):
         share = case["share"]
-        kept = (share < 1.0, True)
+        kept = (share < 1.0, equal_covariances(_prior()))
         sides = _sides(jnp.asarray(share))
         return [
             computed(
@@ -64,12 +65,15 @@ class TiltedTransport(AbstractBound):
         ]
 
 
+def _prior():
+    means = jnp.asarray(_MEANS)[:, None]
+    return GaussianMixture.isotropic([0.4, 0.6], means, _VARIANCE)
+
+
 @eqx.filter_jit
 def _sides(share):
     v = share * (_NOISE / _SLOPE) ** 2
-    prior = GaussianMixture.isotropic(
-        [0.4, 0.6], jnp.asarray(_MEANS)[:, None], _VARIANCE
-    )
+    prior = _prior()
     y, scale = jnp.full(1, _Y, v.dtype), jnp.sqrt(v)
     one, slope = jnp.ones_like(v), jnp.full_like(v, _SLOPE)
     posterior = prior.denoised(y, slope, jnp.full_like(v, _NOISE))
