@@ -11,6 +11,7 @@ on the blur, which all but loses some directions, it inverts the noise with the 
 weight 5 of ZetaDPS leaves residuals of the size of the noise, as one would tune it.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,35 +58,45 @@ def restored(key, task, method):
     else:
         sampler = gt.Guided(METHODS[method], gt.kernels.DDPM())
         x = gt.sample(key, sampler, target, times, NUM).x
-    seen, found = gt.diagnostics, gt.divergences
     floor = exact.sample(jax.random.key(1), NUM)
-    distance, least = (distance_to(samples, exact) for samples in (x, floor))
+    metrics = measured(x, exact, prior, truth, target.problem)
+    least = distance(floor, exact).value
+    metrics["sliced_w1"] = gt.sweep.Measured(distance(x, exact), least)
+    metrics["nonfinite"] = float(np.sum(~np.isfinite(np.asarray(x)).all(axis=1)))
     return gt.sweep.Found(
-        {
-            "sliced_w1": gt.sweep.Measured(distance, least.value),
-            "mean_error": mean_square(found.mean_error(x, exact)),
-            "spread": seen.coordinate_variance(x)
-            * (exact.dim / float(exact.total_variance())),
-            "mode_weights": mode_error(x, exact),
-            "psnr": seen.psnr(x, truth),
-            "psnr_of_mean": seen.psnr_of_mean(x, truth),
-            "residual": seen.residual_chi2(x, target.problem),
-            "log_prior": seen.log_density(x, prior),
-            "nonfinite": float(np.sum(~np.isfinite(np.asarray(x)).all(axis=1))),
-        },
+        metrics,
         {
             "truth": np.asarray(truth, np.float32),
             "y": np.asarray(target.problem.y, np.float32),
-            "mean": np.asarray(jnp.mean(x, axis=0), np.float32),
+            "mean": np.asarray(x, np.float32).mean(axis=0),
             "samples": np.asarray(x[:SHOWN], np.float32),
         },
     )
 
 
-def distance_to(x, exact):
+@eqx.filter_jit
+def distance(x, exact):
     """Sliced W1, along the same directions for everything."""
     directions = jax.random.key(0)
     return gt.divergences.sliced_wasserstein(directions, x, exact, p=1, directions=128)
+
+
+@eqx.filter_jit
+def measured(x, exact, prior, truth, problem):
+    """The metrics that are sums over samples."""
+    seen = gt.diagnostics
+    shares = jnp.mean(jax.vmap(exact.responsibilities)(x), axis=0)
+    weights = jnp.exp(exact.log_weights)
+    of_pixels = exact.total_variance() / exact.dim
+    return {
+        "mean_error": mean_square(gt.divergences.mean_error(x, exact)),
+        "spread": seen.coordinate_variance(x) / of_pixels,
+        "mode_weights": 0.5 * jnp.sum(jnp.abs(shares - weights)),
+        "psnr": seen.psnr(x, truth),
+        "psnr_of_mean": seen.psnr_of_mean(x, truth),
+        "residual": seen.residual_chi2(x, problem),
+        "log_prior": seen.log_density(x, prior),
+    }
 
 
 def mean_square(gap):
@@ -93,12 +104,6 @@ def mean_square(gap):
     square, noise = gap.value**2, gap.stderr**2
     error = jnp.sqrt(jnp.sum(4.0 * square * noise + 2.0 * noise**2)) / square.size
     return gt.Estimate(jnp.mean(square - noise), error, gap.how)
-
-
-def mode_error(x, exact):
-    """Total variation between shares of the samples and weights of the components."""
-    shares = jnp.mean(jax.vmap(exact.responsibilities)(x), axis=0)
-    return float(0.5 * jnp.sum(jnp.abs(shares - jnp.exp(exact.log_weights))))
 
 
 def values(store):

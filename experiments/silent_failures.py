@@ -76,7 +76,8 @@ class Case(NamedTuple):
 def case_of(name):
     """A problem, what is exact of it, and the x that was measured."""
     target = gt.problems.get(name)
-    posterior = target.posterior(gt.problems.T_MIN)
+    t = jnp.asarray(gt.problems.T_MIN)
+    posterior = target.posterior(t)
     weights = np.exp(np.asarray(posterior.log_weights))
     kept = np.flatnonzero(weights > KEPT)
     light = gt.GaussianMixture.full(
@@ -89,7 +90,7 @@ def case_of(name):
         truth = jnp.asarray(gt.problems.digit_images()[digit])
     else:  # x given y is a draw of the posterior
         truth = target.problem.posterior().sample(jax.random.key(5), 1)[0]
-    return Case(target, target.marginal(gt.problems.T_MIN), posterior, light, truth)
+    return Case(target, target.marginal(t), posterior, light, truth)
 
 
 @gt.experiment(

@@ -11,14 +11,21 @@ from gmm_testbed.sweep.scripts import module
 FILE = Path(__file__).parents[1] / "experiments" / "silent_failures.py"
 
 
-@pytest.fixture(scope="module")
-def study():
-    return module(str(FILE))
+def plain_metrics(x, prior, posterior, light, truth, problem):
+    """In place of the experiment's metrics, which have tests of their own."""
+    x = np.asarray(x)[:, 0]
+    found = dict.fromkeys(("psnr", "residual", "log_prior"), x.mean())
+    found |= dict.fromkeys(
+        ("frechet_prior", "frechet_posterior", "sliced_w2"), x.mean()
+    )
+    return found | {"psnr_of_mean": x.mean(), "variance": x.var(ddof=1)}
 
 
-def test_two_cells_and_what_is_made_of_them(study, tmp_path):
-    study.NUM, study.EXACT_SETS, study.SETS = 40, 6, 2
+def test_two_cells_and_what_is_made_of_them(tmp_path):
+    study = module(str(FILE))
+    study.NUM, study.EXACT_SETS, study.SETS = 40, 6, 6
     study.PROBLEMS, study.PICTURES, study.SHOWN = ("two-modes",), 2, ""
+    study.measured = plain_metrics
     grid = {"problem": ["two-modes"], "failure": ["exact samples", "weights swapped"]}
     small = gt.Experiment(study.failures.function, grid)
     study.failures = small
@@ -27,32 +34,18 @@ def test_two_cells_and_what_is_made_of_them(study, tmp_path):
         z, kl = study.separations(store)
         tables = study.tables(store)
     place = "two-modes", "weights swapped"
-    assert abs(z[*place, "sliced_w2"].value) > 20.0  # a tenth of the posterior moved
+    assert float(z[*place, "psnr"].value) < -8.0  # the mean moves by many deviations
     assert abs(z[*place, "variance"].value) < 4.0  # two modes of much the same width
-    assert study.to_be_seen(z) == [place] and place in study.invisible(z, "variance")
-    assert float(z[*place, "likelihood_ratio"].value) > 20.0
-    weights = np.exp(np.asarray(study.case_of("two-modes").posterior.log_weights))
+    assert study.to_be_seen(z) == [place] and study.invisible(z, "variance") == [place]
+    assert float(z[*place, "likelihood_ratio"].value) > 8.0
+    case = study.case_of("two-modes")
+    weights = np.exp(np.asarray(case.posterior.log_weights))
     apart = (weights[1] - weights[0]) * np.log(weights[1] / weights[0])
     assert 0.0 < float(kl[place].value) < apart  # data processing: modes overlap
     row = tables["In how many problems each metric misses a failure"][1]
     assert row["failure"] == "weights swapped" and row["to be seen"] == 1
     assert row["missed by variance"] == 1 and row["missed by sliced W2"] == 0
-    drawn = study.matrices(z)
-    assert drawn.axes[0].get_title() == "two-modes"
-
-
-def test_failures_are_those_of_their_names(study):
-    case = study.case_of("plane-modes")
-    exact = study.made("exact samples", case)
-    assert exact.num_components == 2  # of three, one is ruled out
-    hidden = study.made("liked by the data", case)
-    assert np.isclose(np.exp(hidden.log_weights)[-1], study.SHARE)
-    A = np.asarray(case.target.problem.measurement.A)
-    heaviest = int(np.argmax(exact.log_weights))
-    there, here = (
-        A @ np.asarray(hidden.means[-1]),
-        A @ np.asarray(exact.means[heaviest]),
-    )
-    assert np.allclose(there, here, atol=1e-9)
-    wide = study.made("spread doubled", case)
-    assert float(wide.total_variance()) > float(exact.total_variance())
+    assert study.matrices(z).axes[0].get_title(loc="left") == "two-modes"
+    for failure in study.MADE[3:]:  # of the spread, or hallucinated
+        with pytest.raises(gt.UnsupportedError, match="every direction|ruled out no"):
+            study.made(failure, case)
