@@ -111,12 +111,12 @@ def compared(times, density, truth):
 
 def claims(store):
     """Worst and last total variations of surrogates and of laws with most steps."""
+    last = [row for row in store.rows(laws) if row.cell["steps"] == STEPS[-1]]
     found = {}
-    for row in store.rows(surrogates):
-        found[f"{row.cell['method']} surrogate, {row.metric}"] = row.value
-    for row in store.rows(laws):
-        if row.cell["steps"] == STEPS[-1] and row.metric != "t_worst":
-            found[f"{row.cell['method']} law, {row.metric}"] = row.value
+    for what, rows in (("surrogate", store.rows(surrogates)), ("law", last)):
+        for row in rows:
+            if row.cell["method"] != "FSR" or row.metric == "tv_last":
+                found[f"{row.cell['method']} {what}, {row.metric}"] = row.value
     return found
 
 

@@ -132,10 +132,10 @@ def draw(every):
         label = "exact guidance" if method == "Exact" else method
         right.plot(STEPS, tv, label=label, **style)
     matched = every[PROBLEMS[1], "Exact", "DDPM matched"]
-    right.plot(STEPS, matched, color="black", ls=":", label="exact, matched variance")
+    right.plot(STEPS, matched, color="black", ls=":", label="exact, matched")
     left.set_title(f"{PROBLEMS[0]}: more steps, worse")
     right.set_title(f"{PROBLEMS[1]}, DDPM: better than exact at few steps")
-    for axes, place in ((left, "lower right"), (right, "upper right")):
+    for axes, place in ((left, "lower right"), (right, "lower center")):
         axes.set(xscale="log", yscale="log", ylim=(8e-4, 1.4))
         axes.set_xlabel("number of steps $N$")
         axes.set_xticks(STEPS, [str(n) for n in STEPS])

@@ -146,9 +146,8 @@ def test_failures_of_the_prior_are_known():
     np.testing.assert_allclose(found["weight"], 0.3, atol=1e-3)
     np.testing.assert_allclose(found["prior"], 0.5, atol=1e-3)
     assert found["prior, exact"] < 1e-6
-    np.testing.assert_allclose(
-        found["likelihood"], 1e-3, rtol=0.5
-    )  # of the 1e-3 outside
+    # The prior has 1e-3 outside its modes, and part of that where y is likely.
+    assert 1e-4 < found["likelihood"] < 1e-3
 
 
 def test_early_stopping_is_read_and_drawn():
