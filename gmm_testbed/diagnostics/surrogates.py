@@ -7,9 +7,10 @@ An approximation of the guidance \(\hat g\) on the line is the gradient of some
    \hat L(x) = \exp \int^x \hat g(x', t)\, dx' . \]
 
 For DPS \(\hat L = N(y; f(m(x)), R)\) and for PiGDM \(N(y; H m(x), R + r_t^2 H H^T)\). For
-TMPD it is not the Gaussian likelihood \(N(y; H m, R + H C H^T)\), whose derivative has terms
-in \(C'(x)\) that the method leaves out. A sampler does not draw from its surrogates: its
-law carries what earlier, wrong ones did. Source: Burns & Fridovich-Keil, arXiv:2605.30330.
+TMPD it is not the Gaussian likelihood \(N(y; H m, R + H C H^T)\), whose derivative has
+terms in \(C'(x)\) that the method leaves out. A sampler does not draw from its surrogates:
+its law carries what earlier, wrong ones did. Source: Burns & Fridovich-Keil,
+arXiv:2605.30330.
 """
 
 import equinox as eqx
