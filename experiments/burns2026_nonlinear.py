@@ -8,7 +8,7 @@ where no closed form exists (Burns & Fridovich-Keil, arXiv:2605.30330). The find
   the noise kernel K; measured within its error of 3 % at t = 0.1 with 1024 atoms;
 - y = x^2: the laws are 0.18 (TMPD, PiGDM), 0.34 (DPS) and 0.45 (ZetaDPS) away from the
   posterior, exact guidance 0.010; all prefer the mode that is less likely;
-- y = |x|: DPS gives all but 0.02 of the mass to one sign, of which it has 0.53;
+- y = |x|: DPS gives 0.99 of the mass to one sign, which has 0.54;
 - the radius of a ring: DPS puts none of its mass at x_1 > 0, where 0.29 is;
 - the angle on a Swiss roll: ZetaDPS leaves a quarter of its mass on turns not seen.
 """
