@@ -17,7 +17,7 @@ from ..measurements import Linear
 from ..mixture import GaussianMixture
 
 _RULED_OUT = 0.01  # posterior weight
-_LOST = 1e-10  # singular values, of the largest
+_LOST = 1e3  # roundings of the largest singular value
 
 
 def unseen(measurement: Linear) -> Float[Array, "d k"]:
@@ -28,7 +28,8 @@ def unseen(measurement: Linear) -> Float[Array, "d k"]:
     """
     A = np.asarray(measurement.A)
     _, singular, right = np.linalg.svd(A)
-    rank = int(np.sum(singular > _LOST * singular.max()))
+    least = _LOST * np.finfo(A.dtype).eps * singular.max()
+    rank = int(np.sum(singular > least))
     if rank == A.shape[1]:
         unsupported(
             "the data see every direction",
