@@ -7,7 +7,7 @@ separated modes and an observation between two of them. All are laws, none is sa
 - spread is wrong at intermediate times, both ways: the variance of DPS is 0.04 of the exact
   one at worst and that of ZetaDPS 3.9 times it; PiGDM and TMPD are too narrow in between;
 - relative weights of modes are wrong: DPS gives 0.35 to the mode that has 0.54;
-- modes of the prior that are ruled out come back: ZetaDPS leaves 0.17 in them, exact 7e-8;
+- modes of the prior that are ruled out come back: ZetaDPS leaves 0.17 in them, exact 8e-8;
 - modes of the likelihood appear where the prior has nothing: 0.54 of the published update
   sits between the modes and 0.031 of DPS, but 0.0037 of the exact posterior.
 """

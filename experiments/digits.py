@@ -8,7 +8,8 @@ spread, weights of the modes), beside 200 exact samples, which are the floor, an
 metrics that are usually printed. The higher PSNR of DPS in blur and super-resolution is
 that of samples that are too narrow, not of better ones. DDNM takes y for free of noise, and
 on the blur, which all but loses some directions, it inverts the noise with the rest. The
-weight 5 of ZetaDPS leaves residuals of the size of the noise, as one would tune it.
+weight 5 of ZetaDPS was chosen for residuals near the noise, as one would tune it: their
+chi-square is 1.1 to 2.1 a measurement. One digit a task.
 """
 
 import equinox as eqx
