@@ -17,6 +17,7 @@ from ._checks import InputError as InputError
 from ._checks import UnsupportedError as UnsupportedError
 from .budget import Budget as Budget
 from .budget import budget as budget
+from .budget import leading_order as leading_order
 from .budget import optimal_grid as optimal_grid
 from .budget import path_log_ratio as path_log_ratio
 from .budget import reverse_kernel as reverse_kernel

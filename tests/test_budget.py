@@ -1,13 +1,14 @@
 """The path divergence and its parts, against direct quadrature and joint Gaussians."""
 
 from functools import partial
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy import integrate
+from scipy import integrate, optimize
 
 import gmm_testbed as gt
 
@@ -170,6 +171,48 @@ def test_the_parts_are_the_squares_of_the_errors(perturbed, times):
         square = mass @ (moved[error] - moved[error + 1]) ** 2 / (2 * variance)
         assert_allclose(getattr(perturbed, part).value[3], square, rtol=1e-9)
     assert abs(float(perturbed.cross.value[3])) > 1e-3
+
+
+class Widened(gt.kernels.AbstractKernel):
+    """DDPM with its small variance times a factor."""
+
+    factor: jax.Array
+
+    facts: ClassVar = gt.kernels.DDPM.facts
+
+    def transition(self, field, x, t, s):
+        made = gt.kernels.DDPM().transition(field, x, t, s)
+        return made._replace(scale=jnp.sqrt(self.factor) * made.scale)
+
+
+def test_the_best_variance_of_a_step(line, times, key):
+    r"""1 + dsnr (mmse + E|M - m|^2) times the small one: cost log(best) / 2 - dI."""
+    window = times[3:5]
+    alpha, sigma = (float(f(window[0])) for f in (gt.VP().alpha, gt.VP().sigma))
+    log_w, m, v = _posterior()
+    z = np.linspace(-9, 9, 401)
+    x = alpha * m[:, None] + np.sqrt(alpha**2 * v + sigma**2)[:, None] * z
+    mass = (np.exp(log_w)[:, None] * _normalised(z)).ravel()
+    _, dps, exact = _fields(x.ravel(), alpha, sigma)
+    error = _moments(x.ravel(), log_w, m, v, alpha, sigma)[1] + (dps - exact) ** 2
+    snr = np.exp(np.asarray(line.path.log_snr(window)))
+    best = 1 + np.diff(snr)[0] * (mass @ error)
+    assert best > 1.5
+
+    def cost(factor):
+        kernel = Widened(jnp.asarray(factor))
+        sampler = gt.Guided(gt.approximations.DPS(), kernel)
+        found = gt.budget(key, sampler, line, window)
+        return float(found.total.value - found.initialisation.value)
+
+    found = optimize.minimize_scalar(cost, bounds=(0.3, 9.0), options={"xatol": 1e-5})
+    assert_allclose(found.x, best, rtol=1e-4)
+    gained = np.diff(
+        gt.information.mutual_information(line.problem.posterior(), snr).value
+    )
+    assert_allclose(found.fun, 0.5 * np.log(best) - gained[0], rtol=1e-8)
+    lost = cost(0.6 * best) - found.fun
+    assert_allclose(lost, 0.5 * (np.log(0.6) + 1 / 0.6 - 1), rtol=1e-7)
 
 
 # --- one Gaussian, any dimension ------------------------------------------------------
@@ -368,8 +411,10 @@ def test_discretisation_of_one_gaussian_on_two_grids(unseen, key, kind, value):
     assert_allclose(jnp.sum(found.discretisation.value), exact, rtol=1e-8)
     assert abs(exact - value) < 5e-5
     if kind == "optimal":
-        width = np.log(1001 / 1.001) / 200  # of every step in log(1 + v snr)
-        assert_allclose(np.diff(np.log1p(snr)), width, rtol=1e-4)
+        length = np.log(1001 / 1.001)  # in log(1 + v snr)
+        assert_allclose(np.diff(np.log1p(snr)), length / 200, rtol=1e-4)
+        lead = gt.leading_order(unseen, *ends)
+        assert_allclose(lead.value, length**2 / 4, rtol=1e-4)
 
 
 def test_the_optimal_grid_of_a_mixture_is_better_than_others(line, key):

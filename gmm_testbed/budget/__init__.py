@@ -1,5 +1,6 @@
 """Where the path divergence of a sampler comes from, and the time grid that it asks for."""
 
+from .grid import leading_order as leading_order
 from .grid import optimal_grid as optimal_grid
 from .path import Budget as Budget
 from .path import budget as budget

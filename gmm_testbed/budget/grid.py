@@ -74,7 +74,23 @@ def leading_order(
     key: Key | None = None,
     num: int = 1024,
 ) -> Estimate:
-    """N times the discretisation term of the optimal grid, as N grows; in nats."""
+    r"""N times the discretisation term of `optimal_grid` as N grows, in nats.
+
+    The constant \(\tfrac14 (\int |mmse'|^{1/2} ds)^2\): about `leading_order(...) / N`
+    nats are the least that N steps can cost, and N must be about `leading_order(...) / e`
+    for a discretisation term of e nats.
+
+    Args:
+        target: with a posterior that is a mixture.
+        t_max: (), first time.
+        t_min: (), last time, with sigma > 0.
+        key: of samples, needed if d > 1 and there are several components.
+        num: number of samples.
+
+    Raises:
+        InputError: as `gt.time_grid`.
+        UnsupportedError: if the posterior is not a mixture, or samples need a key.
+    """
     ends = time_grid(target.path, 1, t_max=t_max, t_min=t_min)
     _, spent, _, how = _table(target, ends, key, num)
     return Estimate(0.25 * spent[-1] ** 2, how=how)
