@@ -54,6 +54,8 @@ def cluster(
                     processes=True,
                     memory_limit=None,  # a cell may need more than its share for a while
                     dashboard_address=None,
+                    # Without one, a second cluster finds port 8787 taken, and warns.
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 )
             )
         try:

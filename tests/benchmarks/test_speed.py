@@ -1,4 +1,4 @@
-"""Speed, with compilation apart: `pytest tests/benchmarks --benchmark-enable -q`.
+"""Speed, with compilation apart: `pytest tests/benchmarks --benchmark-only -q`.
 
 The comparison of samplers is that of Burns & Fridovich-Keil (arXiv:2605.30330): the line,
 4096 particles, 500 Euler-Maruyama steps, double precision.
