@@ -274,6 +274,25 @@ def test_seeds_under_vmap_are_the_seeds_one_by_one(store):
         assert (left.stderr, left.how) == (right.stderr, right.how)
 
 
+def test_ten_thousand_trivial_cells_cost_little(store, without_shape_checks):
+    """Less than 1 ms of the processor a cell, and 2 s to see that all are there.
+
+    Measured: .34 ms and .3 s; the clock leaves out what other processes take.
+    """
+
+    def trivial(key, n):
+        return {"value": float(n)}
+
+    cells = 10_000
+    many = gt.Experiment(trivial, {"n": list(range(cells))})
+    begun = time.process_time()
+    assert run(many, store) == gt.sweep.Tally(done=cells)
+    ended = time.process_time()
+    assert ended - begun < 1e-3 * cells
+    assert run(many, store) == gt.sweep.Tally(kept=cells)
+    assert time.process_time() - ended < 2.0
+
+
 def test_threads_give_the_same_numbers(store, tmp_path):
     run(noisy, store)
     with ThreadPoolExecutor(2) as threads, gt.sweep.Store(tmp_path / "b") as other:

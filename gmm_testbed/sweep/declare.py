@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._checks import require
@@ -150,7 +149,7 @@ def experiment(
 
 def precision_in_use() -> str:
     """Name of the floating-point type that JAX gives to a Python number."""
-    return jnp.dtype(jnp.result_type(float)).name
+    return "float64" if jax.config.read("jax_enable_x64") else "float32"
 
 
 def _values(label: str, values: Collection[Label]) -> tuple[Label, ...]:
