@@ -204,6 +204,7 @@ def run_command(
     _require_writable(path.parent)
     with sweep.Store(path) as opened:
         tallies = studies.run(study, opened, _settings, **of_experiments)
+        _warn(studies.stale([study], opened))
         fine = studies.show(study, opened, tallies, screen, output)
     if not fine:
         raise typer.Exit(1)
@@ -257,6 +258,7 @@ def status_command(
     screen = plotting.tables.console()
     with studies.existing(store) as opened:
         screen.print(studies.status(chosen, opened))
+        _warn(studies.stale(chosen, opened))
         for study in chosen if reasons else ():
             for line in studies.unfinished(study, opened, whole=True):
                 screen.print(line, markup=False)
@@ -319,6 +321,11 @@ def verify_command(
     screen.print("  " + ", ".join(drawn))
     if any(checked.problem for checked in found):
         raise typer.Exit(1)
+
+
+def _warn(words: str) -> None:
+    if words:
+        typer.echo(f"warning: {words}", err=True)
 
 
 def _require_writable(folder: Path) -> None:

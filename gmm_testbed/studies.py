@@ -175,6 +175,21 @@ def status(studies: Sequence[Study], store: Store) -> Table:
     return table
 
 
+def stale(studies: Sequence[Study], store: Store) -> str:
+    """What to know of cells that are not of this revision of the package; "" if none."""
+    counts = {
+        study.name: sum(map(store.stale, study.experiments.values()))
+        for study in studies
+    }
+    listed = ", ".join(f"{n} of {name}" for name, n in counts.items() if n)
+    if not listed:
+        return ""
+    return (
+        f"cells of another revision or version of gmm_testbed: {listed};"
+        " `run NAME --force` computes them again"
+    )
+
+
 def unfinished(study: Study, store: Store, whole: bool = False) -> list[str]:
     """Why cells failed or were late, one paragraph a reason.
 

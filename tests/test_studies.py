@@ -17,7 +17,8 @@ from gmm_testbed.report.markup import data, element
 from gmm_testbed.report.pictures import quantised
 from gmm_testbed.report.prose import prose
 from gmm_testbed.report.viewer import scene
-from gmm_testbed.sweep import study
+from gmm_testbed.sweep import store as store_module
+from gmm_testbed.sweep import study, versions
 
 FILE = '''
 """A law that </script> comes nearer.
@@ -142,6 +143,25 @@ def test_status_counts_and_gives_reasons(at_home, invoke):
     assert ["odd", "4", "2", "-", "-", "-"] in rows
     assert "odd: 2 skipped: n is even" in result.stdout
     assert "n=2, seed 0" in result.stdout
+
+
+def test_cells_of_another_revision_are_told(at_home, monkeypatch, invoke):
+    """A change of the package does not change the version of a file that imports it."""
+    now = versions.provenance()
+    words = "cells of another revision or version of gmm_testbed: 12 of tiny;"
+    for command, changed in ("run", {"revision": "0"}), ("status", {"package": "0"}):
+        other = now._replace(**changed)
+        monkeypatch.setattr(store_module, "provenance", lambda other=other: other)
+        result = invoke(command, "tiny")
+        (line,) = (x for x in result.stderr.splitlines() if x.startswith("warning"))
+        assert words in line and "--force" in line
+    monkeypatch.setattr(store_module, "provenance", versions.provenance)
+    assert "warning" not in invoke("status").stderr
+    with gt.sweep.Store("results/experiments.sqlite") as store:
+        store._file.execute("UPDATE cells SET revision = 'old' WHERE seed = 1")
+    assert "3 of tiny;" in invoke("status").stderr
+    assert "warning" not in invoke("run", "tiny", "--force").stderr
+    assert "warning" not in invoke("status").stderr
 
 
 def test_a_failed_cell_is_named_and_nothing_is_judged(tmp_path, monkeypatch, invoke):

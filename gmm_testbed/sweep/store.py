@@ -20,7 +20,8 @@ import numpy as np
 from .._checks import fail
 from .declare import Experiment, Job, precision_in_use
 from .files import load_arrays, save_arrays
-from .outcomes import Outcome, Status
+from .outcomes import FINAL, Outcome, Status
+from .versions import provenance
 
 SCHEMA = 1
 TABLES = """
@@ -229,6 +230,22 @@ class Store:
         counts = Counter(status for identity, status in found if identity in jobs)
         missing = len(jobs) - sum(counts.values())
         return {**{s.value: counts[s] for s in Status}, "missing": missing}
+
+    def stale(self, experiment: Experiment) -> int:
+        """Number of final cells that another revision or version of this package gave.
+
+        Of the experiment's present version and the precision in use. The version is
+        that of its own file: it does not show that what the file imports has changed.
+        """
+        now = provenance()
+        jobs = {job.identity for job in experiment.jobs()}
+        found = self._file.execute(
+            "SELECT identity FROM cells WHERE experiment = ? AND version = ? AND status"
+            " IN (SELECT value FROM json_each(?)) AND (package, revision) IS NOT (?, ?)",
+            (experiment.name, experiment.version, json.dumps(FINAL), now.package,
+             now.revision),
+        )  # fmt: skip
+        return sum(identity in jobs for (identity,) in found)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
