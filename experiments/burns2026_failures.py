@@ -38,7 +38,7 @@ MEASURES = {
 
 
 @gt.experiment(grid={"method": SAMPLERS, "steps": [STEPS]})
-def failures(key, method, steps):
+def mode_failures(key, method, steps):
     """All measures at some fifty times, most of them near the data."""
     target = gt.problems.get(PROBLEM)
     times = gt.time_grid(target.path, steps, t_min=gt.problems.T_MIN)
@@ -83,7 +83,7 @@ def measured(law, target, index):
 
 def claims(store):
     """Every measure of every method at t = 0.01, and the extremes of spread."""
-    rows = store.rows(failures)
+    rows = store.rows(mode_failures)
     return {
         f"{row.cell['method']}, {row.metric}": row.value
         for row in rows
@@ -94,7 +94,7 @@ def claims(store):
 def tables(store):
     """One row a method at t = 0.01."""
     found = {}
-    for row in store.rows(failures):
+    for row in store.rows(mode_failures):
         here = found.setdefault(row.cell["method"], {"method": row.cell["method"]})
         here[row.metric] = row.value
     return {f"{PROBLEM}, {STEPS} steps, t = 0.01": list(found.values())}
@@ -102,7 +102,7 @@ def tables(store):
 
 def figures(store):
     """The four measures against time."""
-    rows = {row.cell["method"]: row for row in store.rows(failures)}
+    rows = {row.cell["method"]: row for row in store.rows(mode_failures)}
     return {"failures": draw({name: store.arrays(row) for name, row in rows.items()})}
 
 

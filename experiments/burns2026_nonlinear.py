@@ -81,7 +81,7 @@ def sampler(method):
 
 
 @gt.experiment(grid={"problem": LINE[:1], "method": METHODS, "steps": [LAW_STEPS]})
-def laws(key, problem, method, steps):
+def nonlinear_laws(key, problem, method, steps):
     """The law at t = 0.01 against the reference of the same atoms, and its heat-map.
 
     Where y = |x| the fields jump, and a law costs minutes: `samples` has that problem.
@@ -125,7 +125,7 @@ def claims(store):
         rates[row.metric][f"{row.cell['problem']}, N = {row.cell['atoms']}"] = row.value
     for place, tv in rates["tv"].items():
         found[f"{place}: E TV over its limit"] = tv / rates["limit"][place]
-    for row in store.rows(laws):
+    for row in store.rows(nonlinear_laws):
         found[f"{row.cell['problem']}, {row.cell['method']}: TV"] = row.value
     for row in store.rows(samples):
         problem, method = row.cell["problem"], row.cell["method"]
@@ -140,7 +140,7 @@ def figures(store):
     """Laws and histograms on the line; samples in the plane over the prior's atoms."""
     known, drawn = (
         {tuple(row.cell.values())[:2]: store.arrays(row) for row in store.rows(e)}
-        for e in (laws, samples)
+        for e in (nonlinear_laws, samples)
     )
     return {"lines": draw_lines(known, drawn), "planes": draw_planes(drawn)}
 

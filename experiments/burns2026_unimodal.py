@@ -22,7 +22,7 @@ POINTS = np.linspace(-4.0, 4.0, 801)
 
 
 @gt.experiment(grid={"problem": PROBLEMS, "method": METHODS})
-def laws(key, problem, method):
+def unimodal_laws(key, problem, method):
     """All measures of the law at t = 0.01, and its density."""
     target = gt.problems.get(problem)
     times = gt.time_grid(target.path, STEPS, t_min=gt.problems.T_MIN)
@@ -58,7 +58,7 @@ def modes(density):
 def claims(store):
     """Total variation, spread and mass in ruled-out modes of every method."""
     found = {}
-    for row in store.rows(laws):
+    for row in store.rows(unimodal_laws):
         problem, method = row.cell["problem"], row.cell["method"]
         shared = row.metric in ("posterior modes", "mass in modes ruled out, exact")
         if shared and method == "Exact":
@@ -71,7 +71,7 @@ def claims(store):
 def tables(store):
     """One row a method and problem."""
     found = {}
-    for row in store.rows(laws):
+    for row in store.rows(unimodal_laws):
         found.setdefault(tuple(row.cell.values()), dict(row.cell))[row.metric] = (
             row.value
         )
@@ -80,7 +80,9 @@ def tables(store):
 
 def figures(store):
     """The laws on one-sided, as they are and on a logarithmic scale."""
-    rows = [row for row in store.rows(laws) if row.cell["problem"] == PROBLEMS[0]]
+    rows = [
+        row for row in store.rows(unimodal_laws) if row.cell["problem"] == PROBLEMS[0]
+    ]
     return {"unimodal": draw({row.cell["method"]: store.arrays(row) for row in rows})}
 
 
