@@ -264,14 +264,19 @@ def _case(num):
 
 
 @pytest.fixture(scope="module")
-def ratios():
-    """Z-hat / p(y) of plain and conditional filters with four particles."""
+def filters():
+    """Plain and conditional ones with four particles."""
     key = jax.random.key(11)
     return [
-        np.exp(np.asarray(smc.log_evidences(k, *_case(4), follow_posterior=follow)))
-        / np.exp(LOG_EVIDENCE)
+        smc.filters(k, *_case(4), follow_posterior=follow)
         for k, follow in zip(jax.random.split(key), (False, True), strict=True)
     ]
+
+
+@pytest.fixture(scope="module")
+def ratios(filters):
+    """Z-hat / p(y) of both."""
+    return [np.exp(np.asarray(f.log_evidence)) / np.exp(LOG_EVIDENCE) for f in filters]
 
 
 def test_plain_and_conditional_filters_are_two_sides_of_one_density(ratios, tolerance):
@@ -288,6 +293,17 @@ def test_plain_and_conditional_filters_are_two_sides_of_one_density(ratios, tole
         error = np.hypot(*(term.std() for term in terms)) / np.sqrt(len(plain))
         assert abs(gap) < tolerance.z * error
         assert abs(f(plain).mean() - terms[0].mean()) > 10 * error
+
+
+def test_one_particle_of_a_conditional_filter_is_exact(filters, ratios, tolerance):
+    """So is one of a plain filter, weighted by Z-hat; unweighted it is not."""
+    exact = np.asarray(TARGET.posterior(jnp.asarray(SHORT[-1])).mean())
+    (plain, kept), weights = (np.asarray(f.drawn) for f in filters), ratios[0]
+    for axis in range(2):
+        assert _z_score(kept[:, axis], exact[axis]) < tolerance.z
+        terms = weights * (plain[:, axis] - exact[axis])
+        assert _z_score(terms, 0.0) < tolerance.z
+    assert max(_z_score(plain[:, axis], exact[axis]) for axis in range(2)) > 6
 
 
 def test_kl_bounds_are_positive_and_those_of_the_filters(ratios, key, tolerance):

@@ -2,8 +2,10 @@
 
 from .base import AbstractFeynmanKac as AbstractFeynmanKac
 from .bootstrap import Bootstrap as Bootstrap
+from .kl import Filters as Filters
 from .kl import KLBounds as KLBounds
 from .kl import conditional as conditional
+from .kl import filters as filters
 from .kl import kl_bounds as kl_bounds
 from .kl import log_evidences as log_evidences
 from .kl import posterior_path as posterior_path

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import unsupported
 from .._types import Scalar, Times, Vector
@@ -86,20 +86,28 @@ class AbstractFeynmanKac(AbstractSampler):
         return jitted_filter(self, run, Reference(none, jnp.asarray(False)))
 
 
-def particle_filter(model: AbstractFeynmanKac, run: Run, reference: Reference) -> Cloud:
+def particle_filter(
+    model: AbstractFeynmanKac,
+    run: Run,
+    reference: Reference,
+    count: Int[Array, ""] | None = None,
+) -> Cloud:
     """Particles, weights and the estimate of log p(y).
 
     Args:
         model: what to run.
         run: the particles at the first time, and the rest.
         reference: followed in a conditional filter.
+        count: () of the particles that are used, all of them by default; the others have
+            no weight. It is data, so one program serves any number; not for "residual".
     """
     target, times, num = run.target, run.times, run.starts.shape[0]
     dtype, slots = run.starts.dtype, jnp.arange(num)
     key = jax.random.fold_in(run.key, 1)
     words = jax.vmap(lambda slot: key_words(jax.random.fold_in(key, slot)))(slots)
     shared_words = key_words(jax.random.fold_in(run.key, 2))
-    uniform = jnp.full(num, -jnp.log(jnp.asarray(num, dtype)))
+    count = jnp.asarray(num if count is None else count, dtype)
+    uniform = jnp.where(slots < count.astype(slots.dtype), -jnp.log(count), -jnp.inf)
 
     def each(fn, *arguments):
         return jax.lax.map(lambda row: fn(*row), arguments, batch_size=run.size)
@@ -119,7 +127,7 @@ def particle_filter(model: AbstractFeynmanKac, run: Run, reference: Reference) -
     def step(j, carry):
         x, log_twists, log_weights, log_evidence, ess, states = carry
         t, s = times[j], times[j + 1]
-        tired = ess[j] < model.threshold * num
+        tired = ess[j] < model.threshold * count
         levels = standard_uniform(shared_words, j, num, dtype)
         chosen = model.resampling(levels, log_weights).astype(slots.dtype)
         ancestors = jnp.where(tired, chosen, slots)

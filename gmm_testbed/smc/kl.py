@@ -57,6 +57,18 @@ class KLBounds(NamedTuple):
     reverse: Estimate
 
 
+class Filters(NamedTuple):
+    """Independent filters.
+
+    Attributes:
+        log_evidence: (repeats,) log Z-hat of each.
+        drawn: (repeats, d), one particle of each by its last weights; independent.
+    """
+
+    log_evidence: Float[Array, " repeats"]
+    drawn: Float[Array, "repeats d"]
+
+
 def posterior_path(key: Key, target: Target, times: Times) -> Path:
     """One exact draw (N + 1, d) of the states at every time, given y.
 
@@ -129,7 +141,25 @@ def log_evidences(
     follow_posterior: bool = False,
     initial: GaussianMixture | None = None,
 ) -> Float[Array, " repeats"]:
-    r"""log Z-hat of independent filters, in one program.
+    """log Z-hat (repeats,) of independent filters; see `filters`."""
+    case = model, target, times, num, repeats
+    rest = {"follow_posterior": follow_posterior, "initial": initial}
+    return filters(key, *case, **rest).log_evidence
+
+
+def filters(
+    key: Key,
+    model: AbstractFeynmanKac,
+    target: Target,
+    times: Times,
+    num: int,
+    repeats: int,
+    *,
+    follow_posterior: bool = False,
+    initial: GaussianMixture | None = None,
+    most: int | None = None,
+) -> Filters:
+    r"""Evidence and one particle of independent filters, in one program.
 
     The mean of \(\hat Z / p(y)\) is 1; that of \(p(y) / \hat Z\) is 1 if the filters are
     conditional on exact posterior paths.
@@ -143,6 +173,8 @@ def log_evidences(
         repeats: number of filters.
         follow_posterior: whether the first particle of each follows a posterior path.
         initial: law of the particles at times[0], as in `gt.sample`.
+        most: particles that are computed, `num` by default; one program serves every
+            `num` up to it.
 
     Raises:
         UnsupportedError: if the resampling is not multinomial, the posterior is not a
@@ -152,8 +184,8 @@ def log_evidences(
     target.posterior(times[0])  # raises if the posterior is not a mixture
     steps = jnp.asarray(times.shape[0] - 1)
     case = model, target, padded(times), steps, initial
-    follow = jnp.asarray(follow_posterior)
-    return _log_evidences(key, case, num, repeats, follow)
+    follow, count = jnp.asarray(follow_posterior), jnp.asarray(num)
+    return _filters(key, case, count, follow, most or num, repeats)
 
 
 def kl_bounds(
@@ -184,7 +216,7 @@ def kl_bounds(
 
 
 @eqx.filter_jit
-def _log_evidences(key, case, num: int, repeats: int, follow):
+def _filters(key, case, count, follow, num: int, repeats: int):
     model, target, times, steps, initial = case
 
     def one(index):
@@ -193,12 +225,16 @@ def _log_evidences(key, case, num: int, repeats: int, follow):
         run = Run(key_one, target, times, steps, starts, initial, num, 0)
         states = _path(jax.random.fold_in(key_one, 3), target, times, steps)
         path = Reference(states, follow)
-        return particle_filter(model, run, path).log_evidence
+        cloud = particle_filter(model, run, path, count)
+        key_kept = jax.random.fold_in(key_one, 4)
+        kept = jax.random.categorical(key_kept, cloud.log_weights)
+        return Filters(cloud.log_evidence, cloud.x[kept])
 
     chunks = -(-repeats * num // _TOGETHER)
     together = -(-repeats // chunks)  # equal chunks: a shorter last one compiles again
     indices = jnp.arange(chunks * together)
-    return jax.lax.map(one, indices, batch_size=together)[:repeats]
+    found = jax.lax.map(one, indices, batch_size=together)
+    return jax.tree.map(lambda leaf: leaf[:repeats], found)
 
 
 _exact_log_evidence = eqx.filter_jit(lambda problem: problem.log_evidence())
