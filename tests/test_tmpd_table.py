@@ -1,8 +1,7 @@
-"""The fast samplers and the metric of the TMPD table are the library's, in d dimensions."""
+"""The samplers and the metric of the TMPD setting are the library's, in d dimensions."""
 
-import importlib
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import equinox as eqx
 import jax
@@ -12,21 +11,25 @@ import pytest
 from scipy.stats import norm
 
 import gmm_testbed as gt
+from gmm_testbed.sweep import study
+from gmm_testbed.sweep.scripts import module
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+FILE = EXPERIMENTS / "tmpd_table.py"
 DIM, ROWS, NOISE, SEED, NUM = 80, 2, 0.3, 3, 5
 
 
 @pytest.fixture(scope="module")
-def fast():
-    sys.path.insert(0, str(EXPERIMENTS))
-    yield importlib.import_module("tmpd_sampler")
-    sys.path.remove(str(EXPERIMENTS))
-
-
-@pytest.fixture(scope="module")
-def table(fast):
-    return importlib.import_module("tmpd_table")
+def table():
+    """The file in a small size, with one program for the metric, compiled once."""
+    found = module(str(FILE))
+    sizes = {"NUM": 60, "STEPS": 6, "DIRECTIONS": 12, "SIZES": (25,)}
+    sizes |= {"SHOWN": ((8, 1, NOISE),), "CHECKED": {"small": (8, 1, NOISE)}}
+    sizes |= {"by_two": lambda function, halves: list(map(function, halves))}
+    kept = {name: vars(found)[name] for name in sizes}
+    vars(found).update(sizes)
+    yield found
+    vars(found).update(kept)
 
 
 def test_the_problem_is_the_published_one():
@@ -66,13 +69,13 @@ def test_the_observations_have_their_law(tolerance):
 
 
 @pytest.mark.parametrize("final", [False, True])
-def test_steps_are_those_of_the_library_in_all_dimensions(fast, final, tolerance):
+def test_steps_are_those_of_the_library_in_all_dimensions(table, final, tolerance):
     """Along the frame the fast step; beyond it a factor and noise, the same everywhere."""
     frame = gt.problems.grid25_frame(DIM, ROWS, SEED)
     whole = gt.problems.grid25(DIM, ROWS, NOISE, SEED)
-    small = fast.problem_of(gt.problems.grid25(DIM, ROWS, NOISE, SEED, frame=frame))
+    small = table.problem_of(gt.problems.grid25(DIM, ROWS, NOISE, SEED, frame=frame))
     times = jnp.asarray([0.9, 0.62, 0.3, 0.1, 0.02, 0.01])
-    steps = fast.steps_of(whole.path, times)
+    steps = table.steps_of(whole.path, times)
     rng = np.random.default_rng(11)
     noise = rng.standard_normal((NUM, DIM))
 
@@ -85,9 +88,9 @@ def test_steps_are_those_of_the_library_in_all_dimensions(fast, final, tolerance
         x = np.asarray(whole.posterior(t).sample(jax.random.key(i), NUM))
         x = x + 2.0 * float(whole.path.sigma(t)) * rng.standard_normal(x.shape)
         now = jax.tree.map(lambda leaf, i=i: leaf[i], steps)
-        inside = dict.fromkeys(fast.SAMPLERS, frame.T @ x.T)
-        moved = fast.advance(inside, frame.T @ noise.T, small, now, final)
-        for name, sampler in fast.SAMPLERS.items():
+        inside = dict.fromkeys(table.METHODS, frame.T @ x.T)
+        moved = table.advance(inside, frame.T @ noise.T, small, now, final)
+        for name, sampler in table.METHODS.items():
             there = np.asarray(step(sampler, jnp.asarray(x), t, s))
             size = np.abs(there).max()
             along = there @ frame
@@ -100,12 +103,12 @@ def test_steps_are_those_of_the_library_in_all_dimensions(fast, final, tolerance
             assert np.abs(there - along @ frame.T - beyond).max() < 1e-9 * size, name
 
 
-def test_the_spread_beyond_follows_its_recursion(fast):
+def test_the_spread_beyond_follows_its_recursion(table):
     """By NumPy: N(0, 1) under the reverse steps of both kernels."""
     path = gt.problems.grid25(8, 1, 1.0, 0).path
     times = gt.time_grid(path, 40, t_min=1e-3)
     t = np.asarray(times)
-    found = fast.spread_beyond(path, times)
+    steps = table.steps_of(path, times)
 
     def beta(t):
         return 0.1 + 24.9 * t
@@ -123,25 +126,88 @@ def test_the_spread_beyond_follows_its_recursion(fast):
         ) * np.sqrt(alpha2(a))
         keep, fresh = keep / (1 - alpha2(a)), (1 - ratio) * (1 - alpha2(b))
         ddpm = keep**2 * ddpm + (fresh / (1 - alpha2(a)) if b > t[-1] else 0.0)
-    assert np.isclose(found["TMPD"], np.sqrt(euler), rtol=1e-9)
-    assert np.isclose(found["DPS"], np.sqrt(ddpm), rtol=1e-9)
+    found = [table.spread_beyond(steps, each) for each in (steps.euler, steps.ddpm)]
+    assert np.allclose(found, np.sqrt([euler, ddpm]), rtol=1e-9)
+    assert abs(found[0] - 1.0) > 1e-3 < abs(found[1] - 1.0)
 
 
 def test_the_distance_is_the_sliced_one_of_all_dimensions(table, key, tolerance):
-    """Shifted, wide samples in d = 8; exact ones are the floor of the table."""
-    dim, num, count = 8, 60, 12
+    """Shifted, wide samples in d = 8, with the standard error."""
+    dim, num, count = 8, table.NUM, table.DIRECTIONS
     frame = gt.problems.grid25_frame(dim, 1, SEED)
     small = gt.problems.grid25(dim, 1, NOISE, SEED, frame=frame).exact_posterior
     whole = gt.problems.grid25(dim, 1, NOISE, SEED).exact_posterior
     rng = np.random.default_rng(5)
-    samples = {"one": 6.0 * rng.standard_normal((3, num)) + 2.0}
+    samples = {n: 6.0 * rng.standard_normal((3, num)) + 2.0 for n in range(7)}
     rest = rng.standard_normal((num, dim))
     theta = np.asarray(jax.random.normal(key, (count, dim)))
     theta = theta / np.linalg.norm(theta, axis=1, keepdims=True)
-    found = table.distances(small, frame, theta, samples, rest, {"one": 1.3})[0]
-    x = samples["one"].T @ frame.T + 1.3 * (rest - rest @ frame @ frame.T)
+    scales = {name: 1.0 + 0.1 * name for name in samples}
+    found = table.distances(small, frame, theta, samples, rest, scales)[3]
+    x = samples[3].T @ frame.T + 1.3 * (rest - rest @ frame @ frame.T)
     expected = gt.divergences.sliced_wasserstein(
         key, jnp.asarray(x), whole, p=1, directions=count, kind="gaussian"
     )
-    assert np.isclose(found, float(expected.value), rtol=tolerance.identity)
-    assert found > 1.0
+    assert np.isclose(found.value, float(expected.value), rtol=tolerance.identity)
+    assert np.isclose(found.stderr, float(expected.stderr), rtol=1e-6)
+    assert found.value > 1.0 and found.stderr > 0.05
+
+
+def test_small_cells_and_what_is_made_of_them(table, tmp_path, monkeypatch):
+    grid = {"dim": [8], "measurements": [1], "noise": [NOISE]}
+    small = gt.Experiment(table.tmpd_setting.function, grid, seeds=3)
+    precise = gt.Experiment(table.tmpd_float32.function, {"setting": ["small"]})
+    monkeypatch.setattr(table, "tmpd_setting", small)
+    monkeypatch.setattr(table, "tmpd_float32", precise)
+    with gt.sweep.Store(tmp_path / "store.sqlite") as store:
+        assert gt.sweep.run(small, store, show=False).done == 3
+        assert gt.sweep.run(precise, store, show=False).done == 1
+        claims, tables = table.claims(store), table.tables(store)
+        drawn = table.figures(store)["tmpd_table"]
+        rows = store.rows(small)
+    one = {row.metric: row for row in rows if row.seed == 2}
+    assert one["TMPD"].floor == one["exact samples"].value > 0.0 < one["TMPD"].stderr
+    gaps = [row.value for row in rows if row.metric == "TMPD minus Exact"]
+    assert one["TMPD"].value - one["Exact"].value == gaps[2] != 0.0
+    every, meet, checked, (took,) = tables.values()
+    row = every[1]
+    assert row["method"] == "TMPD" and row["not finite"] == 0
+    assert row["minus exact"] == pytest.approx(np.mean(gaps))
+    half = 4.302653 * np.std(gaps, ddof=1) / np.sqrt(3)  # Student's, 2 degrees
+    assert row["± of that"] == pytest.approx(half, rel=1e-6)
+    place = f"d = 8, m = 1, noise {NOISE}"
+    assert row["floor"] == claims[f"{place}: exact samples"] < row["ceiling"]
+    assert row["ceiling"] == claims[f"{place}: prior samples"]
+    assert claims["samples that are not finite"] == 0.0
+    assert [each["method"] for each in meet] == ["DPS"]  # of any noise
+    assert 0.0 < claims["float32: largest error over the floor"] < 0.1
+    assert len(checked) == 5 and took["problems"] == 3
+    assert drawn.axes[0].get_title(loc="left") == "d = 8"
+
+
+def test_intervals_meet_where_they_touch(table):
+    """Published: PiGDM 0.0711 +- 0.0159, and DPS 3.484 +- 1.52 for any noise."""
+    cell = 8, 4, 0.1
+    for method, mean, half, meet in (
+        ("PiGDM", 0.0711 + 0.0159 + 0.01, 0.0101, True),
+        ("PiGDM", 0.0711 + 0.0159 + 0.01, 0.0099, False),
+        ("PiGDM", 0.0711 - 0.0159 - 0.01, 0.0099, False),
+        ("DPS", 1.8, 0.17, True),
+        ("DPS", 1.8, 0.16, False),
+    ):
+        ours = SimpleNamespace(mean=mean, low=mean - half, high=mean + half)
+        assert table.beside(cell, method, ours)[3] is meet
+    assert table.beside(cell, "Exact", ours) is None
+    assert len(table.published()) == 36 + 9
+
+
+def test_the_readme_has_the_expected_numbers():
+    expected = study.read(FILE).expected
+    text = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if "run tmpd_table" in line)
+    place = "d = 8, m = 4, noise 0.1"
+    for name in ("Exact", "exact samples"):
+        assert f"{expected[f'{place}: {name}'].value:.3f}".lstrip("0") in line
+    for name, found in expected.items():
+        if name.startswith("intervals that meet"):
+            assert f"{found.value:.0f} of {name.rpartition(' ')[2]}" in line
