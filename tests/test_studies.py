@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import os
 import re
 import shutil
 
@@ -162,6 +163,64 @@ def test_cells_of_another_revision_are_told(at_home, monkeypatch, invoke):
     assert "3 of tiny;" in invoke("status").stderr
     assert "warning" not in invoke("run", "tiny", "--force").stderr
     assert "warning" not in invoke("status").stderr
+
+
+PRECISE = '''
+"""Numbers that need double precision."""
+import os
+import time
+import jax
+import gmm_testbed as gt
+
+@gt.experiment(grid={"n": [1, 2, 3]})
+def precise(key, n):
+    time.sleep(0.3 * (n == 3))
+    small = 1.0 + 1e-12 * jax.random.normal(key) - 1.0
+    return {"small": small, "process": float(os.getpid())}
+
+def claims(store):
+    return {}
+'''
+
+
+@pytest.mark.slow
+def test_an_experiment_on_a_cluster(tmp_path, monkeypatch, invoke):
+    """A scheduler is joined, workers are started; the numbers are those of this process."""
+    distributed = pytest.importorskip("distributed")
+    write(tmp_path, "precise", PRECISE, expected=None)
+    monkeypatch.chdir(tmp_path)
+
+    def numbers():
+        with gt.sweep.Store("results/experiments.sqlite") as store:
+            rows = store.rows("precise", "float64")
+        found = {name: [] for name in ("small", "process")}
+        for row in rows:
+            found[row.metric].append(row.value)
+        return found["small"], set(found["process"])
+
+    assert invoke("run", "precise").exit_code == 0
+    here, (this,) = numbers()
+    assert this == os.getpid() and 0 < abs(here[0]) < 1e-11  # none in single precision
+    options = {
+        "n_workers": 1,
+        "threads_per_worker": 1,
+        "dashboard_address": None,
+        "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},
+    }
+    with distributed.LocalCluster(**options) as joined:
+        given = "run", "precise", "--scheduler", joined.scheduler_address
+        assert "3 kept" in invoke(*given).stdout
+        result = invoke(*given, "--force")
+        assert result.exit_code == 0, result.output
+        assert "3 done" in result.stdout
+        there, (other,) = numbers()
+        assert there == here and other != this
+        assert re.search(r"3/3 \d:\d\d:\d\d left 0:00:00", result.stderr)
+        late = invoke(*given, "--force", "--timeout", "0.2")
+        assert late.exit_code == 1 and "timed out: not ended after 0." in late.stdout
+    result = invoke("run", "precise", "--force", "--workers", "1")
+    assert result.exit_code == 0, result.output
+    assert numbers()[0] == here and numbers()[1].isdisjoint({this, other})
 
 
 def test_a_failed_cell_is_named_and_nothing_is_judged(tmp_path, monkeypatch, invoke):
