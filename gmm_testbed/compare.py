@@ -18,6 +18,7 @@ from jax.scipy.special import ndtri
 from . import divergences
 from ._checks import require
 from ._types import Key
+from .divergences.floors import estimate_of
 from .estimate import Estimate
 from .mixture import GaussianMixture
 from .sampling import SampleSet
@@ -126,8 +127,8 @@ def compare(
             a list of those, one a case. All methods have the same n in a case.
         mixtures: the truth of every case.
         metric: called as metric(samples, mixture, log_weights=...), to an `Estimate` of
-            one number, smaller is better; the sliced W2 with common directions by
-            default. Take `functools.partial` to set its arguments.
+            one number (or a `MaxSliced`), smaller is better; the sliced W2 with common
+            directions by default. Take `functools.partial` to set its arguments.
         key: for directions and exact samples.
         repeats: sets of exact samples a case.
         level: of all verdicts together.
@@ -137,7 +138,8 @@ def compare(
 
     Raises:
         InputError: if there are fewer than two methods, methods have different numbers
-            of cases or of samples, or the level is not between 0 and 1.
+            of cases or of samples, the level is not between 0 and 1, or the metric gives
+            no number.
     """
     key = jax.random.key(0) if key is None else key
     key_metric, key_floor = jax.random.split(key)
@@ -170,7 +172,7 @@ def compare(
     values, floors, known = {}, {}, {}
     for name, given in cases.items():
         rows = [
-            metric(x, truth, **_weights(weights))
+            _number_of(metric(x, truth, **_weights(weights)))
             for (x, weights), truth in zip(given, truths, strict=True)
         ]
         values[name] = np.array([[float(e.value), float(e.stderr)] for e in rows])
@@ -200,6 +202,18 @@ def _cases(given):
         (x.x, x.log_weights) if isinstance(x, SampleSet) else (jnp.asarray(x), None)
         for x in (given if many else [given])
     ]
+
+
+def _number_of(found):
+    estimate = estimate_of(found)
+    require(
+        estimate.value.shape == (),
+        "the metric does not give one number",
+        got=f"an Estimate of shape {estimate.value.shape}",
+        expected="shape ()",
+        hint="wrap it in a lambda that picks what to compare",
+    )
+    return estimate
 
 
 def _weights(log_weights):

@@ -1,6 +1,8 @@
 """One case: the law of one sampler where it can be computed, samples where not."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -8,16 +10,32 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from . import approximations, demo, kernels, laws, measures, named, plotting, problems
+from . import (
+    approximations,
+    demo,
+    diagnostics,
+    divergences,
+    kernels,
+    laws,
+    measures,
+    named,
+    plotting,
+    problems,
+)
 from ._checks import InputError
 from .divergences import PlaneDensity
-from .laws import AbstractLaw, AffineLaw
+from .estimate import Estimate
+from .laws import AbstractLaw, AffineLaw, ReducedLaw
 from .problem import Target
 from .sampling import Guided, sample
 from .time_grids import time_grid
 
 EXACT_GRID = "exact law, by quadrature"
 EXACT_AFFINE = "exact law, in closed form"
+EXACT_REDUCED = "exact law, by reduction"
+DIRECTIONS = 100  # of the sliced distance
+PARTNERS = 50  # of each sample, where all pairs would be more
+REPEATS = 10  # sets of exact samples, for the floors
 
 
 class Case(NamedTuple):
@@ -50,12 +68,14 @@ class Found(NamedTuple):
         values: value and standard error by name; no error where the value is exact.
         remarks: what else should be known, a line each.
         law: the law, None if there are only samples.
+        floors: of what was sampled: mean and spread over sets of as many exact samples.
     """
 
     how: str
     values: dict[str, tuple[float, float | None]]
     remarks: list[str]
     law: Any
+    floors: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 
 def show(case: Case, screen: Console, output: Path | None) -> None:
@@ -69,10 +89,12 @@ def show(case: Case, screen: Console, output: Path | None) -> None:
     found = measured(sampler, target, times, case.samples, case.seed)
     what = f"{case.problem}: {case.approximation} with {case.kernel}"
     title = f"{what}, N = {case.steps}, t = {case.t_min:g}"
-    screen.print(plotting.tables.measures(title, found.how, found.values))
+    how, values, floors = found.how, found.values, found.floors
+    screen.print(plotting.tables.measures(title, how, values, floors))
     for line in found.remarks:
         screen.print(line)
     if output is not None:
+        floors = {_of_floor(name): pair for name, pair in floors.items()}
         rows = [
             demo.Row(
                 *case[:4],
@@ -81,7 +103,7 @@ def show(case: Case, screen: Console, output: Path | None) -> None:
                 value,
                 error if error is None else f"{error:.3g}",
             )
-            for name, (value, error) in found.values.items()
+            for name, (value, error) in (values | floors).items()
         ]
         demo.write(rows, output / "measures.csv")
         files = ["measures.csv", *draw(found, target, title, output)]
@@ -89,7 +111,7 @@ def show(case: Case, screen: Console, output: Path | None) -> None:
 
 
 def measured(sampler: Guided, target: Target, times, samples: int, seed: int) -> Found:
-    """The law on a grid (d at most 2), an affine law, or else samples.
+    """A law on a grid (d at most 2), in closed form or by reduction, or else samples.
 
     Args:
         sampler: `Guided(approximation, kernel)`.
@@ -103,16 +125,16 @@ def measured(sampler: Guided, target: Target, times, samples: int, seed: int) ->
             exact posterior to compare with.
     """
     target.posterior(times[-1])  # raises if there is none
-    dim = target.problem.prior.dim
-    compute = _on_a_grid if dim <= 2 else _in_closed_form
-    try:
-        return compute(sampler, target, times)
-    except InputError as error:
-        reason = "; ".join(
-            " ".join(line.split()) for line in str(error).splitlines()[:-1]
-        )
+    beyond = target.problem.prior.dim > 2
+    remarks = []
+    for compute in (_in_closed_form, _by_reduction) if beyond else (_on_a_grid,):
+        try:
+            return compute(sampler, target, times)
+        except InputError as error:
+            lines = (" ".join(line.split()) for line in str(error).splitlines()[:-1])
+            remarks.append(f"no exact law: {'; '.join(lines)}")
     found = _by_samples(sampler, target, times, samples, seed)
-    return found._replace(remarks=[f"no exact law: {reason}", *found.remarks])
+    return found._replace(remarks=remarks + found.remarks)
 
 
 def draw(found: Found, target: Target, title: str, output: Path) -> list[str]:
@@ -134,71 +156,137 @@ def _on_a_grid(sampler, target, times) -> Found:
     law = laws.grid(sampler, target, times)
     truth = measures.reference(target, times[-1])
     values = measures.final(measures.own_grids(law.at(-1)), truth)
-    return Found(EXACT_GRID, {k: (v, None) for k, v in values.items()}, [], law)
+    return Found(EXACT_GRID, _exact(values), [], law)
 
 
 def _in_closed_form(sampler, target, times) -> Found:
     law: AffineLaw = laws.affine(sampler, target, times)
     posterior, data = target.posterior(times[-1]), target.problem.posterior()
-    values = measures.scalars(
-        {
-            "kl": law.kl(posterior),
-            "kl_from": law.kl_from(posterior),
-            "w2": law.w2(posterior),
-            "w2_to_data": law.w2(data),
-            "fisher": law.fisher(posterior),
-            "mean_error": law.mean() - posterior.mean(),
-            "variance_error": jnp.diagonal(law.covariance() - posterior.covariance()),
-            "spread_ratio": jnp.trace(law.covariance()) / posterior.total_variance(),
-        }
-    )
-    return Found(EXACT_AFFINE, {k: (v, None) for k, v in values.items()}, [], law)
+    found = {
+        "kl": law.kl(posterior),
+        "kl_from": law.kl_from(posterior),
+        "w2": law.w2(posterior),
+        "w2_to_data": law.w2(data),
+        "fisher": law.fisher(posterior),
+        "mean_error": law.mean() - posterior.mean(),
+        "variance_error": jnp.diagonal(law.covariance() - posterior.covariance()),
+        "spread_ratio": jnp.trace(law.covariance()) / posterior.total_variance(),
+    }
+    return Found(EXACT_AFFINE, _exact(found), [], law)
+
+
+def _by_reduction(sampler, target, times) -> Found:
+    law: ReducedLaw = laws.reduced(sampler, target, times)
+    posterior, t = target.posterior(times[-1]), times[-1]
+    lower, upper = law.tv(posterior)
+    found = {
+        "kl": law.kl(posterior),
+        "kl_from": law.kl_from(posterior),
+        "tv_lower": lower,
+        "tv_upper": upper,
+        "fisher": law.fisher(posterior),
+    }
+    if law.frame.shape[1] == 1:
+        found["w2"] = law.w2(posterior)
+    beyond = law.num_beyond * law.variances[-1]
+    total = jnp.trace(law.inside.covariance()) + beyond
+    found["mean_error"] = law.mean() - posterior.mean()
+    found["spread_ratio"] = total / posterior.total_variance()
+    # Beyond the frame the components are alike: modes are those of the law inside.
+    density, modes = law.inside.at(-1), law.inside.target.posterior(t)
+    found["mode_weight"] = diagnostics.mode_weights(density, modes)
+    found["mode_weight_exact"] = jnp.exp(modes.log_weights)
+    found["escaped_mass"] = law.escaped_mass
+    return Found(EXACT_REDUCED, _exact(found), [], law)
 
 
 def _by_samples(sampler, target, times, num, seed) -> Found:
-    drawn = sample(jax.random.key(seed), sampler, target, times, num)
-    posterior, x = target.posterior(times[-1]), np.asarray(drawn.x)
-    exact_mean = np.asarray(posterior.mean())
-    exact_covariance = np.asarray(posterior.covariance())
-    values = _estimates("mean_error", x - exact_mean)
-    offset = x - x.mean(axis=0)
-    values |= _estimates("variance_error", offset**2 - np.diag(exact_covariance))
-    squares = (offset**2).sum(axis=1) / np.trace(exact_covariance)
-    values["spread_ratio"] = _estimate(squares)
-    values |= _largest_covariance_error(offset, exact_covariance)
+    key, posterior = jax.random.key(seed), target.posterior(times[-1])
+    drawn = sample(key, sampler, target, times, num)
+    key_metric, key_floor = jax.random.split(jax.random.fold_in(key, num))
+    entry = _furthest(divergences.covariance_error(drawn.x, posterior))
+
+    def metrics(x, mixture):
+        return _flat(_of_samples(key_metric, x, mixture, entry))
+
+    found = _of_samples(key_metric, drawn.x, posterior, entry)
+    level = divergences.floor(metrics, key_floor, posterior, num, REPEATS)
+    names = [name for part, e in found.items() for name in _names(part, e.value)]
+    values = dict(zip(names, _pairs(_flat(found)), strict=True))
+    floors = dict(
+        zip(names, _pairs(Estimate(level.mean.value, level.spread)), strict=True)
+    )
     if not posterior.atomic:
-        shares = np.asarray(_responsibilities(posterior, drawn.x))
-        for k, weight in enumerate(np.exp(np.asarray(posterior.log_weights))):
-            values[f"mode_weight[{k}]"] = _estimate(shares[:, k])
-            values[f"mode_weight_exact[{k}]"] = float(weight), None
-    remarks = [f"{drawn.info.nonfinite} of {num} samples are not finite"]
-    return Found(f"{num} samples", values, remarks, None)
+        exact = jnp.exp(posterior.log_weights)
+        values |= _exact({"mode_weight_exact": exact})
+    remarks = [
+        f"floor: mean ± spread of {REPEATS} sets of {num} exact samples",
+        f"{drawn.info.nonfinite} of {num} samples are not finite",
+    ]
+    return Found(f"{num} samples", values, remarks, None, floors)
 
 
-@jax.jit
-def _responsibilities(mixture, x):
-    return jax.lax.map(mixture.responsibilities, x, batch_size=4096)
-
-
-def _estimate(terms) -> tuple[float, float | None]:
-    """Mean and its standard error."""
-    return float(terms.mean()), float(terms.std() / np.sqrt(len(terms)))
-
-
-def _estimates(name, terms):
-    return {f"{name}[{i}]": _estimate(terms[:, i]) for i in range(terms.shape[1])}
-
-
-def _largest_covariance_error(offset, exact):
-    """Off the diagonal: the one that is most standard errors away."""
+def _of_samples(key, x, posterior, entry) -> dict[str, Estimate]:
+    """Everything that is measured of samples; `entry` of the covariance."""
+    partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
+    covariance = divergences.covariance_error(x, posterior)
+    spread = jnp.sum((x - jnp.mean(x, axis=0, keepdims=True)) ** 2, axis=1)
     found = {
-        f"covariance_error[{i},{j}]": _estimate(
-            offset[:, i] * offset[:, j] - exact[i, j]
-        )
-        for i in range(len(exact))
-        for j in range(i)
+        "sliced_w2": divergences.sliced_wasserstein(
+            key, x, posterior, directions=DIRECTIONS
+        ),
+        "mmd_squared": divergences.mmd_squared(x, posterior, partners=partners),
+        "mean_error": divergences.mean_error(x, posterior),
+        "variance_error": _at(covariance, jnp.diag_indices(x.shape[1])),
+        "spread_ratio": Estimate.mean_of(spread) / posterior.total_variance(),
     }
-    if not found:
-        return {}
-    worst = max(found, key=lambda name: abs(found[name][0]) / found[name][1])
-    return {worst: found[worst]}
+    if entry is not None:
+        i, j = entry
+        found[f"covariance_error[{i},{j}]"] = _at(covariance, entry)
+    if not posterior.atomic:
+        found["mode_weight"] = divergences.mode_weights(x, posterior).weights
+    return found
+
+
+def _furthest(covariance: Estimate) -> tuple[int, int] | None:
+    """Of the entries below the diagonal, the one most standard errors from zero."""
+    below = np.tril_indices(covariance.value.shape[0], -1)
+    if below[0].size == 0:
+        return None
+    z = (
+        np.abs(np.asarray(covariance.value)[below])
+        / np.asarray(covariance.stderr)[below]
+    )
+    worst = int(np.argmax(z))
+    return int(below[0][worst]), int(below[1][worst])
+
+
+def _at(estimate: Estimate, index) -> Estimate:
+    return Estimate(estimate.value[index], estimate.stderr[index], estimate.how)
+
+
+def _flat(found: dict[str, Estimate]) -> Estimate:
+    """All numbers in one row."""
+    values = jnp.concatenate([jnp.ravel(e.value) for e in found.values()])
+    errors = jnp.concatenate([jnp.ravel(e.stderr) for e in found.values()])
+    return Estimate(values, errors)
+
+
+def _names(name: str, value) -> list[str]:
+    return [name] if value.ndim == 0 else [f"{name}[{i}]" for i in range(len(value))]
+
+
+def _pairs(estimate: Estimate) -> list[tuple[float, float]]:
+    rows = zip(np.asarray(estimate.value), np.asarray(estimate.stderr), strict=True)
+    return [(float(value), float(error)) for value, error in rows]
+
+
+def _exact(values) -> dict[str, tuple[float, None]]:
+    """Numbers without an error, by name."""
+    return {name: (value, None) for name, value in measures.scalars(values).items()}
+
+
+def _of_floor(name: str) -> str:
+    """mean_error[3] becomes mean_error_floor[3]."""
+    head, bracket, index = name.partition("[")
+    return f"{head}_floor{bracket}{index}"

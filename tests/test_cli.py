@@ -3,6 +3,7 @@
 import csv
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -88,12 +89,17 @@ def test_run_draws_samples_where_there_is_no_law(invoke, tmp_path):
     result = invoke("run", "ten", *options, "--output", tmp_path / "new" / "folder")
     assert result.exit_code == 0, result.output
     assert "5000 samples" in result.stdout and "no exact law" in result.stdout
+    assert "floor: mean ± spread of 10 sets of 5000 exact" in result.stdout
     assert "0 of 5000 samples are not finite" in result.stdout
     with (tmp_path / "new" / "folder" / "measures.csv").open(newline="") as file:
         rows = {row["measure"]: row for row in csv.DictReader(file)}
     line = next(r for r in result.stdout.splitlines() if r.startswith("mean_error[9]"))
     value, error = rows["mean_error[9]"]["value"], rows["mean_error[9]"]["note"]
-    assert f"{float(value):.4g} +- {float(error):.1g}" in line
+    assert f"± {float(error):.2g}" in line and line.count("±") == 2
+    assert float(line.split()[1]) == pytest.approx(float(value), abs=float(error))
+    for name in ("sliced_w2", "mmd_squared"):
+        value, floor = float(rows[name]["value"]), rows[f"{name}_floor"]
+        assert value > float(floor["value"]) + 10 * float(floor["note"])
     assert 0.1 < float(rows["spread_ratio"]["value"]) < 1.5
     weights = [float(rows[f"mode_weight[{k}]"]["value"]) for k in range(4)]
     assert sum(weights) == pytest.approx(1.0) and min(weights) < 0.05
@@ -126,12 +132,45 @@ def test_one_gaussian_in_space_is_measured_in_closed_form():
         assert abs(value) > 10 * error or name != "mean_error[1]"
 
 
+@pytest.mark.slow
+def test_samples_agree_with_the_law_of_a_problem_that_reduces():
+    """In d = 3: exact numbers, and the same ones of samples with errors and floors."""
+    line, offset = np.array([[0.6, 0.0, -0.8]]), np.array([0.4, 2.0, 0.3])
+    means = np.array([[-1.5], [1.2]]) * line + offset
+    prior = gt.GaussianMixture.isotropic([0.4, 0.6], means, 0.3)
+    problem = gt.InverseProblem(prior, gt.Linear(line, 0.4), [0.2])
+    target = gt.Target(problem, gt.VP(0.01, 20.0))
+    sampler = gt.Guided(gt.approximations.DPS(), gt.kernels.DDPM())
+    times = gt.time_grid(target.path, 8, t_min=0.05)
+    exact = single.measured(sampler, target, times, 1, seed=0)
+    assert exact.how == "exact law, by reduction" and exact.law.num_beyond == 2
+    posterior = target.posterior(times[-1])
+    for name in ("kl", "kl_from", "w2"):
+        assert exact.values[name][0] == float(getattr(exact.law, name)(posterior)) > 0
+    assert 0 < exact.values["tv_lower"][0] < exact.values["tv_upper"][0] < 1
+    drawn = single._by_samples(sampler, target, times, 4000, seed=3)
+    both = exact.values.keys() & drawn.floors.keys()
+    assert {n.partition("[")[0] for n in both} == {
+        "mean_error", "spread_ratio", "mode_weight"
+    }  # fmt: skip
+    for name in both:
+        value, error = drawn.values[name]
+        assert abs(value - exact.values[name][0]) < 4.5 * error
+    assert drawn.floors.keys() == {n for n, (_, e) in drawn.values.items() if e}
+    sliced, floor = drawn.values["sliced_w2"], drawn.floors["sliced_w2"]
+    assert floor[0] + 10 * floor[1] < sliced[0] < exact.values["w2"][0] / np.sqrt(3)
+    level, spread = drawn.floors["spread_ratio"]
+    assert abs(level - 1) < 4.5 * spread and 0 < spread < 0.1
+
+
 def test_samples_depend_on_the_seed_only(invoke):
     options = ("run", "ten", "--approximation", "DDNM", "--steps", 5, "--samples", 100)
     first, again, other = (
         invoke(*options, "--seed", seed).stdout for seed in (1, 1, 2)
     )
     assert first == again != other
+    sliced = next(line for line in first.splitlines() if line.startswith("sliced_w2"))
+    assert sliced.count("±") == 2  # the value, and its floor
 
 
 def test_options_reach_the_sampler(invoke):
@@ -151,7 +190,7 @@ def test_run_prints_the_measures_of_an_exact_law(invoke, tmp_path):
         "run", "one-gaussian", *options, "--steps", 20, "--output", tmp_path
     )
     assert result.exit_code == 0, result.output
-    assert "exact law, by quadrature" in result.stdout and "+-" not in result.stdout
+    assert "exact law, by quadrature" in result.stdout and "±" not in result.stdout
     with (tmp_path / "measures.csv").open(newline="") as file:
         value = {r["measure"]: float(r["value"]) for r in csv.DictReader(file)}
     # Exact moments at each step: what is left is the start, N(0, sigma^2).

@@ -98,6 +98,36 @@ def test_weights_and_broken_samples(samples, key):
     assert not methods["broken"].inside
 
 
+def test_the_worst_direction_is_ranked(samples, key):
+    """What `max_sliced_wasserstein` returns is a distance with a direction."""
+
+    def worst(*args, **kw):
+        return gt.divergences.MaxSliced(METRIC(*args, **kw), jnp.ones(1))
+
+    some = {name: samples[name] for name in ("far", "exact")}
+    found, plain = (
+        gt.compare(some, MIXTURE, metric=metric, key=key, repeats=3)
+        for metric in (worst, METRIC)
+    )
+    assert str(found) == str(plain)
+    assert [pair.ranking for pair in found.pairs] == [Ranking.BETTER]
+
+
+def test_a_floor_has_the_shape_of_its_metric(samples, key, tolerance):
+    """Several numbers at once; what ranks must be one, and an estimate."""
+    mean_error = gt.divergences.mean_error
+    found = gt.divergences.floor(mean_error, key, MIXTURE, COUNT, repeats=40)
+    assert found.quantile().shape == (1,)
+    assert np.abs(found.mean.distance(0.0)).max() < tolerance.z
+    # The standard deviation of 40 values errs by 1 / sqrt(78).
+    exact = np.sqrt(float(MIXTURE.total_variance()) / COUNT)
+    np.testing.assert_allclose(found.spread, exact, rtol=tolerance.z / np.sqrt(78))
+    with pytest.raises(gt.InputError, match="does not give an estimate"):
+        gt.divergences.floor(lambda x, law: x.mean(), key, MIXTURE, COUNT)
+    with pytest.raises(gt.InputError, match="one number"):
+        gt.compare(samples, MIXTURE, metric=mean_error)
+
+
 def test_what_cannot_be_paired_is_refused(samples):
     with pytest.raises(gt.InputError, match="as many samples"):
         gt.compare({"a": samples["far"], "b": samples["near"][:-1]}, MIXTURE)

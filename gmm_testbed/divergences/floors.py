@@ -11,24 +11,25 @@ from .._checks import require
 from .._types import Key
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
+from .max_sliced import MaxSliced
 
 
 class Floor(NamedTuple):
     """Values of a metric between exact samples and their own mixture.
 
     Attributes:
-        mean: `Estimate` of the mean, over repetitions.
-        spread: (), standard deviation of a single value.
-        values: (repeats,), in increasing order.
+        mean: `Estimate` of the mean, over repetitions, of the shape of the metric.
+        spread: the same shape, standard deviation of a single value.
+        values: (repeats, ...), in increasing order.
     """
 
     mean: Estimate
     spread: Array
-    values: Float[Array, " repeats"]
+    values: Float[Array, "repeats *shape"]
 
     def quantile(self, level: float = 0.95) -> Array:
         """Value that exact samples exceed in a share 1 - level, interpolated."""
-        return jnp.quantile(self.values, jnp.asarray(level, self.values.dtype))
+        return jnp.quantile(self.values, jnp.asarray(level, self.values.dtype), axis=0)
 
 
 def floor(
@@ -45,7 +46,8 @@ def floor(
     Args:
         metric: called as metric(samples, mixture) with samples (num, d), for example
             `mmd_squared`, or `functools.partial(sliced_wasserstein, key)`; it returns
-            an `Estimate` of one number, whose standard error is not used here.
+            an `Estimate` of any shape, whose standard error is not used here, or what
+            `max_sliced_wasserstein` does.
         key: for the samples.
         mixture: the truth.
         num: number of samples; take as many as the sampler gave.
@@ -54,7 +56,7 @@ def floor(
             then called with `log_weights` too, so that the exact samples count alike.
 
     Raises:
-        InputError: if there is only one repetition, or the metric gives no number.
+        InputError: if there is only one repetition, or the metric gives no estimate.
     """
     require(
         repeats >= 2,
@@ -67,14 +69,26 @@ def floor(
     values = []
     for each in jax.random.split(key, repeats):
         found = metric(mixture.sample(each, num), mixture, **weighted)
-        require(
-            isinstance(found, Estimate) and found.value.shape == (),
-            "the metric does not give one number",
-            got=type(found).__name__,
-            expected="an Estimate of shape ()",
-            hint="wrap it in a lambda that picks what to compare",
-        )
-        values.append(found.value)
-    values = jnp.sort(jnp.stack(values))
+        values.append(estimate_of(found).value)
+    values = jnp.sort(jnp.stack(values), axis=0)
     how = f"{repeats} exact sets of {num} samples"
-    return Floor(Estimate.mean_of(values, how=how), jnp.std(values, ddof=1), values)
+    spread = jnp.std(values, axis=0, ddof=1)
+    return Floor(Estimate.mean_of(values, how=how), spread, values)
+
+
+def estimate_of(found) -> Estimate:
+    """What a metric found, as an `Estimate`.
+
+    Raises:
+        InputError: unless it is one, or a `MaxSliced`.
+    """
+    if isinstance(found, MaxSliced):
+        return found.distance
+    require(
+        isinstance(found, Estimate),
+        "the metric does not give an estimate",
+        got=type(found).__name__,
+        expected="an Estimate",
+        hint="wrap it in a lambda that picks what to compare",
+    )
+    return found

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from rich import box
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from ..estimate import Estimate
 from .style import KERNELS
 
 LARGE, SMALL = 0.1, 1e-3
@@ -26,8 +28,12 @@ MEANINGS = {
     "kl": "KL(law || exact), nats",
     "kl_from": "KL(exact || law), nats",
     "tv": "total variation distance",
+    "tv_lower": "total variation distance: at least",
+    "tv_upper": "total variation distance: at most",
     "w1": "Wasserstein-1 distance, in units of x",
     "w2": "Wasserstein-2 distance, in units of x",
+    "sliced_w2": "sliced W2, in units of x",
+    "mmd_squared": "squared MMD, Gaussian kernel",
     "w1_to_data": "W1 from the posterior at t = 0",
     "w2_to_data": "W2 from the posterior at t = 0",
     "fisher": "Fisher divergence from the exact",
@@ -87,7 +93,10 @@ def by_steps(
 
 
 def measures(
-    title: str, how: str, values: Mapping[str, tuple[float, float | None]]
+    title: str,
+    how: str,
+    values: Mapping[str, tuple[float, float | None]],
+    floors: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> Table:
     """One row a measure.
 
@@ -96,21 +105,29 @@ def measures(
         how: what the values rest on: the head of their column.
         values: value and standard error by name; None for an exact value. The names
             are those of `MEANINGS`, in whose order they are shown.
+        floors: the same of exact samples, mean and spread by name; a column if any.
     """
     table = Table(title=Text(title, style="bold"), **LOOK)
     table.add_column("measure", no_wrap=True)
     table.add_column(how, justify="right", no_wrap=True)
+    if floors:
+        table.add_column("floor", justify="right", no_wrap=True)
     table.add_column("what it is", ratio=1)
     order = list(MEANINGS)
     shown = [name for name in values if _entry(name) < ENTRIES]
     for name in sorted(shown, key=lambda name: order.index(name.partition("[")[0])):
-        value, error = values[name]
-        text = f"{value:.6g}" if error is None else f"{value:.4g} +- {error:.1g}"
-        table.add_row(Text(name), text, MEANINGS[name.partition("[")[0]])
+        cells = [_with_error(*values[name])]
+        if floors:
+            cells.append(_with_error(*floors[name]) if name in floors else "")
+        table.add_row(Text(name), *cells, MEANINGS[name.partition("[")[0]])
     if len(shown) < len(values):
         left = f"{len(values) - len(shown)} entries of long measures: see the CSV"
-        table.add_row("...", "", left)
+        table.add_row("...", *[""] * (len(table.columns) - 2), left)
     return table
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return str(Estimate(value, 0.0 if error is None else error)).rsplit(" (", 1)[0]
 
 
 def progress(screen: Console) -> Progress:
