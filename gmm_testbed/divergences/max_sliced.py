@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from .._types import Key, Vector
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .line_table import projected
+from .line_table import projected, table
 from .samples import checked, described, variance_of_mean
 from .semi_discrete import check_power, rooted_if, transport
 from .sliced import draw_directions, unit
@@ -85,7 +85,8 @@ def _search(directions, points, weights, mixture, steps, p: int):
 
     def plan(direction):
         law = projected(mixture, direction)
-        return transport(points @ direction, weights, law, p, mixture.atomic)
+        found = table(law, mixture.atomic)
+        return transport(points @ direction, weights, law, found, p)
 
     def cost_at(direction, found):
         """The cost at a fixed plan."""

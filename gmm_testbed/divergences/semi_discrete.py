@@ -114,14 +114,13 @@ def transport(
     points: Float[Array, " n"],
     weights: Float[Array, " n"],
     law: LineLaw,
+    found: LineTable,
     p: int,
-    atomic: bool,
 ) -> Transport:
-    """The plan of cost |x - z|^p from points to a law; `atomic` if that has no density."""
+    """The plan of cost |x - z|^p from points to a law with this table."""
     order = sorting.order(points)
     x = points[order]
     levels = jnp.cumsum(weights[order])[:-1]
-    found = table(law, atomic)
     cuts, areas = found.quantile.at(levels)
     cost = _cost(found, law, x, levels, cuts, areas, p)
     if p == 2:
@@ -153,5 +152,5 @@ def _line(points, weights, mixture, p: int):
     centre = mixture.mean()[0]
     law = projected(mixture, jnp.ones(1, points.dtype))
     law = law._replace(means=law.means - centre)
-    plan = transport(points - centre, weights, law, p, mixture.atomic)
+    plan = transport(points - centre, weights, law, table(law, mixture.atomic), p)
     return plan.cost, variance_of_mean(plan.potential, weights)
