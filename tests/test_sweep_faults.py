@@ -1,6 +1,7 @@
 """Interrupts, killed processes and full disks: for real, on a sweep that goes on after."""
 
 import importlib.util
+import itertools
 import multiprocessing
 import os
 import resource
@@ -62,10 +63,6 @@ def main(workers):
             return
         with gt.sweep.cluster(workers=workers) as executor:
             print(gt.sweep.run(slow, store, executor=executor), flush=True)
-            if "again" in sys.argv:
-                begun = time.perf_counter()
-                gt.sweep.run(slow, store, executor=executor, force=True, show=False)
-                print(time.perf_counter() - begun)
 
 
 if __name__ == "__main__":
@@ -99,6 +96,16 @@ def lines(script, what):
     log = script.parent / "log"
     written = log.read_text().splitlines() if log.exists() else []
     return [line.split()[1:] for line in written if line.startswith(what)]
+
+
+def most_at_once(script):
+    """Largest number of cells that were begun and not ended; only of those that ended."""
+    log = [line.split() for line in (script.parent / "log").read_text().splitlines()]
+    ended = {tuple(cell) for what, *cell in log if what == "ended"}
+    signs = [
+        1 if what == "begun" else -1 for what, *cell in log if tuple(cell) in ended
+    ]
+    return max(itertools.accumulate(signs))
 
 
 def wait_for(condition, driver):
@@ -145,20 +152,29 @@ def test_interrupted_and_killed_drivers_lose_nothing(script):
     assert sum(times.values()) == CELLS + losses
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="needs the extra `cluster`"
 )
 def test_a_dask_cluster_survives_its_driver_and_its_workers(script, tmp_path):
-    """kill -9 of the driver; a second run, and kill -9 of one of its workers."""
-    driver = start(script, 2)
-    wait_for(lambda: len(lines(script, "ended")) >= 3, driver)
-    driver.kill()
-    driver.communicate()
-    before = stored(script)
+    """Ctrl-C and kill -9 of the driver; a third run, and kill -9 of one of its workers."""
+    for sent in signal.SIGINT, signal.SIGKILL:
+        old = len(lines(script, "ended"))
+        driver = start(script, 2)
+        ended = wait_for(
+            lambda old=old: len(now := lines(script, "ended")) >= old + 4 and now,
+            driver,
+        )
+        driver.send_signal(sent)
+        _, errors = driver.communicate(timeout=60)
+        assert ("KeyboardInterrupt" in errors) == (sent == signal.SIGINT)
+        before = stored(script)
+        lost = {f'{{"n": {n}}}' for n, _ in ended} - set(before)
+        assert len(lost) <= 2  # one on its way from each worker
+        assert 2 <= len(before) < CELLS
     ended = lines(script, "ended")
-    assert len(before) < CELLS
 
-    driver = start(script, 2, "again")
+    driver = start(script, 2)
     old = len(lines(script, "begun"))
     begun = wait_for(lambda: lines(script, "begun")[old:], driver)
     pids = {pid for _, pid in begun} - {pid for _, pid in ended}
@@ -166,18 +182,13 @@ def test_a_dask_cluster_survives_its_driver_and_its_workers(script, tmp_path):
     os.kill(int(killed), signal.SIGKILL)
     output, errors = driver.communicate(timeout=90)
     assert driver.returncode == 0, errors
-    tally, seconds = output.splitlines()
-    assert tally == f"{len(before)} kept, {CELLS - len(before)} done"
+    assert output.strip() == f"{len(before)} kept, {CELLS - len(before)} done"
     after = stored(script)
     assert len(after) == CELLS
-    assert killed not in {pid for _, pid in lines(script, "ended")[-CELLS:]}
 
-    # Two workers run cells at the same time, also on a busy machine (on an idle one they
-    # take half the time), and give the numbers of this process.
-    file = sqlite3.connect(script.parent / "s.sqlite")
-    (alone,) = file.execute("SELECT sum(wall_seconds) FROM cells").fetchone()
-    file.close()
-    assert alone > float(seconds)
+    # Two workers run cells at the same time (how much faster, `tests/benchmarks` has),
+    # and give the numbers of this process.
+    assert most_at_once(script) >= 2
     slow = gt.sweep.load(script)["slow"]
     for job in slow.jobs():
         assert after[f'{{"n": {job.cell["n"]}}}'] == float(jax.random.normal(job.key))
@@ -225,13 +236,14 @@ def test_a_full_disk_stops_the_run_and_a_second_goes_on(
     tmp_path, full_disk, with_arrays
 ):
     """What was written stays; nothing is half there."""
-    noise = np.random.default_rng(0).normal(size=(200, 5000))
+    cells = 20 if with_arrays else 200
+    noise = np.random.default_rng(0).normal(size=(cells, 5000))
 
     def study(key, n):
         arrays = {"noise": noise[: n + 1]} if with_arrays else {}
         return gt.sweep.Found({"value": 1.0 + n}, arrays)
 
-    made = gt.Experiment(study, {"n": list(range(200))})
+    made = gt.Experiment(study, {"n": list(range(cells))})
     path = tmp_path / "s.sqlite"
     with gt.sweep.Store(path) as store:
         full_disk(300_000)  # of the log, or of one file of arrays
@@ -241,12 +253,34 @@ def test_a_full_disk_stops_the_run_and_a_second_goes_on(
     with gt.sweep.Store(path) as store:
         assert store._file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         done = store.rows(made)
-        assert 5 < len(done) < 190
+        assert 5 < len(done) < cells - 5
         assert (len(done) == 7) is with_arrays  # the eighth has 320 kB
         assert [row.value for row in done] == [1.0 + n for n in range(len(done))]
         for row in done if with_arrays else []:
             assert len(store.arrays(row)["noise"]) == row.value
         assert not list(tmp_path.rglob("*.part"))
-        rest = 200 - len(done)
+        rest = cells - len(done)
         tally = gt.sweep.run(made, store, show=False)
-        assert tally == gt.sweep.Tally(kept=200 - rest, done=rest)
+        assert tally == gt.sweep.Tally(kept=len(done), done=rest)
+
+
+def test_a_full_database_stops_the_run_and_a_second_goes_on(tmp_path):
+    """SQLite has no room for a page, which it finds out before the disk does."""
+    cells = 300
+    made = gt.Experiment(lambda key, n: {"value": 1.0 + n}, {"n": list(range(cells))},
+                         name="made", version="1")  # fmt: skip
+    path = tmp_path / "s.sqlite"
+    with gt.sweep.Store(path) as store:
+        (pages,) = store._file.execute("PRAGMA page_count").fetchone()
+        store._file.execute(f"PRAGMA max_page_count = {pages + 15}")
+        with pytest.raises(gt.InputError, match="disk is full"):
+            gt.sweep.run(made, store, show=False)
+        assert store.status(made)["done"] > 20  # it can be read where it is full
+    with gt.sweep.Store(path) as store:  # the limit is that of a connection
+        assert store._file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        values = [row.value for row in store.rows(made)]
+        assert 20 < len(values) < cells - 50
+        assert values == [1.0 + n for n in range(len(values))]
+        rest = cells - len(values)
+        tally = gt.sweep.run(made, store, show=False)
+        assert tally == gt.sweep.Tally(kept=len(values), done=rest)
