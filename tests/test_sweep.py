@@ -274,6 +274,32 @@ def test_seeds_under_vmap_are_the_seeds_one_by_one(store):
         assert (left.stderr, left.how) == (right.stderr, right.how)
 
 
+@gt.experiment(
+    grid={"shift": [0.25, 1.5, -2.0], "size": [1, 2, True]}, seeds=2, vmapped=True
+)
+def shifted(key, shift, size):
+    record(size)
+    return {"value": shift + jnp.sum(jax.random.normal(key, (int(size),)))}
+
+
+def test_cells_that_differ_in_floats_share_a_program(store, tmp_path):
+    def check(kept):
+        rows = kept.rows(shifted)
+        for row, job in zip(rows, shifted.jobs(), strict=True):
+            shift, size = job.cell.values()
+            noise = float(jnp.sum(jax.random.normal(job.key, (int(size),))))
+            assert row.value == pytest.approx(shift + noise, rel=1e-6)
+
+    assert run(shifted, store) == gt.sweep.Tally(done=18)
+    assert CALLS == [(1,), (2,), (True,)]  # traced once for each size, not nine times
+    assert type(CALLS[-1][0]) is bool
+    check(store)
+    with ThreadPoolExecutor(2) as threads, gt.sweep.Store(tmp_path / "b") as other:
+        assert run(shifted, other, executor=threads) == gt.sweep.Tally(done=18)
+        check(other)
+    assert len(CALLS) == 3  # the programs are those of before
+
+
 def test_ten_thousand_trivial_cells_cost_little(store, without_shape_checks):
     """Less than 1 ms of the processor a cell, and 2 s to see that all are there.
 

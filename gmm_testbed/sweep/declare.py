@@ -63,8 +63,10 @@ class Experiment:
             it uses, directly or not, of the same file; comments, docstrings and the
             declaration itself do not count. What is imported does not count either:
             give a version, or `force`, when that changes the numbers.
-        vmapped: all seeds of a cell are computed by one `jax.vmap`; the function must be
-            traceable in its key.
+        vmapped: all seeds of a cell are computed by one `jax.vmap`, by a program that is
+            shared by cells that differ in floats alone. The function must be traceable
+            in its key and its floats; strings, whole numbers, which may be shapes,
+            booleans and None reach it as they are.
     """
 
     function: Callable[..., Any]

@@ -7,6 +7,7 @@ function travel.
 
 import functools
 import importlib
+import json
 import operator
 import os
 import sys
@@ -151,9 +152,24 @@ def _ended(function, jobs, vmapped) -> list[Outcome]:
 
 
 def _several(function, keys, cell):
-    over_seeds = jax.jit(jax.vmap(lambda key: function(key, **cell)))
-    found = jax.device_get(over_seeds(jnp.stack(keys)))
+    fractions = {label: x for label, x in cell.items() if isinstance(x, float)}
+    rest = {label: x for label, x in cell.items() if label not in fractions}
+    # As text, since 1 and True are one key of a cache.
+    over_seeds = _program(function, json.dumps(rest))
+    found = jax.device_get(over_seeds(jnp.stack(keys), fractions))
     return [jax.tree.map(operator.itemgetter(n), found) for n in range(len(keys))]
+
+
+@functools.lru_cache(maxsize=64)  # a program takes memory that XLA does not give back
+def _program(function, rest: str):
+    """A function over keys, compiled once for all cells that differ in fractions."""
+    fixed = json.loads(rest)
+    return jax.jit(
+        jax.vmap(
+            lambda key, fractions: function(key, **fixed, **fractions),
+            in_axes=(0, None),
+        )
+    )
 
 
 def _within(timeout, function, jobs, vmapped) -> list[Outcome]:
