@@ -328,6 +328,42 @@ def test_the_page_has_everything_once_and_needs_no_network(at_home):
     assert "n is even" not in text and text.count("data:image/svg+xml;base64,") == 1
 
 
+def test_the_page_says_what_computed_it(at_home):
+    read = study.read(study.locate("tiny"))
+    with gt.sweep.Store("results/experiments.sqlite") as store:
+        store._file.execute(
+            "UPDATE cells SET package = '7.8.9', jax = '0.6.99', device = 'tpu v9',"
+            " revision = ?",
+            ["ab" * 20 + "-dirty"],
+        )
+        text = page.page([read], store)
+    facts = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", text))
+    names = "gmm_testbed", "git revision", "JAX", "device", "precision", "file"
+    assert [facts[name] for name in names] == [
+        "7.8.9", "ababababab-dirty", "0.6.99", "tpu v9", "float64", "tiny.py"
+    ]  # fmt: skip
+    assert re.fullmatch("2[-0-9]+T[0-9:+]+( to 2[-0-9]+T[0-9:+]+)?", facts["computed"])
+    this = versions.provenance()  # of what wrote the page
+    assert (this.package and f"version {this.package}") in text
+    assert (this.revision and f"revision {this.revision[:10]}") in text
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    output = tmp_path / "out" / "page.html"
+
+    def full(descriptor):
+        raise OSError("no space left")
+
+    with gt.sweep.Store(tmp_path / "s.sqlite") as store:
+        size = page.write([], store, output)
+        before = output.read_bytes()
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="no space left"):
+            page.write([], store, output)
+    assert output.read_bytes() == before and len(before) == size > 1000
+    assert list(output.parent.iterdir()) == [output]
+
+
 @pytest.fixture(scope="module")
 def browser():
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")

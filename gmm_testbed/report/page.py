@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..plotting import INK
 from ..sweep import Row, Status, Store
+from ..sweep.files import replacing
 from ..sweep.study import Judged, Study
 from ..sweep.versions import provenance
 from . import tables
@@ -46,15 +47,16 @@ class Part(NamedTuple):
 
 
 def write(studies: Sequence[Study], store: Store, output: Path) -> int:
-    """Writes the page; gives its size in bytes.
+    """Writes the page, as a whole or not at all; gives its size in bytes.
 
     Args:
         studies: a section each, in this order.
         store: of their cells.
-        output: the file; its folder must exist.
+        output: the file.
     """
     content = page(studies, store).encode()
-    output.write_bytes(content)
+    with replacing(output) as file:
+        file.write(content)
     return len(content)
 
 
