@@ -8,12 +8,14 @@ from scipy import stats
 
 import gmm_testbed as gt
 from gmm_testbed.diagnostics import PosteriorDraws, calibrate, tarp, uniformity
+from gmm_testbed.diagnostics.pairs import _of_population
 from gmm_testbed.diagnostics.uniformity import (
     ecdf_band,
     histogram_band,
     kolmogorov_tail,
     ranked,
 )
+from gmm_testbed.samplers import AbstractSampler, Cloud
 
 PATH = gt.VP()
 MEASUREMENT = gt.Linear([[1.0, 0.4]], 0.25)
@@ -202,6 +204,81 @@ def test_guided_samplers(key):
     narrow = guided(2.0)
     assert float(narrow.coverage.mean.value) > 0.55
     assert float(narrow.coverage.chi_square_p) < 1e-6
+
+
+class Marked(AbstractSampler):
+    """A population of the numbers 0, 1, ... with given log-weights."""
+
+    log_weights: jax.Array
+
+    def check(self, target, times):
+        pass
+
+    def run(self, run):
+        x = jnp.arange(run.starts.shape[0], dtype=run.starts.dtype)
+        return Cloud(jnp.stack([x, x], axis=1), self.log_weights, jnp.asarray(0.0))
+
+
+def test_one_particle_of_a_population_is_drawn_by_weight(key, tolerance):
+    shares = np.array([0.1, 0.0, 0.7, 0.2])
+    problem = gt.InverseProblem(MODES, MEASUREMENT, [0.4])
+
+    @jax.jit
+    def drawn(weights):
+        case = Marked(weights), gt.Target(problem, PATH), ONE_STEP, jnp.asarray(1), 4
+        keys = jax.random.split(key, 2000)
+        return jax.vmap(lambda key: _of_population(key, *case))(keys)
+
+    with np.errstate(divide="ignore"):
+        found = np.asarray(drawn(jnp.asarray(np.log(shares))), int)[:, 0]
+    error = np.sqrt(shares * (1 - shares) / 2000)
+    gap = np.bincount(found, minlength=4) / 2000 - shares
+    assert np.all(np.abs(gap) <= tolerance.z * error)
+    assert np.isnan(drawn(jnp.full(4, jnp.nan))).all()  # every particle died
+
+
+@pytest.mark.slow
+def test_filters_give_one_draw_a_run(key):
+    """The prior proposes: with one particle it is drawn, with many the posterior."""
+    times = gt.time_grid(PATH, 2, "log_snr", t_max=0.9, t_min=0.05)
+
+    def filtered(particles):
+        sampler = gt.smc.Bootstrap()
+        options = {"bins": 10, "particles": particles}
+        return calibrate(
+            key, MODES, MEASUREMENT, PATH, sampler, times, 400, 19, **options
+        )
+
+    one, many = filtered(1), filtered(200)
+    assert one.sbc.distance_p.min() > 1e-4 > 1e-9 > float(one.coverage.distance_p)
+    assert p_values(many).min() > 1e-4 and many.pairs.nonfinite == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        gt.smc.TDS(gt.approximations.DPS()),
+        gt.algorithms.DAPS("mean"),
+        gt.algorithms.SplitGibbs(),
+    ],
+    ids=["TDS", "DAPS", "SplitGibbs"],
+)
+def test_whole_algorithms_are_calibrated_and_compared(key, sampler):
+    """They run through both as they are."""
+    times = gt.time_grid(PATH, 4, "log_snr", t_max=0.9, t_min=0.05)
+    found = calibrate(
+        key, MODES, MEASUREMENT, PATH, sampler, times, 50, 19, bins=5, particles=8
+    )
+    assert found.pairs.draws.shape == (50, 19, 2) and found.pairs.nonfinite == 0
+    assert np.isfinite(p_values(found)).all()
+    problem = gt.InverseProblem(MODES, MEASUREMENT, [0.4])
+    target = gt.Target(problem, PATH)
+    drawn = gt.sample(key, sampler, target, times, 100)
+    exact = target.posterior(times[-1])
+    others = {"sampler": drawn, "far": drawn.x + 5.0}
+    judged = gt.compare(others, exact, metric=gt.divergences.mmd_squared, repeats=2)
+    assert judged.pairs[0].ranking == "better" and judged.methods[0].name == "sampler"
 
 
 # --- figures ---------------------------------------------------------------------------

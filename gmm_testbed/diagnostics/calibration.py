@@ -30,7 +30,7 @@ from .._types import Key, Times
 from ..measurements import Linear
 from ..mixture import GaussianMixture
 from ..paths import AbstractPath
-from ..samplers import AbstractChain
+from ..samplers import AbstractSampler
 from .pairs import Pairs, simulate
 from .uniformity import Uniformity, ranked, uniformity
 
@@ -56,12 +56,13 @@ def calibrate(
     prior: GaussianMixture,
     measurement: Linear,
     path: AbstractPath,
-    sampler: AbstractChain,
+    sampler: AbstractSampler,
     times: Times,
     num_pairs: int = 1000,
     num_draws: int = 99,
     *,
     bins: int = 20,
+    particles: int = 64,
 ) -> Calibration:
     """Simulates pairs and runs the three tests on them.
 
@@ -70,18 +71,19 @@ def calibrate(
         prior: the mixture of x0.
         measurement: linear; y is drawn afresh for every x0.
         path: of the diffusion.
-        sampler: `Guided`, or any other chain, as `PosteriorDraws()` for exact draws.
+        sampler: any that `gt.sample` runs, or `PosteriorDraws()` for exact draws.
         times: (N + 1,), decreasing; the laws are compared at the last one.
         num_pairs: n; p-values are of n independent levels.
         num_draws: L, for each pair.
         bins: of the chi-square tests.
+        particles: of every run of a particle filter, which gives one draw.
 
     Raises:
         InputError: as `simulate` and `uniformity`.
     """
     key_pairs, key_sbc, key_coverage, key_tarp = jax.random.split(key, 4)
     arguments = prior, measurement, path, sampler, times, num_pairs, num_draws
-    pairs = simulate(key_pairs, *arguments)
+    pairs = simulate(key_pairs, *arguments, particles=particles)
     return Calibration(
         sbc(key_sbc, pairs, bins=bins),
         coverage(key_coverage, pairs, bins=bins),

@@ -4,6 +4,9 @@ With x0 from the prior and y its measurement, x0 given y *is* a draw of the post
 sampler ends at times[-1] = t, so the truth is noised to that time,
 \(x_t = \alpha_t x_0 + \sigma_t \varepsilon\), a draw of \(p_t(\cdot | y)\): truth and exact
 draws are exchangeable at every t, and nothing is owed to stopping early.
+
+A chain gives a draw. Of a population, such as a particle filter, a draw is one of its
+particles by weight, of a run of its own: particles of one run are not independent.
 """
 
 from typing import NamedTuple
@@ -24,8 +27,8 @@ from ..mixture import GaussianMixture
 from ..noise import key_words
 from ..paths import AbstractPath
 from ..problem import InverseProblem, Target
-from ..samplers import AbstractChain
-from ..sampling import check_run, padded
+from ..samplers import AbstractChain, AbstractSampler, Run
+from ..sampling import check_run, padded, standard_initial
 
 
 class Pairs(NamedTuple):
@@ -95,11 +98,12 @@ def simulate(
     prior: GaussianMixture,
     measurement: Linear,
     path: AbstractPath,
-    sampler: AbstractChain,
+    sampler: AbstractSampler,
     times: Times,
     num_pairs: int,
     num_draws: int,
     *,
+    particles: int = 64,
     batch_size: int = 16384,
 ) -> Pairs:
     r"""Draws pairs (x0, y), and for each y samples of the sampler.
@@ -109,12 +113,14 @@ def simulate(
         prior: the mixture of x0.
         measurement: linear; y is drawn afresh for every x0.
         path: of the diffusion.
-        sampler: `Guided`, or any other chain, as `PosteriorDraws()` for exact draws. It
+        sampler: any that `gt.sample` runs, or `PosteriorDraws()` for exact draws. It
             starts from \(N(0, \sigma^2 I)\).
         times: (N + 1,), decreasing; the laws are compared at the last one.
         num_pairs: n.
         num_draws: L, for each pair.
-        batch_size: draws held at once; changes memory and speed, not the draws.
+        particles: P, of every run of a population (`gt.smc`): what is calibrated is the
+            law of one of P particles, biased by some 1/P. Chains do not use it.
+        batch_size: particles held at once; changes memory and speed, not the draws.
 
     Raises:
         InputError: if the grid does not decrease within [0, 1], or the law at its end is
@@ -139,12 +145,13 @@ def simulate(
         expected="sigma > 0 at times[-1]",
         hint="stop a little earlier: time_grid(path, N, t_min=1e-3)",
     )
-    chunks = -(-num_pairs * num_draws // batch_size)
+    size = 0 if isinstance(sampler, AbstractChain) else particles
+    chunks = min(-(-num_pairs * num_draws * max(size, 1) // batch_size), num_pairs)
     chunk = -(-num_pairs // chunks)  # whole chunks: a rest would be a second program
     steps = jnp.asarray(times.shape[0] - 1)
     problem = prior, measurement, path
     found = _simulate(
-        key, problem, sampler, padded(times), steps, chunks, chunk, num_draws
+        key, problem, sampler, padded(times), steps, chunks, chunk, num_draws, size
     )
     found = jax.tree.map(lambda leaf: leaf[:num_pairs], found)
     finite = np.isfinite(np.asarray(found[2])).all(axis=-1)
@@ -153,7 +160,15 @@ def simulate(
 
 @eqx.filter_jit
 def _simulate(
-    key, problem, sampler, times, steps, chunks: int, chunk: int, num_draws: int
+    key,
+    problem,
+    sampler,
+    times,
+    steps,
+    chunks: int,
+    chunk: int,
+    num_draws: int,
+    size: int,
 ):
     prior, measurement, path = problem
     dim, dtype = prior.dim, prior.means.dtype
@@ -171,19 +186,11 @@ def _simulate(
         truth = alpha * x0 + sigma * normal[2]
         target = Target(InverseProblem(prior, measurement, y), path)
 
-        def chain(number):
-            words = key_words(jax.random.fold_in(key_draws, number))
-            start = path.sigma(times[0]) * Draws(words, steps).normal(dim, dtype)
-            return jax.lax.fori_loop(
-                0,
-                steps,
-                lambda j, x: sampler.move(
-                    Draws(words, j), target, x, times[j], times[j + 1]
-                ),
-                start,
-            )
+        def draw(number):
+            case = jax.random.fold_in(key_draws, number), sampler, target, times, steps
+            return _of_population(*case, size) if size else _of_chain(*case)
 
-        drawn = jax.vmap(chain)(jnp.arange(num_draws))
+        drawn = jax.vmap(draw)(jnp.arange(num_draws))
         log_density = target.posterior(t).log_prob
         onto = measurement.pseudo_inverse @ (y - measurement.apply(other))
         return (
@@ -196,3 +203,27 @@ def _simulate(
         )
 
     return jax.lax.map(pair, jnp.arange(chunks * chunk), batch_size=chunk)
+
+
+def _of_chain(key, chain, target, times, steps):
+    """The last state of one chain."""
+    words, prior = key_words(key), target.problem.prior
+    noise = Draws(words, steps).normal(prior.dim, prior.means.dtype)
+
+    def move(j, x):
+        return chain.move(Draws(words, j), target, x, times[j], times[j + 1])
+
+    return jax.lax.fori_loop(0, steps, move, target.path.sigma(times[0]) * noise)
+
+
+def _of_population(key, sampler, target, times, steps, size: int):
+    """One particle of one run of `size`, by weight; NaN if no weight is a number."""
+    key_run, key_choice = jax.random.split(key)
+    initial = standard_initial(target, times[0])
+    shape, dtype = (size, initial.dim), initial.means.dtype
+    noise = Draws(key_words(key), steps).normal(size * initial.dim, dtype)
+    starts = target.path.sigma(times[0]) * noise.reshape(shape)
+    cloud = sampler.run(Run(key_run, target, times, steps, starts, initial, size, 0))
+    chosen = jax.random.categorical(key_choice, cloud.log_weights)
+    known = jnp.isfinite(jnp.max(cloud.log_weights))
+    return jnp.where(known, cloud.x[chosen], jnp.nan)
