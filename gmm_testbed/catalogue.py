@@ -32,7 +32,7 @@ def tables() -> Iterator[Table]:
     yield listing("Approximations of E[x0 | x_t, y]", columns, rows)
     rows = [
         (name, str(facts.order), f"{facts.summary} [{facts.reference}]")
-        for name, facts in _facts(kernels.CATALOGUE)
+        for name, facts in _facts({n: kind() for n, kind in kernels.CATALOGUE.items()})
     ]
     columns = ("name", "order", "what it is [reference]")
     yield listing("Kernels from time t to s < t", columns, rows)

@@ -178,7 +178,7 @@ class Widened(gt.kernels.AbstractKernel):
 
     factor: jax.Array
 
-    facts: ClassVar = gt.kernels.DDPM.facts
+    facts: ClassVar = gt.kernels.DDPM().facts
 
     def transition(self, field, x, t, s):
         made = gt.kernels.DDPM().transition(field, x, t, s)

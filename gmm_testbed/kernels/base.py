@@ -84,7 +84,7 @@ class GuidedField(eqx.Module):
 class AbstractKernel(eqx.Module):
     """A family of Gaussian transitions, one for each field and pair of times."""
 
-    facts: eqx.AbstractClassVar[KernelFacts]
+    facts: eqx.AbstractVar[KernelFacts]
 
     @abstractmethod
     def transition(

@@ -7,11 +7,11 @@ The mean is \(a x + c M(x)\). The variance is
 - "matched": \(\sigma_s^2(1-\rho^2) I + c^2 \hat C(x)\), with \(\hat C\) the approximation's
   Cov[x0|x_t,y]: the exact first two moments of p(x_s|x_t,y) if the field is exact, so weak
   order 2, and no error at all for a Gaussian posterior;
-- "matched_scalar": the same with \(\operatorname{tr} \hat C / d\) in place of \(\hat C\).
+- "matched_scalar": the same with \(\operatorname{tr} \hat C / d\) in place of
+  \(\hat C\): of order 2 on the line only.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -66,14 +66,18 @@ class DDPM(AbstractKernel):
         default="small",
     )
 
-    facts: ClassVar[KernelFacts] = KernelFacts(
-        summary="ancestral; variance small, large, matched or matched_scalar",
-        reference="Ho et al. 2020, arXiv:2006.11239; matched: Bao et al. 2022",
-        order=1,
-        affine=True,
-        needs_signal=False,
-        guides=False,
-    )
+    @property
+    def facts(self) -> KernelFacts:
+        """Of order 2 if both moments are matched."""
+        return KernelFacts(
+            summary="ancestral; variance small, large, matched (order 2) or "
+            "matched_scalar",
+            reference="Ho et al. 2020, arXiv:2006.11239; matched: Bao et al. 2022",
+            order=2 if self.variance is _matched else 1,
+            affine=True,
+            needs_signal=False,
+            guides=False,
+        )
 
     def transition(
         self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
