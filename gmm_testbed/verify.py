@@ -19,6 +19,7 @@ import jax
 from . import bounds, plotting
 from ._checks import choose
 from .bounds import BoundReport, Claim, Facts, Verdict
+from .bounds.base import BUILT
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -140,6 +141,15 @@ def summary(found: Sequence[Checked]) -> list[str]:
         f"{counts[Verdict.UNDECIDED]} undecided, "
         f"{counts[Verdict.OUTSIDE]} outside their assumptions"
     ]
+    kept = [
+        checked
+        for c in found
+        for checked in plotting.bounds.checked_assumptions(c.reports).values()
+    ]
+    lines.append(
+        f"assumptions: {sum(kept)} checked by program, "
+        f"{len(kept) - sum(kept)} hold by construction of the cases"
+    )
     findings = dict.fromkeys(c.finding for c in found if not c.problem)
     for finding in findings:
         names = [c.name for c in found if c.finding == finding]
@@ -230,6 +240,8 @@ _COLUMNS = (
     "tightness",
     "verdict",
     "assumptions_that_fail",
+    "assumptions_checked",
+    "assumptions_by_construction",
     "status",
     "refuted",
     "source",
@@ -238,7 +250,9 @@ _COLUMNS = (
 
 def _row(checked, claim, report):
     left, right, slack, facts = report.left, report.right, report.slack, checked.facts
-    failing = [what for what, holds in report.assumptions if not holds]
+    kept = {status: [] for status in (False, True, BUILT)}
+    for what, status in report.assumptions:
+        kept[status].append(what)
     return (
         checked.name,
         plotting.bounds.case_text(report.case),
@@ -255,7 +269,7 @@ def _row(checked, claim, report):
         float(slack.stderr),
         report.tightness if math.isfinite(report.tightness) else "",
         report.holds.value,
-        "; ".join(failing),
+        *("; ".join(kept[status]) for status in (False, True, BUILT)),
         facts.status,
         facts.refuted,
         facts.source,

@@ -25,8 +25,7 @@ from .dps_limit import DPSLimit as DPSLimit
 from .early_stopping import EarlyStopping as EarlyStopping
 from .entropy_sandwich import EntropySandwich as EntropySandwich
 from .flow_density import FlowDensity as FlowDensity
-from .frozen import FrozenRelativeScore as FrozenRelativeScore
-from .frozen import FrozenScore as FrozenScore
+from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
 from .importance import ImportanceSampling as ImportanceSampling
 from .information_bound import InformationBound as InformationBound
@@ -38,6 +37,7 @@ from .orders import Orders as Orders
 from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
 from .prior_baseline import PriorBaseline as PriorBaseline
+from .relative_score import FrozenRelativeScore as FrozenRelativeScore
 from .replacement import Replacement as Replacement
 from .residual_divergence import ResidualDivergence as ResidualDivergence
 from .residual_identity import ResidualIdentity as ResidualIdentity

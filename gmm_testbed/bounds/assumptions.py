@@ -1,8 +1,15 @@
 """Assumptions of theorems that a case can be asked, each a plain yes or no."""
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from .._types import Times
+from ..budget.path import blocks
 from ..mixture import GaussianMixture
+from ..problem import Target
+from ..sampling import Guided
 
 _SAME = 1e-9  # relative
 
@@ -24,6 +31,22 @@ def isotropic(mixture: GaussianMixture) -> bool:
 def has_density(mixture: GaussianMixture) -> bool:
     """Whether every component has a covariance of full rank."""
     return bool(np.all(np.linalg.eigvalsh(np.asarray(mixture.covariances())) > 0))
+
+
+def noisy(sampler: Guided, target: Target, times: Times) -> bool:
+    """Whether every step from the mean of the exact law at the start has noise."""
+    x = target.posterior(times[0]).mean()
+    least = [_least_scale(sampler, target, x, windows) for windows, _ in blocks(times)]
+    return min(map(float, least)) > 0
+
+
+@eqx.filter_jit
+def _least_scale(sampler, target, x, windows):
+    def least(window):
+        scale = sampler.transition(target, x, *window).scale
+        return jnp.min(jnp.diagonal(scale) if scale.ndim == 2 else scale)
+
+    return jnp.min(jax.vmap(least)(windows))
 
 
 def geometric(levels) -> bool:

@@ -20,6 +20,9 @@ Z = 4.0  # standard errors
 ROUNDING = 1e-9  # relative, of sides that are exact up to quadrature
 RESOLVED = 0.25  # an equality within an error larger than this share is undecided
 
+BUILT = "by construction"
+"""Of an assumption that holds because the case is made so, which no program checks."""
+
 Case = dict[str, Any]
 """Labels and numbers of one case, as {"kappa": 4.0}."""
 
@@ -38,7 +41,7 @@ class Facts(NamedTuple):
 
     Attributes:
         statement: in one line, with its constants.
-        assumptions: in words; `Claim.assumptions` says for a case which of them hold.
+        assumptions: in words; `Claim.assumptions` says which of them hold in a case.
         source: paper and theorem, or "here" with the argument in the docstring.
         status: "proved", "published" or "asymptotic".
         refuted: True for a statement kept as printed that some case must violate.
@@ -61,7 +64,8 @@ class Claim(NamedTuple):
         equal: whether equality is claimed.
         tolerance: absolute, of an equality: what quadrature or a finite step count
             leaves, or the width of a fitted slope.
-        assumptions: whether each assumption of the facts holds in this case.
+        assumptions: for each of the facts, whether a program found that it holds in this
+            case, or `BUILT`; empty where all of them are `BUILT`.
     """
 
     label: str
@@ -69,7 +73,7 @@ class Claim(NamedTuple):
     right: Estimate
     equal: bool = False
     tolerance: float = 0.0
-    assumptions: tuple[bool, ...] = ()
+    assumptions: tuple[bool | str, ...] = ()
 
 
 class BoundReport(NamedTuple):
@@ -84,7 +88,7 @@ class BoundReport(NamedTuple):
         slack: right - left.
         tightness: left / right, 1 where the bound is attained.
         holds: the `Verdict`.
-        assumptions: pairs of an assumption and whether it holds.
+        assumptions: pairs of an assumption and True or False, or `BUILT`.
     """
 
     name: str
@@ -95,7 +99,7 @@ class BoundReport(NamedTuple):
     slack: Estimate
     tightness: float
     holds: Verdict
-    assumptions: tuple[tuple[str, bool], ...]
+    assumptions: tuple[tuple[str, bool | str], ...]
 
 
 class AbstractBound(eqx.Module):
@@ -121,7 +125,7 @@ def computed(
     *,
     equal: bool = False,
     tolerance: float = 0.0,
-    assumptions: tuple[bool, ...] = (True,),
+    assumptions: tuple[bool | str, ...] = (),
 ) -> Claim:
     """A claim between two numbers that are exact up to quadrature; see `Claim`."""
     sides = Estimate(left, how="quadrature"), Estimate(right, how="quadrature")
@@ -151,7 +155,8 @@ def report(name: str, bound: AbstractBound, case: Case, claim: Claim) -> BoundRe
     """The claim with its verdict."""
     right = float(claim.right.value)
     tightness = float(claim.left.value) / right if right else float("nan")
-    pairs = tuple(zip(bound.facts.assumptions, claim.assumptions, strict=False))
+    said = bound.facts.assumptions
+    kept = claim.assumptions or (BUILT,) * len(said)
     return BoundReport(
         name,
         case,
@@ -161,5 +166,5 @@ def report(name: str, bound: AbstractBound, case: Case, claim: Claim) -> BoundRe
         claim.right - claim.left,
         tightness,
         judge(claim),
-        pairs,
+        tuple(zip(said, kept, strict=True)),
     )

@@ -58,9 +58,9 @@ class Collapse(AbstractBound):
             found.append((lower, entropy, upper, (entropy - lower) / log_size))
         (lower, entropy, upper, few), (_, _, _, many) = found
         return [
-            Claim("from below", Estimate(lower), entropy, assumptions=(True,)),
-            Claim("from above", entropy, Estimate(upper), assumptions=(True,)),
-            Claim(f"sharper for {_MANY} points", many, few, assumptions=(True,)),
+            Claim("from below", Estimate(lower), entropy),
+            Claim("from above", entropy, Estimate(upper)),
+            Claim(f"sharper for {_MANY} points", many, few),
         ]
 
 

@@ -50,21 +50,13 @@ class Contraction(AbstractBound):
         left = Estimate(measured(kappa), how="closed form")
         bounds = {theta: bound(kappa, theta) for theta in SHARES}
         claims = [
-            Claim(
-                f"theta {theta}",
-                left,
-                Estimate(value, how="quadrature"),
-                assumptions=_BOTH,
-            )
+            Claim(f"theta {theta}", left, Estimate(value, how="quadrature"))
             for theta, value in bounds.items()
         ]
         if kappa >= 4.0:
             best, girsanov = Estimate(min(bounds.values())), Estimate(bounds[1.0])
-            claims.append(Claim("contraction helps", best, girsanov, assumptions=_BOTH))
+            claims.append(Claim("contraction helps", best, girsanov))
         return claims
-
-
-_BOTH = (True, True)
 
 
 def measured(kappa) -> float:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 
 from ..mixture import GaussianMixture
 from . import line_pairs
+from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
 
 
@@ -38,14 +39,19 @@ class DivergenceInequalities(AbstractBound):
     )
 
     def claims(self, key, case):
-        return _claims(jnp.asarray(case["shift"]))
+        q, p = _pair(jnp.asarray(case["shift"]))
+        kept = (has_density(q) and has_density(p),)
+        return [claim._replace(assumptions=kept) for claim in _claims(q, p)]
+
+
+def _pair(shift):
+    means = jnp.asarray([[-1.0], [1.5]])
+    p = GaussianMixture.isotropic([0.4, 0.6], means, [0.16, 0.36])
+    return GaussianMixture.isotropic([0.55, 0.45], means + shift, [0.13, 0.3]), p
 
 
 @eqx.filter_jit
-def _claims(shift):
-    means = jnp.asarray([[-1.0], [1.5]])
-    p = GaussianMixture.isotropic([0.4, 0.6], means, [0.16, 0.36])
-    q = GaussianMixture.isotropic([0.55, 0.45], means + shift, [0.13, 0.3])
+def _claims(q, p):
     tv, kl, back = line_pairs.tv(q, p), line_pairs.kl(q, p), line_pairs.kl(p, q)
     sides = [
         ("Pinsker", tv, jnp.sqrt(0.5 * kl)),

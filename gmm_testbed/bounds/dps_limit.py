@@ -159,8 +159,8 @@ def extrapolated(kernel, kappa, zeta) -> tuple[np.ndarray, np.ndarray]:
 def _equal(label, left, right) -> Claim:
     sides = Estimate(left, how=f"{_STEPS} steps, extrapolated"), Estimate(right)
     tolerance = _TOLERANCE * min(1.0, abs(float(right)))
-    return Claim(label, *sides, True, tolerance, assumptions=(True, True))
+    return Claim(label, *sides, True, tolerance)
 
 
 def _below(label, left, right) -> Claim:
-    return Claim(label, Estimate(left), Estimate(right), assumptions=(True, True))
+    return Claim(label, Estimate(left), Estimate(right))

@@ -25,9 +25,11 @@ import jax.numpy as jnp
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
 from . import line_pairs
+from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
 
 _SMALLEST = 0.16  # variance of a component
+_MIXTURE = (-1.0, 1.5), (_SMALLEST, 0.36)  # means and variances
 _GAUSSIAN = 0.6  # variance of the Gaussian
 _ORDER = 0.2  # of a measured order
 _DIGITS = 1e-7  # of a transport distance
@@ -46,6 +48,7 @@ class EarlyStopping(AbstractBound):
 
     def claims(self, key, case):
         small = case["v"] <= 0.1 * _SMALLEST
+        dense = has_density(_prior(*_MIXTURE))
         sides = _sides(jnp.asarray(case["v"]))
         return [
             computed(
@@ -54,7 +57,7 @@ class EarlyStopping(AbstractBound):
                 right,
                 equal=tolerance > 0,
                 tolerance=tolerance,
-                assumptions=(True, small or "order" not in label),
+                assumptions=(dense, small or "order" not in label),
             )
             for label, left, right, tolerance in sides
         ]
@@ -63,8 +66,8 @@ class EarlyStopping(AbstractBound):
 @eqx.filter_jit
 def _sides(v):
     # The Gaussian as two equal components: all three are one program.
-    means = jnp.asarray([[-1.0, 1.5], [-1.0, 1.5], [0.5, 0.5]])
-    variances = jnp.asarray([[_SMALLEST, 0.36], [_SMALLEST, 0.36], [_GAUSSIAN] * 2])
+    both = _MIXTURE, _MIXTURE, ((0.5, 0.5), (_GAUSSIAN, _GAUSSIAN))
+    means, variances = map(jnp.asarray, zip(*both, strict=True))
     levels = jnp.stack([v, 0.5 * v, v])
     squares = jax.vmap(distances_squared)(means, variances, levels)
     stopped = jnp.sqrt(squares[0, 0])
@@ -101,4 +104,5 @@ def distances_squared(means, variances, v):
 
 
 def _prior(means, variances):
-    return GaussianMixture.isotropic([0.4, 0.6], means[:, None], variances)
+    means = jnp.asarray(means)[:, None]
+    return GaussianMixture.isotropic([0.4, 0.6], means, variances)

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
 from . import line_pairs
+from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
 
 
@@ -39,14 +40,19 @@ class EntropySandwich(AbstractBound):
     )
 
     def claims(self, key, case):
-        return _claims(jnp.asarray(case["separation"]))
+        p, q = _pair(jnp.asarray(case["separation"]))
+        kept = (has_density(p) and has_density(q),)
+        return [claim._replace(assumptions=kept) for claim in _claims(p, q)]
+
+
+def _pair(a):
+    means = jnp.stack([-a, a])[:, None]
+    p = GaussianMixture.isotropic([0.3, 0.7], means, [0.5, 1.2])
+    return p, GaussianMixture.isotropic([0.45, 0.55], means + 0.3, [0.7, 0.9])
 
 
 @eqx.filter_jit
-def _claims(a):
-    means = jnp.stack([-a, a])[:, None]
-    p = GaussianMixture.isotropic([0.3, 0.7], means, [0.5, 1.2])
-    q = GaussianMixture.isotropic([0.45, 0.55], means + 0.3, [0.7, 0.9])
+def _claims(p, q):
     entropy = -line_expectation(p, p.log_prob)
     weights = jnp.exp(p.log_weights)
     within = weights @ (0.5 * jnp.log(2.0 * jnp.pi * jnp.e * p.base))

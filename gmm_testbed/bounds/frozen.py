@@ -1,4 +1,4 @@
-r"""T4 and T5: what freezing a score over a step costs, on an Ornstein-Uhlenbeck path.
+r"""What freezing a score over a step costs, on an Ornstein-Uhlenbeck path: T4 and T5.
 
 Forward \(dX = -X dt + \sqrt2\,dB\) over a time T from \(p_0\), \(\gamma = N(0, I)\). Split
 the reverse drift as \(\theta X + 2 V_t\): with \(\theta = 1\), V is the score; with
@@ -15,21 +15,10 @@ over cells, times k at their start and \(u = t_k - t\), of
 \[ \int_0^h \big[ F_{t_k - u} - (2 e^{-\theta u} - 1) F_{t_k}
    - 2 (e^{-\theta u} - 1) E\langle V_k, e_k\rangle + E\|e_k\|^2 \big] du . \]
 
-It bounds the divergence of the states at the grid, and that bounds the output's. For the
-relative score (T4) F is the Fisher information from \(\gamma\), which decays like
-\(e^{-2t}\) or faster, so
-
-\[ KL(p_0\|q) \le e^{-2T} KL(p_0\|\gamma) + h\, FI(p_0\|\gamma) , \]
-
-and at most \(e^{-2T} KL + 2 h\, FI + 2 T \varepsilon^2\) with
-\(\varepsilon^2 = \max_k E\|e_k\|^2\). For the score (T5), \(F_t \le d/\sigma_t^2\).
-
-Sources: Conforti, Durmus and Gentiloni Silveri (arXiv:2308.12240) for T4 and Chen et al.
-(2023, arXiv:2209.11215) for T5, both up to constants; the constants are proved here.
+It bounds the divergence of the states at the grid, and that bounds the output's.
 """
 
-from functools import partial
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -44,10 +33,11 @@ from ..kernels.base import AbstractKernel, KernelFacts, Transition
 from ..mixture import GaussianMixture
 from ..paths import OU
 from ..sampling import Guided
-from .base import AbstractBound, Case, Facts, computed
+from .assumptions import has_density
+from .base import BUILT, Claim, computed
 from .line_paths import step_divergences, two_modes
 
-_STEPS = 20
+STEPS = 20
 _NODES = np.polynomial.legendre.leggauss(24)
 
 
@@ -78,82 +68,44 @@ class Frozen(AbstractKernel):
         return Transition(jnp.exp(self.theta * h) * x + gain * frozen, scale)
 
 
-class FrozenRelativeScore(AbstractBound):
-    """T4 for two modes, over the time T and a constant error of the score."""
+class Sides(NamedTuple):
+    """Divergences in nats, and whether the assumptions hold.
 
-    facts: ClassVar[Facts] = Facts(
-        statement="KL <= e^-2T KL(p_0||N(0,I)) + h FI(p_0||N(0,I)), relative score frozen",
-        assumptions=("Ornstein-Uhlenbeck path", "finite Fisher information"),
-        source="constants here; form: Conforti, Durmus and Gentiloni Silveri, 2308.12240",
-        status="proved",
-    )
-    cases: ClassVar[tuple[Case, ...]] = (
-        {"T": 2.0, "error": 0.0},
-        {"T": 2.0, "error": 0.3},
-        {"T": 0.7, "error": 0.0},
-    )
+    Attributes:
+        chain: of the states on the grid.
+        cells: of the paths, after the start.
+        start: of the exact law from N(0, 1) at the start.
+        output: of the output.
+        kl: of the posterior from N(0, 1).
+        fisher: the Fisher divergence of the same.
+        kept: for `Claim.assumptions`.
+    """
 
-    def claims(self, key, case):
-        T, error = case["T"], case["error"]
-        chain, cells, start, measured, (kl, fisher) = _sides(-1.0, T, error)
-        cost = fisher * T / _STEPS
-        if error:
-            cost = 2.0 * cost + 2.0 * T * error**2
-        decayed = np.exp(-2.0 * T) * kl
+    chain: Scalar
+    cells: Scalar
+    start: Scalar
+    output: Scalar
+    kl: Scalar
+    fisher: Scalar
+    kept: tuple[bool | str, ...]
+
+    @property
+    def common(self):
+        """Label and sides of what both theorems say."""
         return [
-            _below("initialisation", start, decayed),
-            _below("cells", cells, cost),
-            *_common(chain, cells, start, measured),
-            _below("output, closed bound", measured, decayed + cost),
+            ("states on the grid and paths", self.chain, self.cells),
+            ("output and states", self.output, self.start + self.chain),
         ]
 
-
-class FrozenScore(AbstractBound):
-    """T5 for two modes, over the time T and a constant error of the score."""
-
-    facts: ClassVar[Facts] = Facts(
-        statement="path KL = sum of int J_t - (2 e^-u - 1) J_k du, J = E|score|^2 <= d/s^2",
-        assumptions=("Ornstein-Uhlenbeck path", "finite Fisher information"),
-        source="constants here; scheme: Chen et al. 2023, arXiv:2209.11215",
-        status="proved",
-    )
-    cases: ClassVar[tuple[Case, ...]] = (
-        {"T": 2.0, "error": 0.3},
-        {"T": 0.7, "error": 0.0},
-    )
-
-    def claims(self, key, case):
-        T, error = case["T"], case["error"]
-        chain, cells, start, measured, _ = _sides(1.0, T, error)
-        claims = _common(chain, cells, start, measured)
-        if not error:
-            relative = _sides(-1.0, T, 0.0)[1]
-            claims.append(
-                _below("the relative score is the better one", relative, cells)
-            )
-        path = OU(T)
-        posterior = two_modes(path).problem.posterior()
-        for t in (0.1, 0.8):
-            alpha, sigma = path.alpha(t), path.sigma(t)
-            square = _moments(posterior, alpha, sigma, jnp.ones(()))[0]
-            shares = jnp.exp(posterior.log_weights)
-            noisy = alpha**2 * posterior.covariances()[:, 0, 0] + sigma**2
-            claims.append(_below(f"J at {t}, components", square, shares @ (1 / noisy)))
-            claims.append(_below(f"J at {t}, noise", square, 1.0 / sigma**2))
-        return claims
+    def claims(self, sides) -> list[Claim]:
+        """Of labels and sides."""
+        return [computed(*parts, assumptions=self.kept) for parts in sides]
 
 
-def _common(chain, cells, start, measured):
-    return [
-        _below("states on the grid and paths", chain, cells),
-        _below("output and states", measured, start + chain),
-    ]
-
-
-def _sides(theta, T, error):
-    """Divergences of the states, of the paths, at the start and of the output; facts."""
+def sides(theta, T, error) -> Sides:
+    """For two modes, the time T and a constant error of the score."""
     target = two_modes(OU(T))
-    times = jnp.asarray(np.linspace(1.0, 0.0, _STEPS + 1))
+    times = jnp.asarray(np.linspace(1.0, 0.0, STEPS + 1))
     method = approximations.ScoreError(approximations.Exact(), offset=error)
     sampler = Guided(method, Frozen(theta))
     gamma = GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
@@ -164,7 +116,9 @@ def _sides(theta, T, error):
     )
     law = laws.grid(sampler, target, times, initial=gamma)
     first = _from_normal(target.posterior(times[0]))[0]
-    return chain, cells, first, law.kl_from(posterior), _from_normal(posterior)
+    kl, fisher = _from_normal(posterior)
+    kept = BUILT, has_density(posterior)  # the path is made above
+    return Sides(chain, cells, first, law.kl_from(posterior), kl, fisher, kept)
 
 
 @eqx.filter_jit
@@ -172,15 +126,15 @@ def _cells(posterior, path, times, theta, error):
     """Sum over cells of the integral of the docstring."""
     nodes, weights = (jnp.asarray(part, times.dtype) for part in _NODES)
 
-    def moments(t):
-        return _moments(posterior, path.alpha(t), path.sigma(t), theta)
+    def at(t):
+        return moments(posterior, path.alpha(t), path.sigma(t), theta)
 
     def cell(window):
         t, s = window
         h = (t - s) * path.T
         u = 0.5 * h * (nodes + 1.0)
-        squares = jax.lax.map(lambda u: moments(t - u / path.T)[0], u)
-        square, mean = moments(t)
+        squares = jax.lax.map(lambda u: at(t - u / path.T)[0], u)
+        square, mean = at(t)
         cross = -2.0 * jnp.expm1(-theta * u) * mean * error
         inside = squares - (2.0 * jnp.exp(-theta * u) - 1.0) * square + cross + error**2
         return 0.5 * h * weights @ inside
@@ -189,7 +143,7 @@ def _cells(posterior, path, times, theta, error):
 
 
 @eqx.filter_jit
-def _moments(posterior, alpha, sigma, theta):
+def moments(posterior, alpha, sigma, theta):
     """E V^2 and E V at one time."""
     law = posterior.noised(alpha, sigma)
 
@@ -212,6 +166,3 @@ def _from_normal(mixture):
         )
 
     return line_expectation(mixture, at)
-
-
-_below = partial(computed, assumptions=(True, True))

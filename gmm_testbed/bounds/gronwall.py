@@ -45,7 +45,6 @@ class Gronwall(AbstractBound):
                 label,
                 Estimate(measured(case["kappa"], law), how="closed form"),
                 Estimate(bound(case["kappa"], law, c), how="quadrature"),
-                assumptions=(True, True),
             )
             for label, law, c in (("SDE", moments, 1.0), ("ODE", ode_moments, 0.5))
         ]

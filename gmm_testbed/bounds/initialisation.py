@@ -23,7 +23,7 @@ from .. import divergences
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
 from .assumptions import has_density
-from .base import AbstractBound, Case, Facts, computed
+from .base import BUILT, AbstractBound, Case, Facts, computed
 
 
 class Initialisation(AbstractBound):
@@ -41,7 +41,7 @@ class Initialisation(AbstractBound):
 
     def claims(self, key, case):
         left, rights = _sides(jnp.asarray(case["alpha"]))
-        kept = (True, has_density(_prior()))  # the path is one by construction
+        kept = BUILT, has_density(_prior())
         labels = "(i) entropy decay", "(ii) convexity", "(iii) transport"
         return [
             computed(label, left, right, assumptions=kept)

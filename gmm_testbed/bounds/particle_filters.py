@@ -26,7 +26,7 @@ from ..approximations import PiGDM
 from ..divergences import mixture_quantile
 from ..estimate import Estimate
 from ..time_grids import time_grid
-from .base import AbstractBound, Case, Claim, Facts
+from .base import BUILT, AbstractBound, Case, Claim, Facts
 
 _REPEATS, _STEPS, _MOST = 6000, 12, 32
 _CELLS = 8
@@ -64,7 +64,7 @@ class ParticleFilters(AbstractBound):
         exact = target.problem.log_evidence()
         free, bound = plain.log_evidence - exact, kept.log_evidence - exact
         forward, reverse = _of_cells(target.posterior(times[-1]), plain.drawn[:, 0])
-        kept = model.resampling is smc.SCHEMES["multinomial"], True
+        kept = model.resampling is smc.SCHEMES["multinomial"], BUILT
         return [
             _claim("E Z^/p(y)", _mean(jnp.exp(free)), Estimate(1.0), kept, True),
             _claim("E_cond p(y)/Z^", _mean(jnp.exp(-bound)), Estimate(1.0), kept, True),

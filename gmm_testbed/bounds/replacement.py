@@ -102,4 +102,4 @@ def _gain(r, scale, v):
 def _claim(label, left, right, equal=False):
     sides = Estimate(left, how="quadrature"), Estimate(right)
     tolerance = _TOLERANCE if equal else 0.0
-    return Claim(label, *sides, equal, tolerance, assumptions=(True,))
+    return Claim(label, *sides, equal, tolerance)

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from ..estimate import Estimate
 from ..smc import residual
 from . import twisted
-from .base import AbstractBound, Case, Claim, Facts
+from .base import BUILT, AbstractBound, Case, Claim, Facts
 
 _PATHS = 2000
 _POINTS = 401
@@ -62,7 +62,7 @@ class ResidualDivergence(AbstractBound):
         missing = target.problem.log_evidence() - exact.log_normaliser
         drifts = Estimate.mean_of(found.girsanov) + missing
         quadrature = _exact(exact.girsanov)
-        kept = (True, target.problem.prior.atomic)
+        kept = BUILT, target.problem.prior.atomic
         end, grown, start = _extremes(twist, target)
         osc = end[0] + grown[0]
         claims = [

@@ -28,7 +28,7 @@ from ..smc import residual
 from . import twisted
 from .base import AbstractBound, Case, Claim, Facts
 
-_PATHS, _V_MIN = 2000, 0.3
+_PATHS = 2000
 _STEPPING = 2e-3  # of weighted means, for finite steps; with 40,000 paths none is seen
 _ROUNDING = 1e-9  # of second derivatives, times 1 / v^2 at most 2500
 
@@ -44,14 +44,15 @@ class ResidualIdentity(AbstractBound):
     )
     cases: ClassVar[tuple[Case, ...]] = (
         {"prior": "two modes"},
-        {"prior": "atoms"},
+        {"prior": "atoms", "v_min": 0.3},
+        {"prior": "atoms", "v_min": 1.0},
     )
 
     def claims(self, key, case):
         twist = twisted.TWISTS["DPS"]
         if case["prior"] == "two modes":
             return _pointwise(twist, twisted.two_modes())
-        target = twisted.atoms(_V_MIN)
+        target = twisted.atoms(case["v_min"])
         found = twisted.trajectories(key, twist, target, _PATHS)
         log_y = target.problem.log_evidence()
         log_z = twisted.two_ways(twist, target).log_normaliser
@@ -104,14 +105,14 @@ def _closed(target):
 
 def _zero(label, values) -> Claim:
     largest = Estimate(jnp.max(jnp.abs(values)))
-    return Claim(label, largest, Estimate(0.0), True, _ROUNDING, (True,))
+    return Claim(label, largest, Estimate(0.0), True, _ROUNDING)
 
 
 def _signed(label, left, right) -> Claim:
-    return Claim(label, Estimate(left), Estimate(right), assumptions=(True,))
+    return Claim(label, Estimate(left), Estimate(right))
 
 
 def _sampled(label, terms, right) -> Claim:
     tolerance = _STEPPING * abs(float(right))
     sides = Estimate.mean_of(terms), Estimate(right)
-    return Claim(label, *sides, True, tolerance, (True,))
+    return Claim(label, *sides, True, tolerance)

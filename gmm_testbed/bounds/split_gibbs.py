@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from ..divergences import line_rule
 from ..mixture import GaussianMixture
 from . import line_pairs
-from .base import AbstractBound, Case, Facts, computed
+from .base import BUILT, AbstractBound, Case, Facts, computed
 from .prior_baseline import expected_log_likelihood
 
 _SLOPE, _NOISE, _Y = 1.3, 0.4, 0.6
@@ -56,7 +56,7 @@ class SplitGibbs(AbstractBound):
                 right,
                 equal=True,
                 tolerance=_ORDER if label == "order" else _DIGITS,
-                assumptions=(True, small or label != "order"),
+                assumptions=(BUILT, small or label != "order"),
             )
             for label, left, right in sides
         ]

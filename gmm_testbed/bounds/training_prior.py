@@ -47,11 +47,8 @@ class TrainingPrior(AbstractBound):
         "66 (2020)",
         status="proved",
     )
-    cases: ClassVar[tuple[Case, ...]] = (
-        {"points": 2, "sigma": 0.3},
-        {"points": 32, "sigma": 0.3},
-        {"points": 128, "sigma": 0.6},
-        {"points": 16, "sigma": 2.0},
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"points": n, "sigma": s} for s in (0.3, 0.6, 2.0) for n in (2, 16, _MOST)
     )
 
     def claims(self, key, case):
@@ -95,7 +92,6 @@ class TrainingPrior(AbstractBound):
                 _estimate(right),
                 equal,
                 _LIMIT * float(limit) if label.endswith("limit") else 0.0,
-                (True,),
             )
             for label, left, right, equal in claims
         ]

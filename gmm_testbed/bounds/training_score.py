@@ -51,8 +51,8 @@ class TrainingScore(AbstractBound):
         slope = Estimate((high - low) / jnp.log(4.0), how="quadrature")
         slack = _LIMIT * float(constant.value)
         return [
-            Claim("leading constant", error, constant, True, slack, (True,)),
-            Claim("slope", slope, Estimate(-1.5), True, _SLOPE, (True,)),
+            Claim("leading constant", error, constant, True, slack),
+            Claim("slope", slope, Estimate(-1.5), True, _SLOPE),
         ]
 
 

@@ -39,7 +39,7 @@ from ..problem import Target
 from ..sampling import Guided, check_run, standard_initial
 from .terms import Terms, step_terms
 
-_BLOCK = 16  # steps of a compiled program, which serves every number of steps
+BLOCK = 16  # steps of a compiled program, which serves every number of steps
 _NODES = np.polynomial.legendre.leggauss(6)  # of the information gained in a step
 
 
@@ -106,7 +106,7 @@ def budget(
         initial = standard_initial(target, times[0])
     how, key, points = _method(key, sampler, target, initial, num)
     first, total, weights = _start(key, points, target, times[0], initial)
-    windows, values, errors, least = _windows(times), [], [], np.inf
+    windows, values, errors, least = blocks(times), [], [], np.inf
     for block, used in windows:
         total, value, error, scale = _block(
             key, points, sampler, target, block, used, total
@@ -224,13 +224,13 @@ def _summary(weights, terms, key):
     return value, jnp.std(terms, ddof=1) / jnp.sqrt(count)
 
 
-def _windows(times):
+def blocks(times):
     """Blocks of pairs of times (16, 2) and which pairs count; the last is repeated."""
     pairs = np.stack([np.asarray(times[:-1]), np.asarray(times[1:])], axis=1)
-    rest = -len(pairs) % _BLOCK
+    rest = -len(pairs) % BLOCK
     used = np.arange(len(pairs) + rest) < len(pairs)
     pairs = np.concatenate([pairs, np.repeat(pairs[-1:], rest, axis=0)])
-    shape = -1, _BLOCK
+    shape = -1, BLOCK
     return list(zip(pairs.reshape(*shape, 2), used.reshape(shape), strict=True))
 
 

@@ -4,17 +4,22 @@ Given \(x_t\), the posterior of \(x_s\) is that of a noised mixture seen through
 \(x_t = a_{ts} x_s + \sqrt{b_{ts}}\, \varepsilon\), so \(p(x_s | x_t, y)\) is a mixture.
 """
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Key, Scalar, Times, Vector
 from ..components import LOG_2PI
+from ..divergences.quadrature import over_points
 from ..kernels.reverse import reverse
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import Guided, check_run, sample, standard_initial
+from .path import BLOCK, blocks
 from .terms import log_volume, whiten
 
 
@@ -54,25 +59,38 @@ def path_log_ratio(
     if initial is None:
         initial = standard_initial(target, times[0])
     drawn = sample(key, sampler, target, times, num, initial=initial, trajectory=True)
-    return _log_ratios(sampler, target, times, initial, drawn.info.trajectory)
+    paths = np.asarray(drawn.info.trajectory)
+    total = _start(target, times[0], initial, paths[:, 0])
+    for first, (windows, used) in zip(itertools.count(0, BLOCK), blocks(times)):
+        steps = np.minimum(first + np.arange(BLOCK), times.shape[0] - 2)
+        moves = paths[:, steps], paths[:, steps + 1]
+        total = _block(sampler, target, windows, used, moves, total)
+    return total
 
 
 @eqx.filter_jit
-def _log_ratios(sampler, target, times, initial, paths):
-    windows = times[:-1], times[1:]
+def _start(target, t, initial, points):
+    exact = target.posterior(t)
+    return over_points(lambda x: initial.log_prob(x) - exact.log_prob(x), points)
+
+
+@eqx.filter_jit
+def _block(sampler, target, windows, used, moves, totals):
+    """Adds a block of steps to the sum of every path."""
 
     def along(path):
-        start = initial.log_prob(path[0]) - target.posterior(times[0]).log_prob(path[0])
-
         def step(total, inputs):
-            x, moved, t, s = inputs
+            x, moved, (t, s), counted = inputs
             made = sampler.transition(target, x, t, s)
             exact = reverse_kernel(target, x, t, s).log_prob(moved)
-            return total + _log_normal(made, moved) - exact, None
+            return total + jnp.where(
+                counted, _log_normal(made, moved) - exact, 0.0
+            ), None
 
-        return jax.lax.scan(step, start, (path[:-1], path[1:], *windows))[0]
+        *moves, total = path
+        return jax.lax.scan(step, total, (*moves, windows, used))[0]
 
-    return jax.lax.map(along, paths, batch_size=min(paths.shape[0], 4096))
+    return over_points(along, (*moves, totals))
 
 
 def _log_normal(made, x):

@@ -1,0 +1,51 @@
+r"""T5: what freezing the score over a step costs.
+
+In the account of `frozen`, F is \(J_t = E\|\nabla\log p_t\|^2 \le d/\sigma_t^2\), and at
+most the mean over components of \(\operatorname{tr} C_k^{-1}\). It does not tend to zero
+with t, so the relative score (T4) is the better one to freeze.
+
+Source: Chen et al. (2023, arXiv:2209.11215) up to constants, which are proved here.
+"""
+
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from ..paths import OU
+from .base import AbstractBound, Case, Facts
+from .frozen import moments, sides
+from .line_paths import two_modes
+
+
+class FrozenScore(AbstractBound):
+    """T5 for two modes, over the time T and a constant error of the score."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="path KL = sum of int J_t - (2 e^-u - 1) J_k du, J = E|score|^2 <= d/s^2",
+        assumptions=("Ornstein-Uhlenbeck path", "finite Fisher information"),
+        source="constants here; scheme: Chen et al. 2023, arXiv:2209.11215",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"T": T, "error": error} for error in (0.0, 0.3) for T in (0.7, 1.2, 2.0)
+    )
+
+    def claims(self, key, case):
+        T, error = case["T"], case["error"]
+        found = sides(1.0, T, error)
+        shown = found.common
+        if not error:
+            relative = sides(-1.0, T, 0.0).cells
+            shown.append(
+                ("the relative score is the better one", relative, found.cells)
+            )
+        path = OU(T)
+        posterior = two_modes(path).problem.posterior()
+        for t in (0.1, 0.8):
+            alpha, sigma = path.alpha(t), path.sigma(t)
+            square = moments(posterior, alpha, sigma, jnp.ones(()))[0]
+            shares = jnp.exp(posterior.log_weights)
+            noisy = alpha**2 * posterior.covariances()[:, 0, 0] + sigma**2
+            shown.append((f"J at {t}, components", square, shares @ (1 / noisy)))
+            shown.append((f"J at {t}, noise", square, 1.0 / sigma**2))
+        return found.claims(shown)

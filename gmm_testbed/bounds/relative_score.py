@@ -1,0 +1,50 @@
+r"""T4: what freezing the relative score over a step costs.
+
+In the account of `frozen`, F is the Fisher information of \(p_t\) from \(\gamma\), which
+decays like \(e^{-2t}\) or faster, so
+
+\[ KL(p_0\|q) \le e^{-2T} KL(p_0\|\gamma) + h\, FI(p_0\|\gamma) , \]
+
+and at most \(e^{-2T} KL + 2 h\, FI + 2 T \varepsilon^2\) with
+\(\varepsilon^2 = \max_k E\|e_k\|^2\).
+
+Source: Conforti, Durmus and Gentiloni Silveri (arXiv:2308.12240) up to constants, which are
+proved here.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+
+from .base import AbstractBound, Case, Facts
+from .frozen import STEPS, sides
+
+
+class FrozenRelativeScore(AbstractBound):
+    """T4 for two modes, over the time T and a constant error of the score."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="KL <= e^-2T KL(p_0||N(0,I)) + h FI(p_0||N(0,I)), relative score frozen",
+        assumptions=("Ornstein-Uhlenbeck path", "finite Fisher information"),
+        source="constants here; form: Conforti, Durmus and Gentiloni Silveri, 2308.12240",
+        status="proved",
+    )
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {"T": T, "error": error} for error in (0.0, 0.3) for T in (0.7, 1.2, 2.0)
+    )
+
+    def claims(self, key, case):
+        T, error = case["T"], case["error"]
+        found = sides(-1.0, T, error)
+        cost = found.fisher * T / STEPS
+        if error:
+            cost = 2.0 * cost + 2.0 * T * error**2
+        decayed = np.exp(-2.0 * T) * found.kl
+        return found.claims(
+            [
+                ("initialisation", found.start, decayed),
+                ("cells", found.cells, cost),
+                *found.common,
+                ("output, closed bound", found.output, decayed + cost),
+            ]
+        )
