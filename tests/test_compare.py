@@ -143,6 +143,42 @@ def test_assignment_of_shifted_samples(key, tolerance):
     np.testing.assert_allclose(found.value, 5.25, rtol=tolerance.identity)
 
 
+def test_an_assignment_has_no_weights(key):
+    x = jax.random.normal(key, (20, 2))
+    assignment = gt.divergences.w2_squared_by_assignment
+    plain = assignment(x, x[::-1], batch_size=10)
+    equal = assignment(x, x[::-1], batch_size=10, log_weights=jnp.full(20, 3.0))
+    assert float(plain.value) == float(equal.value) > 0
+    with pytest.raises(gt.UnsupportedError, match="sinkhorn_divergence"):
+        assignment(x, x, batch_size=10, log_weights=jnp.arange(20.0))
+
+
+def test_weights_of_sinkhorn_are_repeated_points(key, tolerance):
+    """Twice the weight is the point twice; no weight is no point; a batch by its share."""
+    pytest.importorskip("ot")
+    sinkhorn = partial(gt.divergences.sinkhorn_divergence, regularisation=3.0)
+    a, b, z = (jax.random.normal(each, (6, 2)) for each in jax.random.split(key, 3))
+    shares = jnp.asarray([2.0, 2.0, 1.0, 1.0, 0.0, 0.0])
+    twice = jnp.concatenate([a[:2], a[:4]])
+    first, second = (
+        float(sinkhorn(*(jnp.tile(s, (2, 1)) for s in pair), batch_size=6).value)
+        for pair in ((twice, z), (b, z))
+    )
+    found = sinkhorn(
+        jnp.concatenate([a, b]),
+        jnp.concatenate([z, z]),
+        batch_size=6,
+        log_weights=jnp.log(jnp.concatenate([shares, jnp.full(6, 3.0)])),
+    )  # 6 of the weight in the first batch, 18 in the second
+    exact = 0.25 * first + 0.75 * second
+    np.testing.assert_allclose(found.value, exact, rtol=1e-6)  # of POT's iteration
+    assert abs(first - second) > 0.01
+    with pytest.raises(gt.InputError, match="no weight"):
+        sinkhorn(
+            a, z, batch_size=3, log_weights=jnp.where(shares == 2.0, 0.0, -jnp.inf)
+        )
+
+
 def test_sinkhorn_of_points(tolerance):
     """Two points from two: the plan has one unknown, and the divergence a closed form."""
     pytest.importorskip("ot")

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 import gmm_testbed as gt
 
@@ -114,6 +114,65 @@ def test_all_pairs_with_weights(
     found = metric(samples, mixture, LENGTH, log_weights=log_weights)
     np.testing.assert_allclose(found.value, value, rtol=tolerance.identity)
     np.testing.assert_allclose(found.stderr, error, rtol=10 / COUNT)  # O(1/n)
+
+
+def distance_from_ball(x, means, variances):
+    """E ||x - X|| for isotropic components: the mean of a noncentral chi (SciPy)."""
+    square = ((x[:, None] - means[None]) ** 2).sum(-1)
+    rate = special.hyp1f1(-0.5, 1.0, -0.5 * square / variances)
+    return np.sqrt(0.5 * np.pi * variances) * rate
+
+
+def test_energy_of_weighted_samples_in_the_plane(samples, log_weights, tolerance):
+    """All pairs by closed forms, and the error by the sums as they are written."""
+    variances, x = np.array([0.6, 1.3]), np.asarray(samples)
+    covariances = variances[:, None, None] * np.eye(2)
+    mixture = gt.GaussianMixture.full(WEIGHTS, MEANS, covariances)
+    h = distance_from_ball(x, MEANS, variances) @ WEIGHTS
+    between = sum(
+        w * distance_from_ball(m[None], MEANS, v + variances)[0] @ WEIGHTS
+        for w, m, v in zip(WEIGHTS, MEANS, variances, strict=True)
+    )
+    norms = np.sqrt(((x[:, None] - x[None]) ** 2).sum(-1))
+    u = h[:, None] + h[None] - norms - between
+    value, error = brute(u, np.asarray(log_weights))
+    assert value > 5 * error
+    found = divergences.energy_distance(samples, mixture, log_weights=log_weights)
+    np.testing.assert_allclose(found.value, value, rtol=tolerance.identity)
+    np.testing.assert_allclose(found.stderr, error, rtol=10 / COUNT)  # O(1/n)
+
+
+DIRECTION = np.array([0.6, -0.8])
+PAIRED = {
+    "energy": divergences.energy_distance,
+    "mmd": lambda x, p, **kw: divergences.mmd_squared(x, p, LENGTH, **kw),
+    "cvm": lambda x, p, **kw: divergences.cramer_von_mises(x, p, DIRECTION, **kw),
+}
+PLAIN = {
+    "ks": lambda x, p, **kw: divergences.kolmogorov(x, p, DIRECTION, **kw),
+    "mode_weights": lambda x, p, **kw: divergences.mode_weights(x, p, **kw).weights,
+    "mean_error": divergences.mean_error,
+}
+
+
+@pytest.mark.parametrize("name", PLAIN | PAIRED)
+def test_a_weight_is_a_number_of_equal_points(name, samples, mixture):
+    """And no weight is no point. What skips a sample with itself gets that back first."""
+    metric = (PLAIN | PAIRED)[name]
+    counts = np.array([50, 100, 150, 175, 225])
+    share = counts / COUNT
+    weights = jnp.log(jnp.asarray(np.pad(share, (0, COUNT - 5))))
+    found = metric(samples, mixture, log_weights=weights).value
+    repeated = metric(jnp.repeat(samples[:5], counts, axis=0), mixture).value
+    if name in PAIRED:
+        alone = [
+            metric(jnp.repeat(x[None], COUNT, axis=0), mixture) for x in samples[:5]
+        ]
+        own = np.array([float(e.value) for e in alone])  # u(x, x)
+        found = found * (1 - share @ share) + share**2 @ own
+        repeated = repeated * (1 - 1 / COUNT) + share @ own / COUNT
+    np.testing.assert_allclose(found, repeated, rtol=1e-11)
+    assert np.abs(found).min() > 0.01
 
 
 def test_energy_is_twice_the_cramer_distance_on_the_line(tolerance):

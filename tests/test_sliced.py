@@ -156,6 +156,32 @@ def test_sliced_is_the_mean_over_directions(plane, key, tolerance):
     np.testing.assert_allclose(found.value, exact, rtol=tolerance.identity)
 
 
+def pick(find):
+    return lambda *args, **options: find(*args, **options).distance
+
+
+@pytest.mark.parametrize(
+    "metric, options",
+    [
+        (divergences.sliced_wasserstein, {"directions": 4, "kind": "gaussian"}),
+        (divergences.sliced_wasserstein, {"directions": 4, "p": 1}),
+        (pick(divergences.max_sliced_wasserstein), {"starts": 3, "steps": 5}),
+    ],
+    ids=["sliced W2", "sliced W1", "max-sliced W2"],
+)
+def test_twice_the_weight_is_the_point_twice(metric, options, plane, key, tolerance):
+    """And no weight is no point, wherever it lies."""
+    mixture, other = plane
+    x = other.sample(key, 40)
+    shares = np.repeat([2.0, 1.0, 0.0], [10, 20, 10])
+    weighted = x.at[30:].add(9.0), jnp.log(jnp.asarray(shares))
+    repeated = jnp.concatenate([x[:10], x[:30]])
+    found = metric(key, weighted[0], mixture, log_weights=weighted[1], **options)
+    plain = metric(key, repeated, mixture, **options)
+    np.testing.assert_allclose(found.value, plain.value, rtol=1e-12)
+    assert 0.1 < float(found.value) and float(found.stderr) > float(plain.stderr)
+
+
 def test_two_threads_find_what_one_does(plane, key, tolerance, monkeypatch):
     from gmm_testbed.divergences import sliced
 

@@ -153,6 +153,28 @@ def test_weighted_paths_are_unbiased(key, tolerance):
         assert np.all(_z_score(np.array(sums)[:, j], truth) < tolerance.z)
 
 
+@pytest.mark.slow
+def test_metrics_take_the_weighted_samples_of_a_filter(key, tolerance):
+    """Never resampled, so independent: the weights alone make up for a coarse grid."""
+    model = smc.TDS(A.TMPD(), gt.kernels.DDPM("large"), "multinomial", 0.0)
+    out = gt.sample(key, model, TARGET, jnp.asarray(TIMES), 4000, initial=MARGINAL)
+    exact, metrics = TARGET.posterior(jnp.asarray(TIMES[-1])), gt.divergences
+    for metric in (
+        metrics.mean_error,
+        metrics.covariance_error,
+        metrics.mmd_squared,
+        lambda *case, **kw: (
+            metrics.mode_weights(*case, **kw).weights - np.exp(exact.log_weights)
+        ),
+    ):
+        found, plain = (
+            metric(out.x, exact, log_weights=weights)
+            for weights in (out.log_weights, jnp.zeros(4000))
+        )
+        assert np.abs(found.distance(0.0)).max() < tolerance.z
+        assert np.abs(plain.distance(0.0)).max() > 2 * tolerance.z
+
+
 def _chain_evidence(problem):
     """Of DDPM's chain with the large variance, for one Gaussian: y given its output."""
     law = ref.noised(problem.prior, *scales(PATH, jnp.asarray(TIMES[0])))
