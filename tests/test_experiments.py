@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import gmm_testbed as gt
 from gmm_testbed.sweep import study
 
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -22,6 +23,21 @@ def test_experiments_can_be_told_apart_in_the_store_they_share():
     files = study.found(FOLDER).values()
     names = [name for file in files for name in study.read(file).experiments]
     assert len(names) == len(set(names)), sorted(names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["burns2026_unimodal", "error_budget"])
+def test_a_whole_file_gives_what_is_expected(name, tmp_path):
+    """Those that draw nothing at random and take less than a minute of one core."""
+    read = study.read(FOLDER / f"{name}.py")
+    with gt.sweep.Store(tmp_path / "s.sqlite") as store:
+        for experiment in read.experiments.values():
+            gt.sweep.run(experiment, store, show=False)
+        assert read.complete(store)
+        judged = read.judged(store)
+        assert read.figures(store)
+    assert len(judged) == len(read.expected) > 10
+    assert not [one for one in judged if one.problem]
 
 
 def test_a_budget_bounds_what_is_measured(key):
