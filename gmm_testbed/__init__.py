@@ -24,6 +24,7 @@ from .budget import reverse_kernel as reverse_kernel
 from .compare import Comparison as Comparison
 from .compare import compare as compare
 from .estimate import Estimate as Estimate
+from .grids import time_grid as time_grid
 from .kernels import GuidedField as GuidedField
 from .kernels import Transition as Transition
 from .measurements import Linear as Linear
@@ -47,4 +48,3 @@ from .sampling import sample as sample
 from .sweep import Experiment as Experiment
 from .sweep import experiment as experiment
 from .tabulated_path import TabulatedPath as TabulatedPath
-from .time_grids import time_grid as time_grid

@@ -47,7 +47,7 @@ def time_grid(
             0 <= t_min < t_max <= 1, `log_snr` or `karras` meet an infinite log-SNR at
             an end, or two times are equal in the precision in use.
     """
-    spacing = choose(kind, _KINDS, "kind of time grid")
+    spacing = choose(kind, KINDS, "kind of time grid")
     require(
         num_steps >= 1,
         "a time grid needs a step",
@@ -153,7 +153,7 @@ def _karras(path: AbstractPath, num_steps: int, ends: Array) -> Array:
     return path.time_at_log_snr(-2.0 * _KARRAS_RHO * jnp.log(spaced))
 
 
-_KINDS: dict[str, Callable[[AbstractPath, int, Array], Array]] = {
+KINDS: dict[str, Callable[[AbstractPath, int, Array], Array]] = {
     "uniform": _uniform,
     "quadratic": _quadratic,
     "log_snr": _log_snr,

@@ -49,6 +49,7 @@ FLOORS = {
     "learning": 6,
     "samplers": 6,
     "sampling": 6,
+    "grids": 6,
     "diagnostics": 7,
     "bounds": 7,
     "plotting": 8,

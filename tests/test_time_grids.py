@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import gmm_testbed as gt
 from gmm_testbed._checks import InputError
 from gmm_testbed.paths import OU, VE, VP, CosineVP, Rectified
 from gmm_testbed.time_grids import check_time, check_times, time_grid
@@ -38,6 +39,24 @@ def test_defaults_are_uniform_from_1_to_a_thousandth():
 def test_one_step_has_two_times():
     for kind in KINDS:
         assert_allclose(time_grid(VP(), 1, kind), [1.0, 1e-3], rtol=0)
+
+
+def test_a_target_has_the_grids_of_its_path_and_one_more():
+    """For one Gaussian of variance v, equal steps of log(1 + v alpha^2/sigma^2)."""
+    prior = gt.GaussianMixture.isotropic([1.0], [[0.3]], 1.5)
+    problem = gt.InverseProblem(prior, gt.Linear([[2.0]], 0.5), [0.7])
+    target = gt.Target(problem, VP())
+    for kind in KINDS:
+        expected = time_grid(VP(), 5, kind, 0.9, 0.01)
+        assert_allclose(gt.time_grid(target, 5, kind, 0.9, 0.01), expected, rtol=0)
+    times = gt.time_grid(target, 5, "optimal", 0.9, 0.01)
+    assert times[0] == 0.9 and times[-1] == 0.01
+    variance = 1 / (1 / 1.5 + 4.0 / 0.5)
+    spent = jnp.log1p(variance * jnp.exp(VP().log_snr(times)))
+    assert_allclose(jnp.diff(spent), jnp.mean(jnp.diff(spent)), rtol=1e-4)
+    message = message_of(gt.time_grid, VP(), 5, "optimal")
+    assert "optimal_grid(target, N)" in message and "VP" in message
+    assert "did you mean 'optimal'?" in message_of(gt.time_grid, target, 5, "optmal")
 
 
 def test_quadratic_is_uniform_in_the_root():

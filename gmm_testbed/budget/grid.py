@@ -32,7 +32,7 @@ def optimal_grid(
 ) -> Times:
     """The best grid for DDPM with the exact field, to leading order in 1 / N.
 
-    It depends on the posterior of the target, unlike the kinds of `gt.time_grid`.
+    It depends on the posterior of the target, unlike the other kinds of `gt.time_grid`.
 
     Args:
         target: with a posterior that is a mixture.
