@@ -100,7 +100,8 @@ class AbstractSampler(eqx.Module):
 class AbstractChain(AbstractSampler):
     """A sampler whose particles do not meet: one Markov chain each.
 
-    The chains are spread over all devices of the platform; the numbers are the same.
+    The chains are spread over all devices of the platform; the numbers are the same to
+    rounding, as XLA may order the arithmetic of parts of another size otherwise.
     """
 
     @abstractmethod

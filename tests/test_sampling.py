@@ -197,7 +197,8 @@ def test_samples_do_not_depend_on_the_number_of_devices():
     exec(SCRIPT, here)
     one, four = here["numbers"], _run_on(4)
     assert len(one) == 90 and np.all(np.isfinite(one))
-    assert_allclose(four, one, rtol=1e-10, atol=1e-12)
+    # Not to the bit: parts of another size are computed in another order.
+    assert_allclose(four, one, rtol=1e-14, atol=1e-14)
 
 
 # --- compilation --------------------------------------------------------------------
