@@ -51,9 +51,11 @@ SLOW = {  # about ten seconds each, nearly all of it compilation
     "T17-importance-sampling",
     "T19-density-sandwich",
     "T20-training-prior",
+    "T21-training-posterior",
     "T22-collapse",
     "T23-training-score",
     "T25-flow-density",
+    "T26-orders",
 }
 
 
