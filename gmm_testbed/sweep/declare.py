@@ -151,7 +151,7 @@ def experiment(
 
 def precision_in_use() -> str:
     """Name of the floating-point type that JAX gives to a Python number."""
-    return "float64" if jax.config.read("jax_enable_x64") else "float32"
+    return jax.dtypes.canonicalize_dtype(float).name
 
 
 def _values(label: str, values: Collection[Label]) -> tuple[Label, ...]:
