@@ -29,8 +29,8 @@ LOOP = "sum(i % 7 for i in range(20_000_000))"
 def test_two_workers_against_one(benchmark, tmp_path):
     """At least 1.6 times as fast on equal cells, the workers being there already.
 
-    The best of some rounds. Skipped where other work on the machine leaves less than 1.8
-    to two processes without Dask.
+    The best of some rounds. A smaller ratio is no finding where other work on the machine
+    leaves less than 1.8 to two processes without Dask.
     """
     pytest.importorskip("distributed")
     (tmp_path / "study.py").write_text(SCRIPT)
@@ -63,6 +63,6 @@ def test_two_workers_against_one(benchmark, tmp_path):
         ratios = {"ratio": one / two, "without Dask": 2 * single / double}
         benchmark.extra_info.update(one_s=one, two_s=two, **ratios)
         benchmark.pedantic(lambda: sweep(pair), rounds=1)
-    if ratios["without Dask"] < 1.8:
+    if ratios["ratio"] < 1.6 and ratios["without Dask"] < 1.8:
         pytest.skip(f"other work on the machine: {ratios}")
     assert ratios["ratio"] >= 1.6, rounds
