@@ -1,89 +1,111 @@
-"""The figure of the README: `python experiments/readme_figure.py`, a minute."""
+"""Divergence against the number of steps, and a law over time: the figure of the README.
 
-import os
+Left, the total variation between the output of DDPM steps on two-modes and the exact
+posterior marginal, by quadrature. Exact guidance falls like 1/N with the small variance of
+DDPM, and with the matched one like 1/N^2 until the error of the start is left, of N(0, I)
+for the exact marginal at t = 1; every other method levels off at the error of its
+approximation. Right, the exact marginals over time, and the law of DPS beside them. A copy
+of the figure is `docs/figure.png`.
+"""
 
-os.environ.setdefault("NPROC", "4")
-
-from pathlib import Path
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 import gmm_testbed as gt
 
-jax.config.update("jax_enable_x64", True)
-
 STEPS = (10, 20, 50, 100, 200, 500, 1000)
-SHOWN = "DPS"
+MATCHED = "Exact, matched variance"
+METHODS = (*gt.approximations.CATALOGUE, MATCHED)
+SHOWN, SHOWN_STEPS = "DPS", 200
+ROWS, COLUMNS = 100, 161  # of a heat-map
 T_MIN = gt.problems.T_MIN
 
 
-@gt.plotting.styled
-def main() -> None:
-    """Total variation against the number of steps, beside two heat-maps."""
+@gt.experiment(grid={"method": METHODS, "steps": STEPS})
+def laws(key, method, steps):
+    """Total variation of the law at the end, and the law over time of a few cells."""
     target = gt.problems.get("two-modes")
-    kernel = gt.kernels.DDPM()
-    laws = {
-        name: [law_of(target, approximation(), kernel, steps) for steps in STEPS]
-        for name, approximation in gt.approximations.CATALOGUE.items()
+    approximation = gt.approximations.CATALOGUE[method.partition(",")[0]]()
+    kernel = gt.kernels.DDPM("matched" if method == MATCHED else "small")
+    times = gt.time_grid(target.path, steps, t_min=T_MIN)
+    try:
+        law = gt.laws.grid(gt.Guided(approximation, kernel), target, times)
+    except gt.InputError as error:  # a step that no grid resolves
+        raise gt.UnsupportedError(str(error)) from error
+    tv = law.tv(target.posterior(jnp.asarray(T_MIN)))
+    if steps != SHOWN_STEPS:
+        return {"tv": float(tv)}
+    span = gt.plotting.span(target)
+    found = gt.plotting.history(law, np.linspace(span[0], span[-1], COLUMNS))
+    chosen = np.unique(np.rint(np.linspace(0, len(found.times) - 1, ROWS)).astype(int))
+    exact = gt.plotting.exact_history(target, found.times[chosen], found.x)
+    shown = {"t": exact.times, "x": found.x}
+    shown |= {"law": found.density[chosen], "exact": exact.density}
+    shown = {name: np.asarray(array, np.float32) for name, array in shown.items()}
+    return gt.sweep.Found({"tv": float(tv)}, shown)
+
+
+def claims(store):
+    """Orders of exact guidance, and where every method ends."""
+    found = curves(store)
+    slopes = {
+        f"{name}: order": slope(found[name], *ends)
+        for name, ends in (("Exact", (200, 1000)), (MATCHED, (50, 200)))
     }
-    curves = {name: distances(found, target) for name, found in laws.items()}
-    matched = [
-        law_of(target, gt.approximations.Exact(), gt.kernels.DDPM("matched"), steps)
-        for steps in STEPS
-    ]
+    ends = {f"{name}: at N = {STEPS[-1]}": found[name][-1] for name in METHODS}
+    return slopes | {name: tv for name, tv in ends.items() if np.isfinite(tv)}
+
+
+def slope(values, first, last):
+    """How fast values fall with N."""
+    first, last = STEPS.index(first), STEPS.index(last)
+    return np.log(values[first] / values[last]) / np.log(STEPS[last] / STEPS[first])
+
+
+def curves(store):
+    """Total variation by method, (n,), NaN where there is no law."""
+    found = {method: np.full(len(STEPS), np.nan) for method in METHODS}
+    for row in store.rows(laws):
+        if row.metric == "tv":
+            found[row.cell["method"]][STEPS.index(row.cell["steps"])] = row.value
+    return found
+
+
+def figures(store):
+    """Curves on the left, two heat-maps on the right."""
+    shown = next(
+        store.arrays(row)
+        for row in store.rows(laws)
+        if row.cell == {"method": SHOWN, "steps": SHOWN_STEPS}
+    )
+    return {"figure": drawn(curves(store), shown)}
+
+
+@gt.plotting.styled
+def drawn(found, shown):
     figure = gt.plotting.figure(width=7.2, height=2.9)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.5, 1, 1))
-    gt.plotting.against_steps(left, STEPS, curves)
+    below = found.pop(MATCHED)
+    gt.plotting.against_steps(left, STEPS, found)
     black = gt.plotting.colour("Exact")
-    below = distances(matched, target)
-    left.plot(
-        STEPS,
-        below,
-        "o--",
-        color=black,
-        markersize=3.5,
-        label="Exact, matched variance",
-    )
-    gt.plotting.reference_slope(left, (100, 1000), 0.5 * float(curves["Exact"][3]), -1)
-    gt.plotting.reference_slope(left, (100, 1000), 0.4 * float(below[3]), -2)
+    left.plot(STEPS, below, "o--", color=black, markersize=3.5, label=MATCHED)
+    start = STEPS.index(100)
+    for values, share, power in ((found["Exact"], 0.5, -1), (below, 0.4, -2)):
+        value = share * float(values[start])
+        gt.plotting.reference_slope(left, (100, 1000), value, power)
     left.set_ylabel("total variation from the truth")
     left.set_ylim(1e-6, 1.5)
     left.set_title("DDPM steps on two-modes")
-    x = gt.plotting.span(target)
-    law = laws[SHOWN][STEPS.index(200)]
-    truth = gt.plotting.exact_history(target, law.times, x)
-    for axes, title, history in (
-        (middle, r"exact $p_t(x\,|\,y)$", truth),
-        (right, f"law of {SHOWN}, $N = 200$", gt.plotting.history(law, x)),
+    brightest = 0.8 * float(shown["exact"].max())
+    for axes, title, name in (
+        (middle, r"exact $p_t(x\,|\,y)$", "exact"),
+        (right, f"law of {SHOWN}, $N = {SHOWN_STEPS}$", "law"),
     ):
-        gt.plotting.heatmap(axes, history, 0.8 * float(truth.density.max()))
+        history = gt.plotting.History(shown["t"], shown["x"], shown[name])
+        gt.plotting.heatmap(axes, history, brightest)
         axes.set_title(title)
         axes.set_xlabel("time $t$ (noise to data)")
     middle.set_ylabel("$x_t$")
     right.set_yticklabels([])
     gt.plotting.legend_below(figure, left, 5)
-    folder = Path(__file__).parent.parent / "docs"
-    folder.mkdir(exist_ok=True)
-    for path in gt.plotting.save(figure, folder / "figure", dpi=160)[1:]:
-        path.unlink()  # the README shows the PNG
-
-
-def law_of(target, approximation, kernel, steps):
-    """The exact law after so many steps, or None where it cannot be resolved."""
-    times = gt.time_grid(target.path, steps, t_min=T_MIN)
-    try:
-        return gt.laws.grid(gt.Guided(approximation, kernel), target, times)
-    except gt.InputError:
-        return None
-
-
-def distances(laws, target):
-    """Total variation of each law from the exact posterior marginal, NaN for None."""
-    exact = target.posterior(jnp.asarray(T_MIN))
-    return np.array([np.nan if law is None else float(law.tv(exact)) for law in laws])
-
-
-if __name__ == "__main__":
-    main()
+    return figure
