@@ -22,7 +22,7 @@ T_MIN = gt.problems.T_MIN
 
 
 @gt.experiment(grid={"method": METHODS, "steps": STEPS})
-def laws(key, method, steps):
+def by_steps(key, method, steps):
     """Total variation of the law at the end, and the law over time of a few cells."""
     target = gt.problems.get("two-modes")
     approximation = gt.approximations.CATALOGUE[method.partition(",")[0]]()
@@ -65,7 +65,7 @@ def slope(values, first, last):
 def curves(store):
     """Total variation by method, (n,), NaN where there is no law."""
     found = {method: np.full(len(STEPS), np.nan) for method in METHODS}
-    for row in store.rows(laws):
+    for row in store.rows(by_steps):
         if row.metric == "tv":
             found[row.cell["method"]][STEPS.index(row.cell["steps"])] = row.value
     return found
@@ -75,7 +75,7 @@ def figures(store):
     """Curves on the left, two heat-maps on the right."""
     shown = next(
         store.arrays(row)
-        for row in store.rows(laws)
+        for row in store.rows(by_steps)
         if row.cell == {"method": SHOWN, "steps": SHOWN_STEPS}
     )
     return {"figure": drawn(curves(store), shown)}

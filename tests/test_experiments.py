@@ -52,6 +52,34 @@ def test_a_budget_bounds_what_is_measured(key):
         np.testing.assert_allclose(np.trapezoid(density, x), 1.0, atol=2e-3)
 
 
+def test_a_cell_of_the_figure_of_the_readme(key):
+    by_steps = study.read(FOLDER / "readme_figure.py").experiments["by_steps"]
+    found = by_steps(key, method="Exact, matched variance", steps=10)
+    assert found["tv"] == pytest.approx(0.0132001253, rel=1e-6)
+
+
+def test_coverage_is_judged(key):
+    """Intervals that hold with probability .68 and .68^2, and a bias of half an error."""
+    inside = study.read(FOLDER / "estimator_calibration.py").inside
+    z = np.random.default_rng(2).normal(size=(4000, 2))
+    parts = z, np.ones_like(z), z - 1.0, z + 1.0
+    both = inside.judged(*parts, np.zeros(2), True)
+    assert abs(both["covered"] - 0.6827**2) < 4.5 * 0.5 / np.sqrt(4000)
+    assert abs(both["z of the bias"]) < 4.5
+    parts = [part[:, 0] for part in parts]
+    biased = inside.judged(*parts, -0.5, False)
+    assert abs(biased["covered"] - 0.6827) < 4.5 * 0.47 / np.sqrt(4000)
+    assert abs(biased["bias / error"] - 0.5) < 4.5 / np.sqrt(4000)
+    assert "z of the bias" not in biased and "truth" not in inside.judged(
+        *parts, None, False
+    )
+    cell = inside.of_laws(key, estimator="w2_squared_by_assignment", repetitions=3)
+    assert 0.0 <= cell["covered"] <= 1.0
+    assert (
+        abs(cell["mean"] - 1.74) < 0.45
+    )  # by 1000 repetitions; one has a spread of .16
+
+
 def test_tests_that_see_a_mode_are_counted():
     inside = study.read(FOLDER / "calibration_modes.py").inside
     small = {"calibrated": (0.3, 0.2, 0.9, 0.8), "ignores y": (0.4, 0.6, 0.0, 1e-9)}
