@@ -217,8 +217,8 @@ def test_measures_show_errors_only_where_there_are_some():
     lines = printed(tables.measures("title", "how", values)).splitlines()
     exact = next(line for line in lines if line.startswith("kl"))
     estimate = next(line for line in lines if line.startswith("mean_error[2]"))
-    assert "0.123457" in exact and "+-" not in exact and "nats" in exact
-    assert "-0.5123 +- 0.01" in estimate and "minus exact" in estimate
+    assert "0.123457" in exact and "±" not in exact and "nats" in exact
+    assert "-0.512 ± 0.012" in estimate and "minus exact" in estimate
 
 
 def test_measures_stand_in_the_order_of_their_meanings_and_long_ones_are_cut():
