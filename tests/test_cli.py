@@ -163,6 +163,7 @@ def test_samples_agree_with_the_law_of_a_problem_that_reduces():
     assert abs(level - 1) < 4.5 * spread and 0 < spread < 0.1
 
 
+@pytest.mark.slow
 def test_samples_depend_on_the_seed_only(invoke):
     options = ("run", "ten", "--approximation", "DDNM", "--steps", 5, "--samples", 100)
     first, again, other = (

@@ -12,6 +12,7 @@ from tests.oracles.library import to_target
 A, K = gt.approximations, gt.kernels
 
 
+@pytest.mark.slow
 def test_law_of_an_affine_sampler_is_the_affine_law():
     target = to_target(problems.one_gaussian(dim=2, dim_y=1), gt.VP())
     times = gt.time_grid(target.path, 12, kind="log_snr", t_min=3e-2)

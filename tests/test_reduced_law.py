@@ -46,6 +46,7 @@ def law_of(target, sampler=SAMPLER, **options):
     return gt.laws.reduced(sampler, target, times, **options)
 
 
+@pytest.mark.slow
 def test_law_in_fifty_dimensions_agrees_with_samples(key):
     target = problem(50)
     start = target.posterior(jnp.asarray(0.8))
@@ -71,6 +72,7 @@ def test_law_in_fifty_dimensions_agrees_with_samples(key):
     assert abs(found - below[cell]) < 4.5 * np.sqrt(0.25 / num)
 
 
+@pytest.mark.slow
 def test_one_gaussian_is_the_affine_law():
     target = gaussian(5)
     law = law_of(target)

@@ -192,6 +192,7 @@ def _run_on(devices: int) -> np.ndarray:
     return np.array([float.fromhex(number) for number in numbers])
 
 
+@pytest.mark.slow
 def test_samples_do_not_depend_on_the_number_of_devices():
     here = {}
     exec(SCRIPT, here)
