@@ -83,11 +83,15 @@ def test_an_identity_is_the_same_in_every_process_and_differs_by_every_part():
 
     first = identities()
     assert len(first) == 5
-    text = b'["a","1",{"n":2.0},0,"float64"]'
+    words = hashlib.blake2b(b'["a",{"n":2.0},0]', digest_size=16).digest()
+    words = json.dumps(np.frombuffer(words, np.uint32).tolist(), separators=(",", ":"))
+    text = f'["a","1",{words},false,{{"n":2.0}},0,"float64"]'.encode()
     assert hashlib.blake2b(text, digest_size=16).hexdigest() in first
     assert not first & identities("float32")
     assert not first & identities(name="b")
     assert not first & identities(version="2")
+    assert not first & identities(paired="n")
+    assert not first & identities(vmapped=True)
     assert not first & identities(seeds=[1])
     assert first < identities(seeds=2)
     assert first < identities(grid={"n": [1, 2.0, "1", True, None, 3]})
@@ -192,6 +196,31 @@ def test_what_is_final_is_not_computed_again_unless_forced(store):
     before = len(store.rows())
     assert run(noisy, store, force=True) == gt.sweep.Tally(done=9, skipped=3)
     assert len(store.rows()) == before
+
+
+def test_other_paired_labels_are_other_numbers(store):
+    """What is kept for one choice of them is not given for another."""
+    labels = {"method": ["near", "far"], "size": [1]}
+    values = []
+    for paired in (), "method":
+        made = gt.Experiment(noisy.function, labels, 2, paired, "pairs", "1")
+        assert run(made, store) == gt.sweep.Tally(done=4)
+        found = {
+            (row.cell["method"], row.seed): row.value
+            for row in store.rows(made)
+            if row.metric == "error"
+        }
+        assert len(found) == 4 and store.status(made)["done"] == 4
+        values.append([found["far", n] - found["near", n] for n in range(2)])
+        (less, _) = gt.sweep.means(
+            store.rows(gt.Experiment(noisy.function, {**labels, "method": ["far"]}, 2,
+                                     paired, "pairs", "1"))
+        )  # fmt: skip
+        assert (less.cell["method"], less.seeds) == ("far", 2)  # what is declared
+    apart, together = values
+    assert together == pytest.approx([1.25, 1.25])
+    assert min(abs(gap - 1.25) for gap in apart) > 1e-3
+    assert len(store.rows("pairs")) == 16
 
 
 def test_failures_are_kept_with_their_traceback_and_tried_again(store):

@@ -1,9 +1,10 @@
 r"""Experiments as data: a function of labels and a key, and the cells to call it on.
 
-A cell is one choice of every label. Together with a seed it has an identity, a hash of
-(name, version of the code, cell, seed, precision), and a key. The key is made from (name,
-cell without the paired labels, seed): what differs only in paired labels gets the same
-key, hence the same problem and the same noise, if the function draws them from it.
+A cell is one choice of every label. Together with a seed it has a key, and an identity: a
+hash of (name, version of the code, cell, seed, precision, key, whether vmapped), which is
+all that its numbers depend on. The key is made from (name, cell without the paired labels,
+seed): what differs only in paired labels gets the same key, hence the same problem and the
+same noise, if the function draws them from it.
 """
 
 import dataclasses
@@ -57,7 +58,8 @@ class Experiment:
             Strings, numbers, booleans and None: objects are looked up by the function,
             so the values may be a dictionary, of which the names count.
         seeds: a number n for 0, ..., n - 1, or the seeds.
-        paired: labels that do not enter the key, such as the method.
+        paired: labels that do not enter the key, such as the method. Other ones give
+            other keys: the cells are computed again.
         name: of the function by default. Two experiments in a store must not share one.
         version: of the code. By default a hash of the function's source and of whatever
             it uses, directly or not, of the same file; comments, docstrings and the
@@ -120,9 +122,12 @@ class Experiment:
         for cell in self.cells:
             problem = {k: v for k, v in cell.items() if k not in self.paired}
             for seed in self.seeds:
-                whole = _digest(self.name, self.version, cell, seed, precision)
-                words = np.frombuffer(_digest(self.name, problem, seed), np.uint32)
-                found.append(Job(whole.hex(), cell, seed, tuple(words.tolist())))
+                digest = _digest(self.name, problem, seed)
+                words = np.frombuffer(digest, np.uint32).tolist()
+                # The words too: another choice of paired labels gives another key.
+                code = self.name, self.version, words, self.vmapped
+                whole = _digest(*code, cell, seed, precision)
+                found.append(Job(whole.hex(), cell, seed, tuple(words)))
         return found
 
 

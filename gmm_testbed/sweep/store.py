@@ -23,7 +23,7 @@ from .files import load_arrays, save_arrays
 from .outcomes import FINAL, Outcome, Status
 from .versions import provenance
 
-SCHEMA = 1
+SCHEMA = 2
 TABLES = """
 CREATE TABLE cells (
     identity TEXT PRIMARY KEY, experiment TEXT NOT NULL, version TEXT NOT NULL,
@@ -37,7 +37,7 @@ CREATE TABLE metrics (
     PRIMARY KEY (identity, metric)) WITHOUT ROWID;
 CREATE TABLE arrays (identity TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 CREATE VIEW results AS
-    SELECT experiment, version, cell, seed, precision, status, reason,
+    SELECT identity, experiment, version, cell, seed, precision, status, reason,
         metric, value, stderr, floor, how, dtype, wall_seconds, compile_seconds,
         device, jax, package, revision, ended, digest
     FROM cells LEFT JOIN metrics USING (identity) LEFT JOIN arrays USING (identity);
@@ -191,8 +191,8 @@ class Store:
         """Values and cells without values, in the order of the labels and seeds.
 
         Args:
-            experiment: with its present version and precision; by its name, with all
-                versions and precisions; None for everything.
+            experiment: what it declares now, its cells and seeds, paired labels, version
+                and precision; by its name, everything there is of it; None for all.
             precision: other than the one in use.
         """
         where, given = [], []
@@ -208,13 +208,14 @@ class Store:
             given += [precision]
         condition = " AND ".join(where) or "1"
         found = self._file.execute(f"SELECT * FROM results WHERE {condition}", given)
-        rows = [_row(fields) for fields in found]
-        if isinstance(experiment, Experiment):
-            place = {json.dumps(cell): n for n, cell in enumerate(experiment.cells)}
-            rows.sort(
-                key=lambda row: (place.get(json.dumps(row.cell), math.inf), row.seed)
-            )
-        return rows
+        if not isinstance(experiment, Experiment):
+            return [_row(fields) for _, *fields in found]
+        jobs = experiment.jobs(precision)
+        groups = {job.identity: [] for job in jobs}
+        for identity, *fields in found:
+            if identity in groups:  # else of a declaration that is no longer this one
+                groups[identity].append(_row(fields))
+        return [row for group in groups.values() for row in group]
 
     def arrays(self, row: Row) -> dict[str, np.ndarray]:
         """The arrays of the cell of a row; none if it has no digest."""
