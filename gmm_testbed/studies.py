@@ -176,7 +176,7 @@ def status(studies: Sequence[Study], store: Store) -> Table:
 
 
 def stale(studies: Sequence[Study], store: Store) -> str:
-    """What to know of cells that are not of this revision of the package; "" if none."""
+    """What to know of cells that other files of the package gave; "" if there are none."""
     counts = {
         study.name: sum(map(store.stale, study.experiments.values()))
         for study in studies
@@ -185,7 +185,7 @@ def stale(studies: Sequence[Study], store: Store) -> str:
     if not listed:
         return ""
     return (
-        f"cells of another revision or version of gmm_testbed: {listed};"
+        f"cells that gmm_testbed computed before its code changed: {listed};"
         " `run NAME --force` computes them again"
     )
 

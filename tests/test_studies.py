@@ -1,6 +1,7 @@
 """Files of experiments on the command line, and the page that shows them."""
 
 import base64
+import itertools
 import json
 import math
 import os
@@ -18,8 +19,8 @@ from gmm_testbed.report.markup import data, element
 from gmm_testbed.report.pictures import quantised
 from gmm_testbed.report.prose import prose
 from gmm_testbed.report.viewer import scene
+from gmm_testbed.sweep import provenance, study
 from gmm_testbed.sweep import store as store_module
-from gmm_testbed.sweep import study, versions
 
 FILE = '''
 """A law that </script> comes nearer.
@@ -146,23 +147,43 @@ def test_status_counts_and_gives_reasons(at_home, invoke):
     assert "n=2, seed 0" in result.stdout
 
 
-def test_cells_of_another_revision_are_told(at_home, monkeypatch, invoke):
+def test_cells_of_other_sources_are_told(at_home, monkeypatch, invoke):
     """A change of the package does not change the version of a file that imports it."""
-    now = versions.provenance()
-    words = "cells of another revision or version of gmm_testbed: 12 of tiny;"
-    for command, changed in ("run", {"revision": "0"}), ("status", {"package": "0"}):
+    now = provenance.provenance()
+    words = "cells that gmm_testbed computed before its code changed: 12 of tiny;"
+    changes = {"sources": "0"}, {"revision": "0"}, {"package": "0"}
+    for command, changed in itertools.product(("run", "status"), changes):
         other = now._replace(**changed)
         monkeypatch.setattr(store_module, "provenance", lambda other=other: other)
-        result = invoke(command, "tiny")
-        (line,) = (x for x in result.stderr.splitlines() if x.startswith("warning"))
-        assert words in line and "--force" in line
-    monkeypatch.setattr(store_module, "provenance", versions.provenance)
+        told = [
+            line
+            for line in invoke(command, "tiny").stderr.splitlines()
+            if line.startswith("warning")
+        ]
+        assert len(told) == ("sources" in changed)  # a commit alone changes no number
+        assert all(words in line and "--force" in line for line in told)
+    monkeypatch.setattr(store_module, "provenance", provenance.provenance)
     assert "warning" not in invoke("status").stderr
     with gt.sweep.Store("results/experiments.sqlite") as store:
-        store._file.execute("UPDATE cells SET revision = 'old' WHERE seed = 1")
+        store._file.execute("UPDATE cells SET sources = 'old' WHERE seed = 1")
     assert "3 of tiny;" in invoke("status").stderr
     assert "warning" not in invoke("run", "tiny", "--force").stderr
     assert "warning" not in invoke("status").stderr
+
+
+def test_sources_are_the_python_files(tmp_path):
+    """An edit that is not committed counts, in whatever folder; other files do not."""
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "a.py").write_text("x = 1\n")
+    (tmp_path / "inner" / "b.py").write_text("y = 1\n")
+    before = provenance.sources(tmp_path)
+    (tmp_path / "inner" / "notes.md").write_text("not code")
+    assert provenance.sources(tmp_path) == before
+    (tmp_path / "inner" / "b.py").write_text("y = 2\n")
+    edited = provenance.sources(tmp_path)
+    (tmp_path / "inner" / "b.py").rename(tmp_path / "b.py")
+    assert len({before, edited, provenance.sources(tmp_path)}) == 3
+    assert provenance.provenance().sources == provenance.sources(provenance.PACKAGE)
 
 
 PRECISE = '''
@@ -343,7 +364,7 @@ def test_the_page_says_what_computed_it(at_home):
         "7.8.9", "ababababab-dirty", "0.6.99", "tpu v9", "float64", "tiny.py"
     ]  # fmt: skip
     assert re.fullmatch("2[-0-9]+T[0-9:+]+( to 2[-0-9]+T[0-9:+]+)?", facts["computed"])
-    this = versions.provenance()  # of what wrote the page
+    this = provenance.provenance()  # of what wrote the page
     assert (this.package and f"version {this.package}") in text
     assert (this.revision and f"revision {this.revision[:10]}") in text
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from ..plotting import INK
 from ..sweep import Row, Status, Store
 from ..sweep.files import replacing
+from ..sweep.provenance import provenance
 from ..sweep.study import Judged, Study
-from ..sweep.versions import provenance
 from . import tables
 from .markup import Markup, element, joined
 from .pictures import data_uri

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._checks import fail, require
 from ..estimate import Estimate
-from .versions import Provenance
+from .provenance import Provenance
 
 
 class Status(enum.StrEnum):

@@ -21,7 +21,7 @@ from .._checks import fail
 from .declare import Experiment, Job, precision_in_use
 from .files import load_arrays, save_arrays
 from .outcomes import FINAL, Outcome, Status
-from .versions import provenance
+from .provenance import Provenance, provenance
 
 SCHEMA = 2
 TABLES = """
@@ -30,7 +30,8 @@ CREATE TABLE cells (
     cell TEXT NOT NULL, seed INTEGER NOT NULL, precision TEXT NOT NULL,
     status TEXT NOT NULL, reason TEXT NOT NULL,
     wall_seconds REAL, compile_seconds REAL,
-    device TEXT, jax TEXT, package TEXT, revision TEXT, ended TEXT NOT NULL);
+    device TEXT, jax TEXT, package TEXT, revision TEXT, sources TEXT,
+    ended TEXT NOT NULL);
 CREATE TABLE metrics (
     identity TEXT NOT NULL, metric TEXT NOT NULL, value REAL, stderr REAL, floor REAL,
     how TEXT NOT NULL, dtype TEXT NOT NULL,
@@ -39,7 +40,7 @@ CREATE TABLE arrays (identity TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT RO
 CREATE VIEW results AS
     SELECT identity, experiment, version, cell, seed, precision, status, reason,
         metric, value, stderr, floor, how, dtype, wall_seconds, compile_seconds,
-        device, jax, package, revision, ended, digest
+        device, jax, package, revision, sources, ended, digest
     FROM cells LEFT JOIN metrics USING (identity) LEFT JOIN arrays USING (identity);
 """
 
@@ -67,6 +68,7 @@ class Row(NamedTuple):
         jax: its version.
         package: the version of this package.
         revision: of its git checkout.
+        sources: hash of its Python files.
         ended: time, ISO 8601, UTC.
         digest: under which the arrays of the cell are kept, or None.
     """
@@ -90,6 +92,7 @@ class Row(NamedTuple):
     jax: str | None
     package: str | None
     revision: str | None
+    sources: str | None
     ended: str
     digest: str | None
 
@@ -160,7 +163,7 @@ class Store:
         code = experiment.name, experiment.version
         what = json.dumps(job.cell), job.seed, precision
         took = outcome.wall_seconds, outcome.compile_seconds
-        by = outcome.provenance or (None,) * 4
+        by = outcome.provenance or (None,) * len(Provenance._fields)
         ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         row = (job.identity, *code, *what, outcome.status, outcome.reason, *took, *by)
         metrics = [(job.identity, *metric) for metric in outcome.metrics]
@@ -233,18 +236,19 @@ class Store:
         return {**{s.value: counts[s] for s in Status}, "missing": missing}
 
     def stale(self, experiment: Experiment) -> int:
-        """Number of final cells that another revision or version of this package gave.
+        """Number of final cells that other Python files of this package gave.
 
-        Of the experiment's present version and the precision in use. The version is
-        that of its own file: it does not show that what the file imports has changed.
+        Of the experiment as it is declared and the precision in use. Its version is that
+        of its own file: it does not show that what the file imports has changed. Files
+        are compared and not revisions: most commits change none of them, and what is
+        not committed changes no revision.
         """
-        now = provenance()
         jobs = {job.identity for job in experiment.jobs()}
         found = self._file.execute(
             "SELECT identity FROM cells WHERE experiment = ? AND version = ? AND status"
-            " IN (SELECT value FROM json_each(?)) AND (package, revision) IS NOT (?, ?)",
-            (experiment.name, experiment.version, json.dumps(FINAL), now.package,
-             now.revision),
+            " IN (SELECT value FROM json_each(?)) AND sources IS NOT ?",
+            (experiment.name, experiment.version, json.dumps(FINAL),
+             provenance().sources),
         )  # fmt: skip
         return sum(identity in jobs for (identity,) in found)
 

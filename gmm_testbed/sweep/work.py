@@ -24,8 +24,8 @@ import jax.numpy as jnp
 from .._checks import UnsupportedError, require
 from .declare import Experiment, Job, precision_in_use
 from .outcomes import Outcome, Status, read
+from .provenance import provenance
 from .scripts import module
-from .versions import provenance
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
@@ -97,6 +97,7 @@ def compute(
         " make them at the top of the experiment's file",
     )
     _listen()
+    provenance()  # of the files as they are now, and not after an edit during the cell
     groups = [jobs] if vmapped else [[job] for job in jobs]
     return [
         outcome
