@@ -98,15 +98,29 @@ def test_an_identity_is_the_same_in_every_process_and_differs_by_every_part():
 
 
 FILE = '''
+from math import e as base, tau
 import gmm_testbed as gt
 SCALE = 2.0
+if True:
+    SCALE = SCALE + 1.0
+SHIFTS = {"a": 0.5}
+SHIFTS.update(b=1.5)
+SHIFTS["c"] = 2.5
+TITLES = {"a": "A"}
 UNUSED = 1
+def change():
+    SHIFTS["d"] = 3.5
+change()
 def helper(x):
     """A docstring."""
-    return SCALE * x
+    return SCALE * base**x + SHIFTS["a"]
 @gt.experiment(grid={"n": [1, 2]})
 def study(key, n):
     return {"value": helper(n)}
+def claims(store):
+    return {"a": SCALE + SHIFTS["a"] + tau}
+if __name__ == "__main__":
+    SHIFTS["z"] = 0
 '''
 
 
@@ -115,11 +129,24 @@ def study(key, n):
     [
         ("[1, 2]", "[1, 2, 3]", True),
         ("A docstring", "Another", True),
-        ("SCALE * x", "SCALE  *  x  # comment", True),
+        ("SCALE * b", "SCALE  *  b", True),
+        ("import gmm_testbed as gt", "# A comment.\nimport gmm_testbed as gt", True),
         ("UNUSED = 1", "UNUSED = 2", True),
         ("SCALE = 2.0", "SCALE = 3.0", False),
-        ("SCALE * x", "SCALE + x", False),
+        ("SCALE * b", "SCALE + b", False),
         ("helper(n)}", "helper(n + 1)}", False),
+        ("e as base", "pi as base", False),
+        ("SCALE + 1.0", "SCALE + 2.0", False),
+        ("b=1.5", "b=2.5", False),
+        ('["c"] = 2.5', '["c"] = 4.5', False),
+        ('["d"] = 3.5', '["d"] = 4.5', False),
+        (", tau\n", ", tau, inf\n", True),
+        ("import gmm_testbed as gt\n", "import os, gmm_testbed as gt\n", True),
+        ('"A"}', '"B"}', True),
+        ("+ tau}", "- tau}", True),
+        ('["z"] = 0', '["z"] = 1', True),
+        ("@gt.experiment", "import functools\n@gt.experiment", True),
+        ("]})\n", "]})\n@(lambda function: function)\n", False),
     ],
 )
 def test_version_follows_the_code_and_what_it_uses(tmp_path, old, new, same):
@@ -129,6 +156,27 @@ def test_version_follows_the_code_and_what_it_uses(tmp_path, old, new, same):
         gt.sweep.load(tmp_path / f"{name}.py")["study"] for name in ("before", "after")
     )
     assert (before.version == after.version) is same
+
+
+def test_version_has_the_values_of_the_function_around():
+    def version(scale, other=1):
+        @gt.experiment(grid={"n": [1]})
+        def study(key, n, power=other):
+            return {"value": scale * n**power}
+
+        return study.version
+
+    assert version(1.0) == version(1.0) != version(2.0)
+    assert version(1) != version(True) != version(1, 2)
+    both = {"a": [0.5, (None, "x")], "b": {3, 4}}
+    assert (
+        version(both) == version({**both, "b": {4, 3}}) != version({**both, "b": {3}})
+    )
+    assert version(np.arange(3.0)) == version(np.arange(3.0))
+    assert version(np.arange(3.0)) != version(np.arange(3)) != version(jnp.ones(()))
+    for value in (len, object(), [np.array([object()])]):
+        with pytest.raises(gt.InputError, match="'scale' of the function around it"):
+            version(value)
 
 
 @pytest.mark.parametrize(

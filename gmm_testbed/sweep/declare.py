@@ -61,10 +61,11 @@ class Experiment:
         paired: labels that do not enter the key, such as the method. Other ones give
             other keys: the cells are computed again.
         name: of the function by default. Two experiments in a store must not share one.
-        version: of the code. By default a hash of the function's source and of whatever
-            it uses, directly or not, of the same file; comments, docstrings and the
-            declaration itself do not count. What is imported does not count either:
-            give a version, or `force`, when that changes the numbers.
+        version: of the code. By default a hash of the function's source, of whatever
+            it uses, directly or not, of the same file, and of plain values of a function
+            around it; comments, docstrings and the declaration itself do not count. What
+            is imported does not count either: give a version, or `force`, when that
+            changes the numbers.
         vmapped: all seeds of a cell are computed by one `jax.vmap`, by a program that is
             shared by cells that differ in floats alone. The function must be traceable
             in its key and its floats; strings, whole numbers, which may be shapes,
