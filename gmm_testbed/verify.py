@@ -47,23 +47,25 @@ class Checked(NamedTuple):
 
     @property
     def problem(self) -> str:
-        """What is not as it should be, or ""."""
+        """What is not as it should be, or "".
+
+        A theorem that should hold has to hold in some case: what is undecided or outside
+        its assumptions everywhere is not checked.
+        """
+        if self.count(Verdict.NAN):
+            return "not a number in some case"
         if not self.facts.refuted and self.count(Verdict.VIOLATED):
             return "violated, and it should hold"
         if self.facts.refuted and not self.count(Verdict.VIOLATED):
             return "never violated, and it should be refuted"
+        if not self.facts.refuted and not self.count(Verdict.HOLDS):
+            return "never decided, and it should hold"
         return ""
 
     @property
     def finding(self) -> str:
         """The outcome in a few words."""
-        if self.problem:
-            return self.problem
-        if self.facts.refuted:
-            return "refuted as printed"
-        if self.count(Verdict.HOLDS):
-            return "holds"
-        return "undecided" if self.count(Verdict.UNDECIDED) else "outside"
+        return self.problem or ("refuted as printed" if self.facts.refuted else "holds")
 
 
 def chosen(names: Sequence[str]) -> list[str]:
@@ -140,6 +142,7 @@ def summary(found: Sequence[Checked]) -> list[str]:
         f"{counts[Verdict.HOLDS]} hold, {counts[Verdict.VIOLATED]} violated, "
         f"{counts[Verdict.UNDECIDED]} undecided, "
         f"{counts[Verdict.OUTSIDE]} outside their assumptions"
+        + (f", {counts[Verdict.NAN]} not a number" if counts[Verdict.NAN] else "")
     ]
     kept = [
         checked
@@ -161,7 +164,7 @@ def summary(found: Sequence[Checked]) -> list[str]:
     for checked in found:
         if checked.problem:
             lines += ["", f"WRONG: {checked.name} is {checked.problem}"]
-            if checked.count(Verdict.VIOLATED):
+            if checked.count(Verdict.VIOLATED) + checked.count(Verdict.NAN):
                 lines.append(f"  worst case: {_worst(checked)}")
     return lines
 
@@ -181,15 +184,16 @@ def _checked(name, advance, stopped) -> Checked:
 
 
 def _worst(checked) -> str:
-    """The violated claim that is furthest off, relative to its sides."""
+    """The claim that is furthest off, relative to its sides; first one without number."""
     violated = [
         (claim, report)
         for claim, report in zip(checked.claims, checked.reports, strict=True)
-        if report.holds is Verdict.VIOLATED
+        if report.holds in (Verdict.VIOLATED, Verdict.NAN)
     ]
     claim, report = max(violated, key=lambda pair: _excess(pair[1]))
     part = f", {report.label}" if report.label else ""
     relation = "differs from" if claim.equal else ">"
+    relation = "beside" if report.holds is Verdict.NAN else relation
     left, right = plotting.bounds.side(report.left), plotting.bounds.side(report.right)
     case = plotting.bounds.case_text(report.case)
     return f"{case}{part}: {left} {relation} {right}"
@@ -208,6 +212,8 @@ def _tightest(checked) -> float:
 
 def _excess(report) -> float:
     left, right = float(report.left.value), float(report.right.value)
+    if not math.isfinite(left) or not math.isfinite(right):
+        return math.inf
     return abs(right - left) / max(abs(left), abs(right), 1e-300)
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import gmm_testbed as gt
 from gmm_testbed import verify
-from gmm_testbed.bounds import AbstractBound, Claim, Facts, Verdict
+from gmm_testbed.bounds import AbstractBound, Claim, Facts, Verdict, contraction
 from gmm_testbed.cli import app
 from gmm_testbed.estimate import Estimate
 
@@ -44,6 +44,17 @@ class Printed(AbstractBound):
 
     def claims(self, key, case):
         return [Claim("", Estimate(1.0), Estimate(self.right * case["n"]))]
+
+
+class Nothing(AbstractBound):
+    """Says nothing in two ways."""
+
+    facts: ClassVar[Facts] = Facts("1 <= inf", ("n = 1",), "here", "proved")
+    cases: ClassVar = ({"n": 1}, {"n": 2})
+
+    def claims(self, key, case):
+        kept = (case["n"] == 1,)
+        return [Claim("", Estimate(1.0), Estimate(np.inf), assumptions=kept)]
 
 
 HOLDING = {"T1-square": Square(1.5), "T2-printed": Printed(0.3)}
@@ -98,6 +109,16 @@ def test_what_holds_and_what_is_refuted_is_told_and_written(invoke):
             ("WRONG: A is violated", "worst case: x=1, size: 1 > 0.5"),
         ),
         ({"B": Printed(2.0)}, ("WRONG: B is never violated",)),
+        (
+            {"C": Square(np.nan)},
+            ("WRONG: C is not a number", "x=0.01, size: 0.0001 beside nan"),
+        ),
+        (
+            {"D": Square(-np.inf)},
+            ("WRONG: D is violated", "x=0.01, size: 0.0001 > -inf"),
+        ),
+        ({"E": Printed(np.nan)}, ("WRONG: E is not a number",)),
+        ({"F": Nothing()}, ("WRONG: F is never decided",)),
     ],
 )
 def test_what_is_not_as_it_should_be_ends_with_1(invoke, catalogue, words):
@@ -116,6 +137,16 @@ def test_a_theorem_of_the_catalogue_has_the_numbers_of_check(tmp_path):
     name = "T12-dps-density-corrected"
     (found,) = verify.run([name], lambda: None)
     assert found.reports == tuple(gt.bounds.check(name)) and not found.problem
+
+
+@pytest.mark.parametrize(
+    "wrong, words", [(np.nan, "not a number in some case"), (np.inf, "violated")]
+)
+def test_a_measured_side_without_a_number_is_seen(monkeypatch, wrong, words):
+    """T7, whose left side is what is measured."""
+    monkeypatch.setattr(contraction, "measured", lambda *arguments: wrong)
+    (found,) = verify.run(["T7-contraction"], lambda: None)
+    assert words in found.problem
 
 
 def test_compiled_programs_are_counted():

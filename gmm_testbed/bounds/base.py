@@ -2,8 +2,9 @@ r"""What a bound is: a statement whose two sides are computed.
 
 A theorem is a class with `facts` and a default sweep. For one case it gives claims: both
 sides as `Estimate`s, and the relation between them that is asserted. A verdict is one of
-four words, never a bare boolean: an inequality within four standard errors of failing is
-undecided, and where an assumption does not hold the theorem says nothing.
+five words, never a bare boolean: an inequality within four standard errors of failing is
+undecided, where an assumption does not hold the theorem says nothing, and a side that is
+not a number is a fault of ours.
 """
 
 from abc import abstractmethod
@@ -34,6 +35,7 @@ class Verdict(StrEnum):
     VIOLATED = "violated"
     UNDECIDED = "undecided"
     OUTSIDE = "outside"  # an assumption does not hold
+    NAN = "NaN"  # a side is not a number: neither for nor against the theorem
 
 
 class Facts(NamedTuple):
@@ -139,8 +141,13 @@ def judge(claim: Claim) -> Verdict:
     left, right = float(claim.left.value), float(claim.right.value)
     error = Z * float(np.hypot(claim.left.stderr, claim.right.stderr))
     size = max(abs(left), abs(right))
-    if not np.isfinite([left, right, error]).all():
-        return Verdict.UNDECIDED  # an infinite bound says nothing
+    if np.isnan([left, right, error]).any():
+        return Verdict.NAN
+    if np.isinf([left, right]).any():  # inf <= 1 is wrong, 1 <= inf says nothing
+        wrong = left != right if claim.equal else left > right
+        return Verdict.VIOLATED if wrong else Verdict.UNDECIDED
+    if np.isinf(error):
+        return Verdict.UNDECIDED
     slack, rounding = right - left, ROUNDING * size
     if claim.equal:
         if abs(slack) > error + claim.tolerance + rounding:
