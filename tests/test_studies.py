@@ -8,13 +8,14 @@ import os
 import re
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import gmm_testbed as gt
 from gmm_testbed.cli import app
-from gmm_testbed.report import page
+from gmm_testbed.report import page, tables
 from gmm_testbed.report.markup import data, element
 from gmm_testbed.report.pictures import quantised
 from gmm_testbed.report.prose import prose
@@ -346,7 +347,29 @@ def test_the_page_has_everything_once_and_needs_no_network(at_home):
     assert "A law that &lt;/script&gt; comes nearer." in outside
     assert not re.search('(src|href)="(?!data:|#|https://arxiv)', outside)
     assert "url(" not in text and "fetch(" not in text and "import" not in text
+    heads = re.findall('<button type="button">(.*?)</button>', outside)
+    assert {"seeds", "left out", "not finite"} < set(heads)
     assert "n is even" not in text and text.count("data:image/svg+xml;base64,") == 1
+
+
+def test_the_page_counts_what_is_not_finite_or_failed(tmp_path):
+    def uneven(key, n):
+        if n == 2 and jax.random.bits(key) % 2:
+            raise ZeroDivisionError
+        return {"value": math.nan if n == 1 else 2.5, "other": 1.0}
+
+    made = gt.Experiment(uneven, {"n": [1, 2, 3]}, seeds=4)
+    with gt.sweep.Store(tmp_path / "s.sqlite") as store:
+        tally = gt.sweep.run(made, store, show=False)
+        text = str(tables.values(store.rows(made)))
+    rows = [re.findall("<td.*?>(.*?)</td>", row) for row in text.split("<tr>")[2:]]
+    by = {(n, metric): rest for n, metric, *rest in rows}
+    assert 0 < tally.failed < 4
+    assert by["1", "value"] == ["NaN", "–", "–", "4", "0", "4"]
+    assert by["1", "other"] == ["1", "1", "1", "4", "0", "0"]
+    counts = [str(4 - tally.failed), str(tally.failed), "0"]
+    assert by["2", "value"][0] == "2.5" and by["2", "value"][3:] == counts
+    assert by["3", "value"] == ["2.5", "2.5", "2.5", "4", "0", "0"]
 
 
 def test_the_page_says_what_computed_it(at_home):

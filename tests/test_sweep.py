@@ -512,10 +512,12 @@ def test_quantiles_of_student(freedom, level):
 
 
 def test_mean_and_interval_over_seeds():
-    values = {0: 1.0, 1: 2.5, 2: 4.0, 3: math.inf, 4: math.nan}
-    (found,) = gt.sweep.means(rows_of(values, floor=0.5))
+    values = {0: 1.0, 1: 2.5, 2: 4.0}
+    lost = [row._replace(metric=None, value=None, status="failed")
+            for row in rows_of({3: None})]  # fmt: skip
+    (found,) = gt.sweep.means([*rows_of(values, floor=0.5), *lost])
     low, high = scipy.stats.t.interval(0.95, 2, 2.5, 1.5 / math.sqrt(3))
-    assert (found.mean, found.seeds, found.left_out) == (2.5, 3, 2)
+    assert (found.mean, found.seeds, found.left_out, found.nonfinite) == (2.5, 3, 1, 0)
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
     assert found.floor == 0.5
     (alone,) = gt.sweep.means(rows_of({0: 1.0}))
@@ -523,14 +525,37 @@ def test_mean_and_interval_over_seeds():
     assert math.isnan(alone.low)
 
 
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ([2.0, math.inf, math.inf], math.inf),
+        ([2.0, -math.inf], -math.inf),
+        ([2.0, math.nan, 1.0], math.nan),
+        ([math.inf, 1.0, -math.inf], math.nan),
+        ([math.nan], math.nan),
+    ],
+)
+def test_what_is_not_finite_is_not_dropped_from_a_mean(values, mean):
+    bad = sum(not math.isfinite(value) for value in values)
+    (found,) = gt.sweep.means(rows_of(dict(enumerate(values))))
+    zero = rows_of(dict.fromkeys(range(len(values)), 0.0), "b")
+    (gap,) = gt.sweep.differences(
+        rows_of(dict(enumerate(values))) + zero, "method", "b"
+    )
+    for one in found, gap:
+        assert one.mean == pytest.approx(mean, nan_ok=True)
+        assert math.isnan(one.low) and math.isnan(one.high)
+        assert (one.seeds, one.left_out, one.nonfinite) == (len(values), 0, bad)
+
+
 def test_paired_differences_lose_what_is_shared():
-    base = {0: 10.0, 1: -30.0, 2: 500.0}
+    base = {0: 10.0, 1: -30.0, 2: 500.0, 4: 2.0, 5: 3.0}
     better = {0: 9.0, 1: -31.5, 2: 498.0, 3: 1.0}
     rows = rows_of(base) + rows_of(better, "b")
     (found,) = gt.sweep.differences(rows, "method", "a")
-    test = scipy.stats.ttest_rel(list(better.values())[:3], list(base.values()))
-    interval = test.confidence_interval(0.95)
-    assert (found.mean, found.seeds, found.left_out) == (-1.5, 3, 1)
+    both = [[side[seed] for seed in range(3)] for side in (better, base)]
+    interval = scipy.stats.ttest_rel(*both).confidence_interval(0.95)
+    assert (found.mean, found.seeds, found.left_out) == (-1.5, 3, 3)  # 3, 4 and 5
     assert (found.low, found.high) == pytest.approx(tuple(interval), rel=1e-9)
     with pytest.raises(gt.InputError, match="nothing to compare"):
         gt.sweep.differences(rows, "method", "c")
@@ -543,11 +568,14 @@ def test_two_versions_are_not_one_sample():
 
 
 def test_a_summary_in_text():
-    lines = gt.sweep.text(gt.sweep.means(rows_of({0: 1.0, 1: 2.0}))).splitlines()
+    rows = rows_of({0: 1.0, 1: 2.0}, floor=0.5) + rows_of({0: 1.0, 1: math.inf}, "b")
+    lines = gt.sweep.text(gt.sweep.means(rows)).splitlines()
     assert lines[0].split() == [
-        "method", "metric", "mean", "low", "high", "seeds", "left", "out", "floor"
+        "method", "metric", "mean", "low", "high", "seeds", "left", "out", "not",
+        "finite", "floor",
     ]  # fmt: skip
-    assert lines[1].split()[:4] == ["a", "w1", "1.5", "-4.853"]
+    assert lines[1].split() == "a w1 1.5 -4.853 7.853 2 0 0 0.5".split()
+    assert lines[2].split() == "b w1 inf nan nan 2 0 1".split()
 
 
 def test_read_and_final_statuses():

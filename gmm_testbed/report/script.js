@@ -18,7 +18,8 @@ function sort(body, column, sign) {
   const keyed = [...body.rows].map((row) => {
     const cell = row.cells[column];
     const text = cell.textContent;
-    return { row, text, number: numberOf(cell.dataset.value), none: text === "–" };
+    const none = text === "–" || text === "NaN";
+    return { row, text, number: numberOf(cell.dataset.value), none };
   });
   keyed.sort((a, b) => {
     if (a.none || b.none) return a.none - b.none; // last, in either order

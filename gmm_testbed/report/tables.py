@@ -12,7 +12,7 @@ LEVEL = 0.95
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Markup:
-    """Rows of label and value; what a row lacks is a dash, and so is NaN."""
+    """Rows of label and value; what a row lacks is a dash."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     numeric = {name for name in columns if _numeric(row.get(name) for row in rows)}
     heads = [
@@ -43,8 +43,10 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Markup:
 def _cell(value: Any, numeric: bool) -> Markup:
     """A number is shown in four digits, and sorted by all that it has."""
     side = "number" if numeric else None
-    if value is None or (_is_number(value) and math.isnan(value)):
+    if value is None:
         return element("td", "–", class_=side)
+    if _is_number(value) and math.isnan(value):  # that a run gave no number is a result
+        return element("td", "NaN", class_=side)
     if not _is_number(value):
         return element("td", value, class_=side)
     shown = f"{value:.4g}".replace("-", "−") if isinstance(value, float) else value
@@ -72,20 +74,20 @@ def claims(judged: Iterable[Judged]) -> Markup:
 
 def values(rows: Sequence[Row]) -> Markup | None:
     """Means over seeds with intervals; of a single seed the values as they are."""
-    rows = [row for row in rows if row.metric is not None]
-    if not rows:
+    if not (known := [row for row in rows if row.metric is not None]):
         return None
     if len({row.seed for row in rows}) == 1:
-        return table(_without_empty([_value(row) for row in rows]), "Values")
+        return table(_without_empty([_value(row) for row in known]), "Values")
     found = [
         {
             **one.cell,
             "metric": one.metric,
             "mean": one.mean,
-            "low": one.low,
-            "high": one.high,
+            "low": None if math.isnan(one.low) else one.low,
+            "high": None if math.isnan(one.high) else one.high,
             "seeds": one.seeds,
             "left out": one.left_out,
+            "not finite": one.nonfinite,
             "floor": one.floor,
         }
         for one in means(rows, LEVEL)

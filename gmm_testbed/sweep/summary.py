@@ -2,7 +2,8 @@ r"""Means over seeds, and differences of two methods on the same problems.
 
 Intervals are Student's, \(\bar x \pm t_{n-1} s / \sqrt{n}\), over the n seeds of a cell;
 the errors of single values are part of what varies from seed to seed. Values that are not
-finite are left out and counted.
+finite are counted and stay in: with one of them the mean is not finite either, and there is
+no interval. To average over the others would favour whatever fails most.
 """
 
 import json
@@ -22,12 +23,14 @@ class Mean(NamedTuple):
         experiment: its name.
         cell: value by label.
         metric: its name.
-        mean: over the seeds with a finite value; NaN if there is none.
-        low: lower end of the interval; NaN with fewer than two seeds.
+        mean: over the seeds; NaN or infinite if one of the values is.
+        low: lower end of the interval; NaN where the mean is not finite, or of one seed.
         high: upper end.
-        seeds: number of finite values.
-        left_out: number of values that are not finite, or have no partner.
+        seeds: number of values that the mean is over.
+        left_out: number of seeds that ended without a value, as those that failed; in a
+            difference, of either side: both means are over the same problems.
         floor: mean of the floors; None if none is known. None for differences.
+        nonfinite: number of values that are not finite.
     """
 
     experiment: str
@@ -39,6 +42,7 @@ class Mean(NamedTuple):
     seeds: int
     left_out: int
     floor: float | None
+    nonfinite: int
 
 
 def means(rows: Iterable[Row], level: float = 0.95) -> list[Mean]:
@@ -51,13 +55,14 @@ def means(rows: Iterable[Row], level: float = 0.95) -> list[Mean]:
     Raises:
         InputError: if a seed occurs twice, in two versions or precisions.
     """
+    groups, ended = _grouped(rows)
     found = []
-    for (name, cell, metric), group in _grouped(rows).items():
+    for (name, text, metric), group in groups.items():
         values = [row.value for row in group.values()]
         floors = [row.floor for row in group.values() if row.floor is not None]
-        floor = statistics.fmean(floors) if floors else None
-        numbers = _mean(values, level)
-        found.append(Mean(name, json.loads(cell), metric, *numbers, floor))
+        floor = sum(floors) / len(floors) if floors else None
+        others = ended[name, text] - group.keys()
+        found.append(_mean(name, text, metric, values, len(others), floor, level))
     return found
 
 
@@ -78,7 +83,7 @@ def differences(
     Raises:
         InputError: if no cell has that value of the label.
     """
-    groups = _grouped(rows)
+    groups, ended = _grouped(rows)
     cells = {key: json.loads(key[1]) for key in groups}
     require(
         any(label in c and c[label] == baseline for c in cells.values()),
@@ -92,23 +97,24 @@ def differences(
         cell = cells[name, text, metric]
         if label not in cell or cell[label] == baseline:
             continue
-        other = groups.get((name, json.dumps({**cell, label: baseline}), metric), {})
-        values = [
-            row.value - other[seed].value if seed in other else math.nan
-            for seed, row in group.items()
-        ]
-        found.append(Mean(name, cell, metric, *_mean(values, level), None))
+        side = name, json.dumps({**cell, label: baseline})
+        other = groups.get((*side, metric), {})
+        both = [seed for seed in group if seed in other]
+        values = [group[seed].value - other[seed].value for seed in both]
+        left_out = len((ended[name, text] | ended.get(side, set())).difference(both))
+        found.append(_mean(name, text, metric, values, left_out, None, level))
     return found
 
 
 def text(found: Sequence[Mean]) -> str:
-    """An aligned table: labels, metric, mean and interval, seeds, left out, floor."""
+    """An aligned table: labels, metric, mean and interval, numbers of seeds, floor."""
     labels = list(dict.fromkeys(label for one in found for label in one.cell))
-    lines = [(*labels, "metric", "mean", "low", "high", "seeds", "left out", "floor")]
+    counted = "seeds", "left out", "not finite"
+    lines = [(*labels, "metric", "mean", "low", "high", *counted, "floor")]
     for one in found:
         cell = [str(one.cell.get(label, "")) for label in labels]
         numbers = [f"{value:.4g}" for value in (one.mean, one.low, one.high)]
-        counts = str(one.seeds), str(one.left_out)
+        counts = str(one.seeds), str(one.left_out), str(one.nonfinite)
         floor = "" if one.floor is None else f"{one.floor:.4g}"
         lines.append((*cell, one.metric, *numbers, *counts, floor))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -145,14 +151,16 @@ def _within(angle: float, freedom: int) -> float:
     return (angle + sine * total) * 2 / math.pi if odd else sine * total
 
 
-def _grouped(rows) -> dict[tuple[str, str, str], dict[int, Row]]:
-    """Rows by experiment, cell and metric, and then by seed."""
+def _grouped(rows) -> tuple[dict[tuple, dict[int, Row]], dict[tuple, set[int]]]:
+    """Rows by experiment, cell, metric and then seed; seeds by experiment and cell."""
     groups: dict = {}
+    ended: dict = {}
     for row in rows:
+        cell = row.experiment, json.dumps(row.cell)
+        ended.setdefault(cell, set()).add(row.seed)
         if row.metric is None:
             continue
-        key = row.experiment, json.dumps(row.cell), row.metric
-        group = groups.setdefault(key, {})
+        group = groups.setdefault((*cell, row.metric), {})
         require(
             row.seed not in group,
             "a seed occurs twice",
@@ -162,14 +170,17 @@ def _grouped(rows) -> dict[tuple[str, str, str], dict[int, Row]]:
             hint="take them from Store.rows(experiment), or filter them",
         )
         group[row.seed] = row
-    return groups
+    return groups, ended
 
 
-def _mean(values, level) -> tuple[float, float, float, int, int]:
-    finite = [value for value in values if math.isfinite(value)]
-    count = len(finite)
-    mean = statistics.fmean(finite) if finite else math.nan
+def _mean(name, text, metric, values, left_out, floor, level) -> Mean:
+    count = len(values)
+    nonfinite = sum(not math.isfinite(value) for value in values)
+    # Not `fmean`, which refuses infinities of both signs.
+    mean = sum(values) / count if count else math.nan
     reach = math.nan
-    if count > 1:
-        reach = student(level, count - 1) * statistics.stdev(finite) / math.sqrt(count)
-    return mean, mean - reach, mean + reach, count, len(values) - count
+    if count > 1 and not nonfinite:
+        reach = student(level, count - 1) * statistics.stdev(values) / math.sqrt(count)
+    ends = mean - reach, mean + reach
+    counts = count, left_out, floor, nonfinite
+    return Mean(name, json.loads(text), metric, mean, *ends, *counts)
