@@ -274,6 +274,7 @@ def test_list_has_the_experiments_of_the_folder(at_home, invoke):
         (("run", "plain.py"), ("no such file of experiments", "plain.py")),
         (("run", "experiments/silent.py"), ("claims nothing",)),
         (("run", "bad"), ("cannot be read", "['a', 'many', '1', 'x'], in line 2")),
+        (("run", "tiny", "--store", "experiments"), ("cannot be opened", "hint")),
         (("status", "tny"), ("unknown experiment", "did you mean 'tiny'?")),
         (
             ("status", "tiny", "--store", "none.sqlite"),

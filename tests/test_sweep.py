@@ -474,6 +474,9 @@ def test_another_file_is_no_store(tmp_path):
     (tmp_path / "text").write_text("not a database" * 100)
     with pytest.raises(gt.InputError, match="cannot be opened"):
         gt.sweep.Store(tmp_path / "text")
+    for place in tmp_path, tmp_path / "text" / "inside.sqlite":  # a folder; no folder
+        with pytest.raises(gt.InputError, match="cannot be opened"):
+            gt.sweep.Store(place)
     made = gt.sweep.Store(tmp_path / "newer")
     made._file.execute("PRAGMA user_version = 99")
     made.close()

@@ -13,7 +13,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -105,15 +105,18 @@ class Store:
         folder: of the arrays, beside it.
 
     Raises:
-        InputError: if the file is no store, or one of another layout.
+        InputError: if the file is no store, or one of another layout, or cannot be made.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.folder = self.path.with_suffix(".arrays")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Transactions are begun and ended here, and not by the sqlite3 module.
-        self._file = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Transactions are begun and ended here, and not by the sqlite3 module.
+            self._file = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        except (sqlite3.Error, OSError) as error:
+            self._refuse(error)
         try:
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = NORMAL")
@@ -127,12 +130,7 @@ class Store:
                     self._file.execute(f"PRAGMA user_version = {SCHEMA}")
         except sqlite3.DatabaseError as error:
             self._file.close()
-            fail(
-                "the store cannot be opened",
-                got=f"{self.path} ({error})",
-                expected="a file made by this package on a disk with room, or none yet",
-                hint="choose another path, or make room",
-            )
+            self._refuse(error)
         if not empty and layout != SCHEMA:
             self._file.close()
             fail(
@@ -147,6 +145,14 @@ class Store:
 
     def __exit__(self, *error) -> None:
         self.close()
+
+    def _refuse(self, error: Exception) -> NoReturn:
+        fail(
+            "the store cannot be opened",
+            got=f"{self.path} ({error})",
+            expected="a file made by this package on a disk with room, or none yet",
+            hint="choose another path, or make room",
+        )
 
     def close(self) -> None:
         """Closes the file; what was put is kept."""
