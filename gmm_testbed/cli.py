@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("NPROC", "4")  # before JAX starts its threads: see the README
 
 import functools
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -36,7 +37,14 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of `gmm-testbed`."""
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        if sweep.left_behind():  # else XLA aborts the process, and the code is lost
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code if isinstance(ended.code, int) else bool(ended.code))
+        raise
 
 
 @app.callback()

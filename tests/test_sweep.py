@@ -319,6 +319,13 @@ def test_what_is_late_is_left_behind(store):
     assert run(late, store, timeout=5.0) == gt.sweep.Tally(kept=1, done=1)
 
 
+@pytest.mark.parametrize("timeout", [0.0, -1.0, math.nan, math.inf])
+def test_a_time_that_cannot_be_is_refused(store, timeout):
+    with pytest.raises(gt.InputError, match="positive number of seconds"):
+        run(noisy, store, timeout=timeout)
+    assert not CALLS
+
+
 def test_not_a_number_and_infinity_are_kept(store):
     odd = gt.Experiment(
         lambda key, n: {"nan": math.nan, "inf": -math.inf},

@@ -209,6 +209,46 @@ def test_a_pool_that_breaks_stops_the_run_and_a_second_goes_on(script):
         assert gt.sweep.run(deadly, store, show=False) == gt.sweep.Tally(1, 2)
 
 
+LATE = """
+'''A cell that is late.'''
+import jax
+import jax.numpy as jnp
+
+import gmm_testbed as gt
+
+
+@gt.experiment(grid={"n": [0, 1]})
+def sleepy(key, n):
+    if n == 0:
+        return {"n": 0.0}
+    x = jnp.ones((300, 300))
+    while True:  # XLA is at work whenever the process ends
+        x = jax.block_until_ready(x @ x)
+
+
+def claims(store):
+    return {}
+"""
+
+
+def test_a_late_cell_does_not_abort_the_command(tmp_path):
+    """The exit code is that of the command, and what it printed is there."""
+    (tmp_path / "sleepy.py").write_text(LATE)
+    command = "from gmm_testbed.cli import main; main()"
+    given = "run", "sleepy.py", "--timeout", "0.5", "--store", "s.sqlite"
+    ended = subprocess.run(
+        [sys.executable, "-c", command, *given],
+        env={**os.environ, "PYTHONPATH": str(Path(gt.__file__).parents[1])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.returncode, "terminate" in ended.stderr) == (1, False), ended.stderr
+    assert "sleepy: 1 done, 1 timed out" in ended.stdout
+    assert "More: gmm-testbed status" in ended.stdout
+
+
 class settings:
     """JAX's settings in a new process."""
 

@@ -21,3 +21,4 @@ from .summary import differences as differences
 from .summary import means as means
 from .summary import student as student
 from .summary import text as text
+from .work import left_behind as left_behind

@@ -1,6 +1,7 @@
 """Runs the cells of an experiment that a store does not have yet."""
 
 import contextlib
+import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .._checks import InputError, fail
+from .._checks import InputError, fail, require
 from .declare import Experiment, Job, precision_in_use
 from .outcomes import FINAL, Outcome, Status
 from .store import Store
@@ -77,7 +78,8 @@ def run(
         force: also cells that are done or skipped.
         retry: also cells that failed or timed out before.
         timeout: seconds that a cell may take, compilation included. What is late is
-            left behind in its thread, since XLA cannot be interrupted.
+            left behind in its thread, since XLA cannot be interrupted: a script should
+            end with `os._exit` while `left_behind` counts any.
         prepare: called once in every process of the executor, before the first cell:
             for JAX's settings, which a new process does not have. Not in this one.
         show: a progress bar on the standard error.
@@ -88,6 +90,13 @@ def run(
     Raises:
         InputError: if the store cannot be written, or a worker cannot do its work.
     """
+    require(
+        timeout is None or 0.0 < timeout < math.inf,
+        "a cell cannot take so long",
+        got=f"timeout={timeout}",
+        expected="a positive number of seconds",
+        hint="leave it out for as long as it takes",
+    )
     if not isinstance(store, Store):
         with Store(store) as opened:
             return run(

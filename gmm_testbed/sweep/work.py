@@ -176,7 +176,7 @@ def _program(function, rest: str):
 def _within(timeout, function, jobs, vmapped) -> list[Outcome]:
     """The outcomes, or `TIMED_OUT` once the limit of all of them has passed.
 
-    XLA cannot be interrupted: what is late is left alone in its thread.
+    XLA cannot be interrupted: what is late is left alone in its thread (`left_behind`).
     """
     if timeout is None:
         return _ended(function, jobs, vmapped)
@@ -186,13 +186,26 @@ def _within(timeout, function, jobs, vmapped) -> list[Outcome]:
     )
     begun = time.perf_counter()
     thread.start()
-    thread.join(timeout * len(jobs))
+    thread.join(min(timeout * len(jobs), threading.TIMEOUT_MAX))
     if found:
         return found[0]
+    _late.append(thread)
     took = (time.perf_counter() - begun) / len(jobs)
     reason = f"not ended after {took:.3g} s"
     late = Outcome(Status.TIMED_OUT, reason, (), {}, took, None, provenance())
     return [late] * len(jobs)
+
+
+_late: list[threading.Thread] = []
+
+
+def left_behind() -> int:
+    """Number of late cells that this process is still computing.
+
+    If there are any, a process that ends as usual is aborted by XLA, whatever its exit
+    code was to be: leave it with `os._exit`, once everything is written.
+    """
+    return sum(thread.is_alive() for thread in _late)
 
 
 _parsing = threading.Lock()  # `traceback` parses; CPython 3.11 cannot in two threads
