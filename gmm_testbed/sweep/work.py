@@ -130,8 +130,7 @@ def _function(found):
     return found.function if isinstance(found, Experiment) else found
 
 
-def _ended(function, jobs, vmapped) -> list[Outcome]:
-    keys = [job.key for job in jobs]  # outside the clock, as this compiles once
+def _ended(function, jobs, keys, vmapped) -> list[Outcome]:
     cell = jobs[0].cell
     _heard.seconds = 0.0
     begun = time.perf_counter()
@@ -178,12 +177,12 @@ def _within(timeout, function, jobs, vmapped) -> list[Outcome]:
 
     XLA cannot be interrupted: what is late is left alone in its thread (`left_behind`).
     """
+    keys = [job.key for job in jobs]  # outside the clock, as this compiles once
+    given = function, jobs, keys, vmapped
     if timeout is None:
-        return _ended(function, jobs, vmapped)
+        return _ended(*given)
     found = []
-    thread = threading.Thread(
-        target=lambda: found.append(_ended(function, jobs, vmapped)), daemon=True
-    )
+    thread = threading.Thread(target=lambda: found.append(_ended(*given)), daemon=True)
     begun = time.perf_counter()
     thread.start()
     thread.join(min(timeout * len(jobs), threading.TIMEOUT_MAX))
