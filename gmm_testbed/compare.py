@@ -2,6 +2,8 @@
 
 Two methods are ranked only if their distance from the truth differs by more than its
 error, and if not both of them are inside the floor, where perfect samples are too.
+Particles of one run of a filter depend on each other, and no error can be told from them:
+what is known of such methods is how their runs differ.
 """
 
 import itertools
@@ -22,6 +24,7 @@ from .divergences.floors import estimate_of
 from .estimate import Estimate
 from .mixture import GaussianMixture
 from .sampling import SampleSet
+from .sweep import student
 
 
 class Ranking(StrEnum):
@@ -31,6 +34,7 @@ class Ranking(StrEnum):
     WORSE = "worse"
     FLOOR = "not ranked: both inside the floor"
     ERROR = "not ranked: within the error"
+    ONE_RUN = "not ranked: particles of one run, without an error; give several runs"
     NONFINITE = "not ranked: not finite"
 
 
@@ -39,7 +43,7 @@ class Method(NamedTuple):
 
     Attributes:
         name: of the method.
-        value: `Estimate` of the metric.
+        value: `Estimate` of the metric; from one run of a filter its error is NaN.
         floor: `Estimate` of the metric of exact samples, as many and as weighted.
         ceiling: the largest value inside the floor.
         inside: whether the value is.
@@ -77,7 +81,8 @@ class Comparison(NamedTuple):
         methods: the `Method`s.
         pairs: the `Pair`s.
         cases: number of problems, or of repetitions.
-        z: standard errors a difference must exceed.
+        z: standard errors a difference must exceed; more for runs of filters, whose
+            error is known from a few.
     """
 
     methods: tuple[Method, ...]
@@ -122,6 +127,10 @@ def compare(
     than its own fluctuation. All thresholds are normal quantiles at Bonferroni's level
     for all pairs together.
 
+    Particles that met (a `SampleSet` whose `info.ess` is not None) are not independent:
+    the error of such a method is that of the spread over cases alone, the threshold
+    Student's, and a single case is not ranked.
+
     Args:
         samples: for every method samples (n, d), a `SampleSet` (its weights count), or
             a list of those, one a case. All methods have the same n in a case.
@@ -146,7 +155,7 @@ def compare(
     if metric is None:
         metric = partial(divergences.sliced_wasserstein, key_metric)
     cases = {name: _cases(given) for name, given in samples.items()}
-    counts = {name: [x.shape for x, _ in given] for name, given in cases.items()}
+    counts = {name: [case.x.shape for case in given] for name, given in cases.items()}
     single = isinstance(mixtures, GaussianMixture)
     truths = [mixtures] * len(next(iter(cases.values()), [])) if single else [*mixtures]
     shapes = next(iter(counts.values()), [])
@@ -171,19 +180,21 @@ def compare(
     keys = jax.random.split(key_floor, len(truths))
     values, floors, known = {}, {}, {}
     for name, given in cases.items():
-        rows = [
-            _number_of(metric(x, truth, **_weights(weights)))
-            for (x, weights), truth in zip(given, truths, strict=True)
-        ]
-        values[name] = np.array([[float(e.value), float(e.stderr)] for e in rows])
+        values[name] = np.array(
+            [
+                _value(metric, case, truth)
+                for case, truth in zip(given, truths, strict=True)
+            ]
+        )
         floors[name] = [
-            _floor(known, metric, keys[i], truths[i], x.shape[0], repeats, weights)
-            for i, (x, weights) in enumerate(given)
+            _floor(known, metric, keys[i], truths[i], case, repeats)
+            for i, case in enumerate(given)
         ]
     methods = [_method(name, values[name], floors[name], z) for name in cases]
     methods.sort(key=_place)
+    beyond = student(1.0 - (1.0 - level) / pairs, max(len(truths) - 1, 1))
     judged = [
-        _pair(first, second, values, z)
+        _pair(first, second, values, z, beyond)
         for first, second in itertools.combinations(methods, 2)
     ]
     return Comparison(tuple(methods), tuple(judged), len(truths), z)
@@ -195,13 +206,32 @@ def _place(method):
     return np.isnan(value), value
 
 
+class _Case(NamedTuple):
+    """Samples, log-weights (or None), and whether the particles met."""
+
+    x: jax.Array
+    log_weights: jax.Array | None = None
+    met: bool = False
+
+
 def _cases(given):
-    """Samples and log-weights (or None) of every case."""
+    """Samples of every case."""
     many = isinstance(given, Sequence) and not isinstance(given, SampleSet)
     return [
-        (x.x, x.log_weights) if isinstance(x, SampleSet) else (jnp.asarray(x), None)
+        _Case(x.x, x.log_weights, x.info.ess is not None)
+        if isinstance(x, SampleSet)
+        else _Case(jnp.asarray(x))
         for x in (given if many else [given])
     ]
+
+
+def _value(metric, case, truth):
+    """The metric and its error; NaN if no particle is left, or one has no weight."""
+    weights = case.log_weights
+    if weights is not None and not jnp.isfinite(jnp.max(weights)):
+        return np.nan, np.nan
+    found = _number_of(metric(case.x, truth, **_weights(weights)))
+    return float(found.value), np.inf if case.met else float(found.stderr)
 
 
 def _number_of(found):
@@ -218,14 +248,15 @@ def _number_of(found):
 
 def _weights(log_weights):
     """Uniform weights are left out, so that all methods run one program."""
-    if log_weights is None or not jnp.ptp(log_weights) > 0:
+    if log_weights is None:
         return {}
-    return {"log_weights": log_weights}
+    spread = jnp.max(log_weights) - jnp.min(log_weights)  # NaN if any weight is
+    return {"log_weights": log_weights} if spread > 0 else {}
 
 
-def _floor(known, metric, key, truth, count, repeats, log_weights):
+def _floor(known, metric, key, truth, case, repeats):
     """One floor for all methods without weights."""
-    weighted = _weights(log_weights)
+    weighted, count = _weights(case.log_weights), case.x.shape[0]
     if weighted:
         return divergences.floor(metric, key, truth, count, repeats, **weighted)
     place = (id(truth), count)
@@ -236,7 +267,7 @@ def _floor(known, metric, key, truth, count, repeats, log_weights):
 
 def _method(name, values, floors, z):
     cases = len(values)
-    value, error = values[:, 0].mean(), np.sqrt((values[:, 1] ** 2).sum()) / cases
+    value, error = values[:, 0].mean(), _error(*values.T)
     level = np.mean([float(floor.mean.value) for floor in floors])
     unsure = np.mean([float(floor.mean.stderr) for floor in floors])  # may be shared
     spread = np.sqrt(sum(float(floor.spread) ** 2 for floor in floors)) / cases
@@ -246,19 +277,32 @@ def _method(name, values, floors, z):
     return Method(name, found, floor, float(ceiling), bool(value <= ceiling))
 
 
-def _pair(first, second, values, z):
+def _error(values, errors):
+    """Of the mean over cases; where single errors are unknown (infinite), by its spread."""
+    cases = len(values)
+    if np.isinf(errors).any():
+        return values.std(ddof=1) / np.sqrt(cases) if cases > 1 else np.nan
+    return np.sqrt((errors**2).sum()) / cases
+
+
+def _pair(first, second, values, z, beyond):
+    """`z` and `beyond` are the thresholds where single errors are known, and where not."""
     gaps = values[first.name][:, 0] - values[second.name][:, 0]
     errors = np.hypot(values[first.name][:, 1], values[second.name][:, 1])
-    cases = len(gaps)
-    error = np.sqrt((errors**2).sum()) / cases
+    cases, met = len(gaps), np.isinf(errors).any()
+    error = _error(gaps, errors)
     if cases > 1:
         error = max(error, gaps.std(ddof=1) / np.sqrt(cases))
     difference = Estimate(gaps.mean(), error, f"{cases} pairs")
-    if not np.isfinite([gaps.mean(), error]).all():
+    if not np.isfinite(gaps.mean()):
         ranking = Ranking.NONFINITE
     elif first.inside and second.inside:
         ranking = Ranking.FLOOR
-    elif abs(gaps.mean()) <= z * error:
+    elif met and cases == 1:
+        ranking = Ranking.ONE_RUN
+    elif not np.isfinite(error):
+        ranking = Ranking.NONFINITE
+    elif abs(gaps.mean()) <= (beyond if met else z) * error:
         ranking = Ranking.ERROR
     else:
         ranking = Ranking.BETTER if gaps.mean() < 0 else Ranking.WORSE

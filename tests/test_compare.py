@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import gmm_testbed as gt
-from gmm_testbed.compare import Ranking
+from gmm_testbed.compare import Method, Ranking, _pair
 
 MIXTURE = gt.GaussianMixture.isotropic([0.4, 0.6], [[-2.0], [1.5]], [0.5, 0.8])
 METRIC = partial(gt.divergences.line_wasserstein, p=1)
@@ -96,6 +96,80 @@ def test_weights_and_broken_samples(samples, key):
         if "broken" in pair[:2]:
             assert pair.ranking == Ranking.NONFINITE
     assert not methods["broken"].inside
+
+
+@pytest.mark.parametrize("bad", [jnp.nan, jnp.inf])
+def test_broken_samples_are_never_near(samples, key, bad):
+    """By the default metric, a root of squares: one value that is not finite is enough."""
+    broken = {"far": samples["far"], "broken": samples["far"].at[7, 0].set(bad)}
+    found = gt.compare(broken, MIXTURE, key=key, repeats=3)
+    assert found.methods[-1].name == "broken" and not found.methods[-1].inside
+    assert np.isnan(found.methods[-1].value.value)
+    assert [pair.ranking for pair in found.pairs] == [Ranking.NONFINITE]
+
+
+@pytest.mark.parametrize("weight", [jnp.nan, -jnp.inf])
+def test_a_filter_that_died_is_not_ranked(samples, key, weight):
+    """Weights that are no weights are not left out as if they were uniform."""
+    dead = cloud(samples["exact"], jnp.full(COUNT, weight))
+    some = {"dead": dead, "far": samples["far"]}
+    found = gt.compare(some, MIXTURE, metric=METRIC, key=key, repeats=3)
+    assert [pair.ranking for pair in found.pairs] == [Ranking.NONFINITE]
+    assert not {method.name: method.inside for method in found.methods}["dead"]
+
+
+def cloud(x, log_weights=None):
+    """Particles of one run of a filter."""
+    info = gt.sampling.SampleInfo(0, 1, None, ess=jnp.full(2, float(COUNT)))
+    if log_weights is None:
+        log_weights = jnp.full(COUNT, -np.log(COUNT))
+    return gt.SampleSet(x, log_weights, jnp.asarray(0.0), info)
+
+
+def test_particles_of_one_run_have_no_error(key):
+    """Copies of few ancestors: a run says nothing of its error, and six runs do."""
+
+    def runs(key, shift):
+        keys = jax.random.split(key, 6)
+        few = [drawn(k, shift)[:20] for k in keys]  # twenty ancestors
+        return [cloud(jnp.tile(x, (COUNT // 20, 1))) for x in few]
+
+    first, second, third = (
+        runs(k, shift)
+        for k, shift in zip(jax.random.split(key, 3), (2.0, 2.0, 9.0), strict=True)
+    )
+    options = {"metric": METRIC, "key": key, "repeats": 2}
+    single = gt.compare({"a": first[0], "b": third[0]}, MIXTURE, **options)
+    assert [pair.ranking for pair in single.pairs] == [Ranking.ONE_RUN]
+    assert np.isnan(single.methods[0].value.stderr)
+    same = gt.compare({"a": first, "b": second}, MIXTURE, **options)
+    assert [pair.ranking for pair in same.pairs] == [Ranking.ERROR]
+    apart = gt.compare({"a": first, "b": third}, MIXTURE, **options)
+    assert [pair.ranking for pair in apart.pairs] == [Ranking.BETTER]
+    values = [float(METRIC(x.x, MIXTURE).value) for x in first]
+    np.testing.assert_allclose(
+        {m.name: m for m in apart.methods}["a"].value.stderr,
+        np.std(values, ddof=1) / np.sqrt(6),
+    )
+
+
+def test_runs_of_a_filter_are_not_ranked_above_others_of_their_own(key):
+    """Pairs of equal methods by Student's threshold: one in twenty, not six."""
+    rng = np.random.default_rng(5)
+    ranked = 0
+    for _ in range(400):
+        values = {
+            name: np.stack([rng.normal(2.0, 0.3, 3), np.full(3, np.inf)], 1)
+            for name in "ab"
+        }
+        methods = [_plain(name, values[name]) for name in "ab"]
+        ranking = _pair(*methods, values, 1.96, gt.sweep.student(0.95, 2)).ranking
+        ranked += ranking in (Ranking.BETTER, Ranking.WORSE)
+    assert abs(ranked - 20) < 4.5 * np.sqrt(400 * 0.05 * 0.95)
+
+
+def _plain(name, values):
+    return Method(name, gt.Estimate(values[:, 0].mean()), gt.Estimate(0.0), 0.0, False)
 
 
 def test_the_worst_direction_is_ranked(samples, key):

@@ -51,6 +51,7 @@ def kolmogorov(
     position = jnp.arange(weights.shape[0])
     counted = jnp.where(above[i] >= below[j], position <= i, position < j)
     variance = variance_of_mean(counted.astype(points.dtype), ranks.weights)
+    variance = jnp.where(jnp.isnan(value), value, variance)
     return Estimate(value, jnp.sqrt(variance), described(points, log_weights))
 
 

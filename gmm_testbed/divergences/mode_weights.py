@@ -98,5 +98,6 @@ def _shares(points, mixture, hard: bool):
     shares = over_points(mixture.responsibilities, points)
     if hard:
         best = jnp.argmax(shares, axis=1)
-        return jax.nn.one_hot(best, mixture.num_components, dtype=shares.dtype)
+        one = jax.nn.one_hot(best, mixture.num_components, dtype=shares.dtype)
+        return jnp.where(jnp.isnan(shares), shares, one)  # NaN belongs to no component
     return shares

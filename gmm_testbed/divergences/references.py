@@ -122,7 +122,7 @@ def _over_batches(distance, samples, reference, batch_size, how, log_weights=Non
         hint="take larger batches",
     )
     values = [
-        distance(*pair, mass / share)
+        distance(*pair, mass / share) if np.isfinite(pair).all() else np.nan
         for *pair, mass, share in zip(*pairs, masses, shares, strict=True)
     ]
     values = jnp.asarray(values, samples.dtype)

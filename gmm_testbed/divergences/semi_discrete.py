@@ -104,10 +104,10 @@ def rooted_if(cost: Estimate, p: int, rooted: bool) -> Estimate:
     """The p-th root of a cost, or the cost itself."""
     if not rooted or p == 1:
         return cost
-    some = cost.value > 0  # or else the samples are the atoms: zero, up to rounding
-    root = jnp.where(some, jnp.sqrt(jnp.where(some, cost.value, 1.0)), 0.0)
-    error = jnp.where(some, 0.5 * cost.stderr / jnp.where(some, root, 1.0), 0.0)
-    return Estimate(root, error, cost.how)
+    zero = cost.value <= 0  # the samples are the atoms, up to rounding; NaN stays NaN
+    root = jnp.sqrt(jnp.where(zero, 1.0, cost.value))
+    error = jnp.where(zero, 0.0, 0.5 * cost.stderr / root)
+    return Estimate(jnp.where(zero, 0.0, root), error, cost.how)
 
 
 def transport(
