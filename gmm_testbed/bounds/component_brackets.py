@@ -77,5 +77,21 @@ def _claims(snr):
     return [computed(label, left, right) for label, left, right in sides]
 
 
+def of_components(mixture: GaussianMixture):
+    """KL and Fisher divergence from N(0, I), each as a mean over components, in any d."""
+    weights, values = jnp.exp(mixture.log_weights), eigenvalues(mixture)
+    squares = jnp.sum(mixture.means**2, axis=1)
+    kls = squares + jnp.sum(values - 1.0 - jnp.log(values), axis=1)
+    fishers = squares + jnp.sum(values - 2.0 + 1.0 / values, axis=1)
+    return 0.5 * weights @ kls, weights @ fishers
+
+
+def eigenvalues(mixture: GaussianMixture):
+    """Of the covariances, (K, d)."""
+    outside = mixture.dim - mixture.spectrum.shape[1]
+    base = jnp.repeat(mixture.base[:, None], outside, axis=1)
+    return jnp.concatenate([mixture.spectrum, base], axis=1)
+
+
 def _shrunk(variance, snr):
     return 1.0 / (1.0 / variance + snr)

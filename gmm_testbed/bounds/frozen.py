@@ -15,7 +15,8 @@ over cells, times k at their start and \(u = t_k - t\), of
 \[ \int_0^h \big[ F_{t_k - u} - (2 e^{-\theta u} - 1) F_{t_k}
    - 2 (e^{-\theta u} - 1) E\langle V_k, e_k\rangle + E\|e_k\|^2 \big] du . \]
 
-It bounds the divergence of the states at the grid, and that bounds the output's.
+It bounds the divergence of the states at the grid, and that bounds the output's. The other
+account of it, `frozen_chain`, is by finer and finer grids.
 """
 
 from typing import ClassVar, NamedTuple
@@ -35,9 +36,12 @@ from ..paths import OU
 from ..sampling import Guided
 from .assumptions import has_density
 from .base import BUILT, Claim, computed
-from .line_paths import step_divergences, two_modes
+from .component_brackets import of_components
+from .frozen_chain import of_paths
+from .line_paths import two_modes
 
 STEPS = 20
+_EXTRAPOLATED = 1e-6  # what finer and finer grids leave, relative
 _NODES = np.polynomial.legendre.leggauss(24)
 
 
@@ -73,33 +77,36 @@ class Sides(NamedTuple):
 
     Attributes:
         chain: of the states on the grid.
-        cells: of the paths, after the start.
+        paths: of the paths, after the start, by finer and finer grids.
+        cells: of the same by the integral over cells.
         start: of the exact law from N(0, 1) at the start.
         output: of the output.
         kl: of the posterior from N(0, 1).
         fisher: the Fisher divergence of the same.
+        parts: both of the last two as means over components, which are larger.
         kept: for `Claim.assumptions`.
     """
 
     chain: Scalar
+    paths: Scalar
     cells: Scalar
     start: Scalar
     output: Scalar
     kl: Scalar
     fisher: Scalar
+    parts: tuple[Scalar, Scalar]
     kept: tuple[bool | str, ...]
 
-    @property
-    def common(self):
-        """Label and sides of what both theorems say."""
-        return [
+    def claims(self, sides) -> list[Claim]:
+        """What both theorems say, and more of labels and sides."""
+        common = [
             ("states on the grid and paths", self.chain, self.cells),
             ("output and states", self.output, self.start + self.chain),
         ]
-
-    def claims(self, sides) -> list[Claim]:
-        """Of labels and sides."""
-        return [computed(*parts, assumptions=self.kept) for parts in sides]
+        slack = _EXTRAPOLATED * float(self.cells)
+        equal = computed("paths", self.paths, self.cells, equal=True, tolerance=slack)
+        claims = [equal, *(computed(*parts) for parts in (*common, *sides))]
+        return [claim._replace(assumptions=self.kept) for claim in claims]
 
 
 def sides(theta, T, error) -> Sides:
@@ -109,16 +116,15 @@ def sides(theta, T, error) -> Sides:
     method = approximations.ScoreError(approximations.Exact(), offset=error)
     sampler = Guided(method, Frozen(theta))
     gamma = GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
-    chain = jnp.sum(step_divergences(sampler, target, times))
     posterior = target.problem.posterior()
-    cells = _cells(
-        posterior, target.path, times, jnp.asarray(theta), jnp.asarray(error)
-    )
+    given = posterior, target.path, times, jnp.asarray(theta), jnp.asarray(error)
+    (chain, paths), cells = of_paths(*given), _cells(*given)
     law = laws.grid(sampler, target, times, initial=gamma)
     first = _from_normal(target.posterior(times[0]))[0]
     kl, fisher = _from_normal(posterior)
     kept = BUILT, has_density(posterior)  # the path is made above
-    return Sides(chain, cells, first, law.kl_from(posterior), kl, fisher, kept)
+    output, parts = law.kl_from(posterior), of_components(posterior)
+    return Sides(chain, paths, cells, first, output, kl, fisher, parts, kept)
 
 
 @eqx.filter_jit
