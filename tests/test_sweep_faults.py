@@ -56,6 +56,18 @@ def deadly(key, n):
     return {{"value": float(n)}}
 
 
+@gt.experiment(grid={{"n": [0]}}, version="1")
+def settled(key, n):
+    draw = jax.random.normal(key)
+    return {{
+        "draw": draw,
+        "words": float(jax.random.key_data(jax.random.key(0)).size),
+        "bits": float(8 * draw.dtype.itemsize),
+        "threads": float(os.environ["NPROC"]),
+        "prepared": float((FOLDER / "prepared").exists()),
+    }}
+
+
 def main(workers):
     with gt.sweep.Store(FOLDER / "s.sqlite") as store:
         if not workers:
@@ -197,13 +209,10 @@ def test_a_dask_cluster_survives_its_driver_and_its_workers(script, tmp_path):
 def test_a_pool_that_breaks_stops_the_run_and_a_second_goes_on(script):
     deadly = gt.sweep.load(script)["deadly"]
     context = multiprocessing.get_context("spawn")
-    x64 = jax.config.read("jax_enable_x64")
     with gt.sweep.Store(script.parent / "s.sqlite") as store:
         with ProcessPoolExecutor(1, context) as pool:
             with pytest.raises(gt.InputError, match="the workers are gone"):
-                gt.sweep.run(
-                    deadly, store, executor=pool, prepare=settings(x64), show=False
-                )
+                gt.sweep.run(deadly, store, executor=pool, show=False)
         assert store.status(deadly)["done"] == 1
         (script.parent / "harmless").touch()
         assert gt.sweep.run(deadly, store, show=False) == gt.sweep.Tally(1, 2)
@@ -249,14 +258,30 @@ def test_a_late_cell_does_not_abort_the_command(tmp_path):
     assert "More: gmm-testbed status" in ended.stdout
 
 
-class settings:
-    """JAX's settings in a new process."""
+def test_a_new_process_computes_as_this_one_does(script, monkeypatch):
+    """Precision, kind of new keys and environment are the driver's; `prepare` comes on top."""
+    study = gt.sweep.load(script)["settled"]
+    monkeypatch.setenv("NPROC", "3")
+    context, here = multiprocessing.get_context("spawn"), jax.default_prng_impl("rbg")
+    with gt.sweep.Store(script.parent / "s.sqlite") as store:
+        with here, ProcessPoolExecutor(1, context) as pool:
+            given = {"executor": pool, "prepare": Prepared(script), "show": False}
+            assert gt.sweep.run(study, store, **given) == gt.sweep.Tally(done=1)
+        values = {row.metric: row.value for row in store.rows(study)}
+    draw = float(jax.random.normal(study.jobs()[0].key))
+    bits = 64.0 if jax.config.read("jax_enable_x64") else 32.0
+    same = {"draw": draw, "words": 4.0, "bits": bits, "threads": 3.0}  # rbg has 4
+    assert values == {**same, "prepared": 1.0}
 
-    def __init__(self, x64):
-        self.x64 = x64
+
+class Prepared:
+    """What a user does in each new process."""
+
+    def __init__(self, script):
+        self.script = script
 
     def __call__(self):
-        jax.config.update("jax_enable_x64", self.x64)
+        (self.script.parent / "prepared").touch()
 
 
 @pytest.fixture

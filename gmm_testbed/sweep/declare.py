@@ -196,7 +196,8 @@ def _digest(*parts: Any) -> bytes:
 
 @jax.jit
 def _key(words):
-    key = jax.random.key(words[0])
+    # Of one kind, since the identity of a cell does not have JAX's default in it.
+    key = jax.random.key(words[0], impl="threefry2x32")
     for word in words[1:]:
         key = jax.random.fold_in(key, word)
     return key

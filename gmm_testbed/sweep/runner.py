@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
@@ -80,8 +79,9 @@ def run(
         timeout: seconds that a cell may take, compilation included. What is late is
             left behind in its thread, since XLA cannot be interrupted: a script should
             end with `os._exit` while `left_behind` counts any.
-        prepare: called once in every process of the executor, before the first cell:
-            for JAX's settings, which a new process does not have. Not in this one.
+        prepare: called once in every process of the executor, before the first cell.
+            Precision, and other settings of JAX that change numbers (`work.SETTINGS`),
+            NPROC and XLA_FLAGS are those of this process without it.
         show: a progress bar on the standard error.
 
     Returns:
@@ -115,8 +115,7 @@ def run(
     kept = set() if force else store.kept(experiment, precision, final)
     missing = [job for job in jobs if job.identity not in kept]
     tally = Tally(kept=len(jobs) - len(missing))
-    environment = {k: os.environ[k] for k in ("NPROC", "XLA_FLAGS") if k in os.environ}
-    settings = Settings(precision, environment, prepare, timeout)
+    settings = Settings.here(precision, prepare, timeout)
 
     with _bar(experiment.name, len(missing), show) as advance:
 
@@ -129,7 +128,7 @@ def run(
 
         groups = _groups(experiment, missing)
         if executor is None:
-            here = settings._replace(environment={}, prepare=None)
+            here = settings._replace(prepare=None)
             for group in groups:
                 where, vmapped = experiment.function, experiment.vmapped
                 keep(group, compute(where, group, vmapped, here))

@@ -10,6 +10,7 @@ import importlib
 import json
 import operator
 import os
+import platform
 import sys
 import threading
 import time
@@ -27,6 +28,12 @@ from .outcomes import Outcome, Status, read
 from .provenance import provenance
 from .scripts import module
 
+# Settings of JAX that change keys or numbers; a new process has JAX's own.
+SETTINGS = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+)
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
@@ -50,14 +57,25 @@ class Settings(NamedTuple):
     Attributes:
         precision: that was asked for.
         environment: variables that must stand before JAX starts.
+        jax: values of `SETTINGS`.
+        driver: host and process where these hold already.
         prepare: called once in each process before anything is computed.
         timeout: seconds a cell may take, or None.
     """
 
     precision: str
     environment: Mapping[str, str]
+    jax: Mapping[str, Any]
+    driver: str
     prepare: Callable[[], Any] | None
     timeout: float | None
+
+    @classmethod
+    def here(cls, precision, prepare, timeout) -> "Settings":
+        """With those of this process."""
+        known = {k: os.environ[k] for k in ("NPROC", "XLA_FLAGS") if k in os.environ}
+        values = {name: getattr(jax.config, name) for name in SETTINGS}
+        return cls(precision, known, values, _process(), prepare, timeout)
 
 
 def reference(experiment: Experiment) -> Reference | Callable[..., Any]:
@@ -93,8 +111,8 @@ def compute(
         "a worker has another precision than the driver",
         got=precision_in_use(),
         expected=settings.precision,
-        hint="give `prepare`, a function that makes JAX's settings in a process, or"
-        " make them at the top of the experiment's file",
+        hint="set jax_enable_x64 for the whole process, and nowhere else: not in"
+        " `prepare`, at the top of the experiment's file, or for one thread",
     )
     _listen()
     provenance()  # of the files as they are now, and not after an edit during the cell
@@ -224,9 +242,17 @@ _prepared: list[int] = []  # the processes that are prepared: a fork is another 
 
 
 def _prepare(settings: Settings) -> None:
+    if _process() != settings.driver:  # for each run: a worker may outlive one
+        os.environ.update(settings.environment)
+        for name, value in settings.jax.items():
+            if getattr(jax.config, name) != value:
+                jax.config.update(name, value)
     if os.getpid() in _prepared:
         return
-    os.environ.update(settings.environment)
     if settings.prepare is not None:
         settings.prepare()
     _prepared.append(os.getpid())
+
+
+def _process() -> str:
+    return f"{platform.node()} {os.getpid()}"
