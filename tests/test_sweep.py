@@ -187,6 +187,10 @@ def test_version_has_the_values_of_the_function_around():
         ({"grid": {"n": [1, 1]}}, "told apart"),
         ({"grid": {"n": []}}, "told apart"),
         ({"paired": "m"}, "not in the grid"),
+        ({"seeds": 0}, "seeds are none"),
+        ({"seeds": -1}, "seeds are none"),
+        ({"seeds": [0, 1, 0]}, "seeds are none, or .* told apart"),
+        ({"seeds": [0, 0.5]}, "or not whole numbers"),
         ({"function": lambda key, n: {}, "version": "", "name": "f"}, None),
         ({"function": len, "version": ""}, "cannot be told"),
     ],
@@ -440,6 +444,49 @@ def test_arrays_are_kept_once_by_content(store):
     other = gt.Experiment(lambda key, n: transposed, {"n": [1]}, name="b", version="1")
     run(other, store)
     assert len(list(store.folder.iterdir())) == 2
+
+
+def test_arrays_that_no_cell_has_any_more_are_removed(store):
+    level = {1: 1.0, 2: 1.0, 3: 3.0}
+
+    def study(key, n):
+        return gt.sweep.Found({"n": float(n)}, {"x": np.full(5, level[n])})
+
+    made = gt.Experiment(study, {"n": [1, 2, 3]}, version="1")
+
+    def files():
+        return {path.stem for path in store.folder.iterdir()}
+
+    run(made, store)
+    first, second, third = (row.digest for row in store.rows(made))
+    assert first == second and files() == {first, third}
+    level[1] = 4.0  # the second cell still has the old ones
+    run(made, store, force=True)
+    fourth = store.rows(made)[0].digest
+    assert files() == {first, third, fourth}
+    level.update({2: 4.0, 3: 5.0})
+    run(made, store, force=True)
+    rows = store.rows(made)
+    assert files() == {row.digest for row in rows} and len(files()) == 2
+    assert [store.arrays(row)["x"][0] for row in rows] == [4.0, 4.0, 5.0]
+
+
+def test_an_exact_value_has_the_error_0_and_a_plain_one_none(store):
+    given = {
+        "plain": 0.5,
+        "exact": gt.Estimate(0.5, how="quadrature"),
+        "sampled": gt.sweep.Measured(gt.Estimate(0.5, 0.25, "9 samples"), 0.125),
+        "floored": gt.sweep.Measured(0.5, gt.Estimate(0.125)),
+    }
+    one = gt.Experiment(lambda key, n: given, {"n": [1]}, name="one", version="1")
+    run(one, store)
+    found = {row.metric: (row.stderr, row.floor, row.how) for row in store.rows(one)}
+    assert found == {
+        "plain": (None, None, ""),
+        "exact": (0.0, None, "quadrature"),
+        "sampled": (0.25, 0.125, "9 samples"),
+        "floored": (None, 0.125, ""),
+    }
 
 
 def test_csv_has_a_column_a_label(store, tmp_path):

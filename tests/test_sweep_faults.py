@@ -259,7 +259,7 @@ def test_a_late_cell_does_not_abort_the_command(tmp_path):
 
 
 def test_a_new_process_computes_as_this_one_does(script, monkeypatch):
-    """Precision, kind of new keys and environment are the driver's; `prepare` comes on top."""
+    """Precision, kind of new keys and environment are the driver's; `prepare` adds."""
     study = gt.sweep.load(script)["settled"]
     monkeypatch.setenv("NPROC", "3")
     context, here = multiprocessing.get_context("spawn"), jax.default_prng_impl("rbg")

@@ -52,8 +52,9 @@ class Experiment:
 
     Attributes:
         function: `function(key, **cell)` gives a dictionary from the name of a metric to
-            a float, `gt.Estimate` or `gt.sweep.Measured`; or a `gt.sweep.Found`, which
-            has arrays too. `gt.UnsupportedError` means that the cell is to be skipped.
+            a float, a `gt.Estimate`, which alone has an error (0 if it is exact), or a
+            `gt.sweep.Measured`, with a floor; or a `gt.sweep.Found`, with arrays too.
+            `gt.UnsupportedError` means that the cell is to be skipped.
         grid: values by label; the cells are their product, the last label fastest.
             Strings, numbers, booleans and None: objects are looked up by the function,
             so the values may be a dictionary, of which the names count.
@@ -81,7 +82,6 @@ class Experiment:
     vmapped: bool = False
 
     def __post_init__(self):
-        seeds = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
         paired = (self.paired,) if isinstance(self.paired, str) else self.paired
         grid = {label: _values(label, found) for label, found in self.grid.items()}
         unknown = sorted(set(paired) - set(grid))
@@ -94,7 +94,7 @@ class Experiment:
         )
         changed = {
             "grid": grid,
-            "seeds": tuple(int(seed) for seed in seeds),
+            "seeds": _seeds(self.seeds),
             "paired": tuple(paired),
             "name": self.name or self.function.__name__,
             "version": self.version or version_of(self.function),
@@ -186,6 +186,20 @@ def _values(label: str, values: Collection[Label]) -> tuple[Label, ...]:
         hint="leave the repetitions out",
     )
     return tuple(values)
+
+
+def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
+    """Whole numbers, all different, at least one."""
+    found = list(range(seeds) if isinstance(seeds, int) else seeds)
+    whole = [isinstance(seed, int | np.integer) for seed in found]
+    require(
+        found and all(whole) and len(set(found)) == len(found),
+        "the seeds are none, or not whole numbers, or cannot be told apart",
+        got=f"{seeds}",
+        expected="a number of seeds, one or more; or whole numbers, all different",
+        hint="give seeds=5 for 0 to 4",
+    )
+    return tuple(int(seed) for seed in found)
 
 
 def _digest(*parts: Any) -> bytes:

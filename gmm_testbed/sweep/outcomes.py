@@ -27,7 +27,8 @@ class Measured(NamedTuple):
     """A metric with its floor.
 
     Attributes:
-        value: a float or an `Estimate`.
+        value: a float, which says nothing of its error; or an `Estimate`, of which the
+            error 0 says that it is exact, as in `gt.Estimate(tv, how="quadrature")`.
         floor: what the metric would give for the truth itself, None if not known.
     """
 
@@ -53,8 +54,9 @@ class Metric(NamedTuple):
     Attributes:
         name: of the metric.
         value: may be infinite or NaN.
-        stderr: None for a plain float, which does not say; 0 where it is exact.
-        floor: or None.
+        stderr: of the `Estimate`, 0 where it is exact; None for a plain float, whether
+            that is exact or not: it does not say.
+        floor: None if none was given.
         how: of the `Estimate`, else "".
         dtype: of the value.
     """

@@ -58,8 +58,8 @@ class Row(NamedTuple):
         reason: why it was skipped, or the traceback.
         metric: its name, None if the cell has no values.
         value: may be infinite or NaN; None if the cell has no values.
-        stderr: None if not known.
-        floor: None if not known.
+        stderr: 0 of what says that it is exact; None of a plain number.
+        floor: None if none was given.
         how: what an estimate rests on.
         dtype: of the value.
         wall_seconds: of the cell, compilation included.
@@ -165,7 +165,6 @@ class Store:
             sqlite3.Error: if it cannot be written; the store is as it was.
             OSError: if the arrays cannot be written; the store is as it was.
         """
-        digest = save_arrays(self.folder, outcome.arrays) if outcome.arrays else None
         code = experiment.name, experiment.version
         what = json.dumps(job.cell), job.seed, precision
         took = outcome.wall_seconds, outcome.compile_seconds
@@ -173,15 +172,20 @@ class Store:
         ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         row = (job.identity, *code, *what, outcome.status, outcome.reason, *took, *by)
         metrics = [(job.identity, *metric) for metric in outcome.metrics]
+        of_cell = "SELECT digest FROM arrays WHERE identity = ?"
         with self._transaction():
+            old = self._file.execute(of_cell, (job.identity,)).fetchone()
             if self._delete("cells", job.identity):
                 self._delete("metrics", job.identity)
                 self._delete("arrays", job.identity)
             self._insert("cells", (*row, ended))
             for metric in metrics:
                 self._insert("metrics", metric)
-            if digest:
+            if outcome.arrays:
+                digest = save_arrays(self.folder, outcome.arrays)
                 self._insert("arrays", (job.identity, digest))
+        if old:
+            self._forget(*old)
 
     def kept(
         self, experiment: Experiment, precision: str, statuses: tuple[Status, ...]
@@ -268,6 +272,13 @@ class Store:
             if self._file.in_transaction:  # SQLite may have ended it
                 self._file.execute("ROLLBACK")
             raise
+
+    def _forget(self, digest: str) -> None:
+        """Removes arrays that no cell has any more; no other process can take them up."""
+        others = "SELECT 1 FROM arrays WHERE digest = ?"
+        with self._transaction():
+            if not self._file.execute(others, (digest,)).fetchone():
+                (self.folder / f"{digest}.npz").unlink(missing_ok=True)
 
     def _delete(self, table, identity) -> int:
         where = "WHERE identity = ?"
