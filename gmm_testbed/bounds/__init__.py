@@ -14,6 +14,7 @@ from .base import Facts as Facts
 from .base import Verdict as Verdict
 from .base import judge as judge
 from .base import report as report
+from .cases import complete
 from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
 from .contraction import Contraction as Contraction
@@ -101,16 +102,18 @@ def check(name: str, key: Key | None = None, **case) -> list[BoundReport]:
     Args:
         name: of `CATALOGUE`.
         key: of what is sampled; `jax.random.key(0)` by default.
-        **case: labels and numbers of one case; the sweep of the theorem if there are none.
+        **case: labels and numbers of one case, the others as in the first of the sweep;
+            the whole sweep if there are none.
 
     Returns:
         A `BoundReport` for each claim of each case.
 
     Raises:
-        InputError: for an unknown name; the message has the nearest one.
+        InputError: for an unknown name or label; the message has the nearest one. For
+            a value that is no number, or not one of the words of its label.
     """
     bound = choose(name, CATALOGUE, "bound")
-    cases = [case] if case else bound.cases
+    cases = [complete(name, bound.cases, case)] if case else bound.cases
     return [
         report(name, bound, values, claim)
         for values, claims in each_case(bound, cases, key)

@@ -33,6 +33,17 @@ def has_density(mixture: GaussianMixture) -> bool:
     return bool(np.all(np.linalg.eigvalsh(np.asarray(mixture.covariances())) > 0))
 
 
+def count(mixture: GaussianMixture) -> int:
+    """Number of components of positive weight."""
+    return int(np.sum(np.asarray(mixture.log_weights) > -np.inf))
+
+
+def finite_moments(mixture: GaussianMixture) -> bool:
+    """Whether means and covariances are numbers."""
+    parts = mixture.means, mixture.covariances()
+    return all(bool(np.isfinite(np.asarray(part)).all()) for part in parts)
+
+
 def noisy(sampler: Guided, target: Target, times: Times) -> bool:
     """Whether every step from the mean of the exact law at the start has noise."""
     x = target.posterior(times[0]).mean()

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
 from . import line_pairs
+from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
 
 
@@ -32,7 +33,7 @@ class ComponentBrackets(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="mean over components <= mmse, I <= Gaussian of the same covariance; ...",
-        assumptions=("a Gaussian mixture",),
+        assumptions=("components with densities",),
         source="conditioning, maximum entropy and convexity; docstring",
         status="proved",
     )
@@ -41,12 +42,14 @@ class ComponentBrackets(AbstractBound):
     )
 
     def claims(self, key, case):
-        return _claims(jnp.asarray(case["snr"]))
+        prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
+        kept = (has_density(prior),)
+        claims = _claims(prior, jnp.asarray(case["snr"]))
+        return [claim._replace(assumptions=kept) for claim in claims]
 
 
 @eqx.filter_jit
-def _claims(snr):
-    prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
+def _claims(prior, snr):
     normal = GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
     weights = jnp.exp(prior.log_weights)
     one, sigma = jnp.ones_like(snr), 1.0 / jnp.sqrt(snr)

@@ -44,7 +44,7 @@ class PublishedDensityBound(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="|p(y|x_t) - p(y|x_0=m)| <= d exp(-1/(2 s^2)) / sqrt(2 pi s^2) |A| m_1",
-        assumptions=("noise N(0, s^2 I)",),
+        assumptions=("noise N(0, s^2 I), s > 0",),
         source="Chung et al. 2023, arXiv:2209.14687, Theorem 1",
         status="published",
         refuted=True,
@@ -61,7 +61,7 @@ class DensityBound(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="|p(y|x_t) - p(y|x_0=m)| <= exp(-1/2) / (s (2 pi s^2)^(n/2)) |A| m_1",
-        assumptions=("noise N(0, s^2 I)",),
+        assumptions=("noise N(0, s^2 I), s > 0",),
         source="here; the argument of arXiv:2209.14687, Theorem 1",
         status="proved",
     )
@@ -77,12 +77,13 @@ def _worst(noise, constant) -> list[Claim]:
     grid = gaps_and_moments(jnp.asarray(noise))
     x, v, gap, moment = (np.asarray(part).ravel() for part in grid)
     bound = constant * _SLOPE * moment
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         worst = int(np.argmax(np.log(gap) - np.log(bound)))
     over = int(np.sum(gap > bound))
     label = f"x_t = {x[worst]:.3g} at v = {v[worst]:.3g}, worst of {x.size}"
     label += f", {over} above the bound" if over else ""
-    return [Claim(label, Estimate(gap[worst]), Estimate(bound[worst]))]
+    sides = Estimate(gap[worst]), Estimate(bound[worst])
+    return [Claim(label, *sides, assumptions=(noise > 0,))]
 
 
 @eqx.filter_jit

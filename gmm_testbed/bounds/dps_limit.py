@@ -44,7 +44,8 @@ from ..mixture import GaussianMixture
 from ..paths import VE
 from ..problem import InverseProblem, Target
 from ..sampling import Guided
-from .base import AbstractBound, Case, Claim, Facts
+from .assumptions import count
+from .base import BUILT, AbstractBound, Case, Claim, Facts
 
 PEAK = 0.23231  # nats, of KL averaged over y; rounded up
 _MEAN, _VARIANCE, _Y = 0.4, 0.7, 1.3
@@ -78,7 +79,7 @@ class DPSLimit(AbstractBound):
         fitted = sde_moments(kappa, np.log1p(kappa) / kappa)[1]
         averaged = kl_over_y(kappa, mean, variance), kl_over_y(kappa, *sde)
         peak = kl_over_y(kappa, *sde_moments(kappa))
-        return [
+        claims = [
             _equal("SDE, mean", mean, sde[0]),
             _equal("SDE, variance", variance, sde[1]),
             _equal("SDE at v = 1, mean", on_the_way[0], way[0]),
@@ -91,6 +92,12 @@ class DPSLimit(AbstractBound):
                 "exact variance, and where zeta fits the mean", exact(kappa), fitted
             ),
         ]
+        kept = count(_prior()) == 1, BUILT
+        return [claim._replace(assumptions=kept) for claim in claims]
+
+
+def _prior():
+    return GaussianMixture.isotropic([1.0], [[_MEAN]], _VARIANCE)
 
 
 def exact(kappa) -> float:
@@ -137,9 +144,8 @@ def extrapolated(kernel, kappa, zeta) -> tuple[np.ndarray, np.ndarray]:
     v, which ends at 1e-7. Their steps halve, and so do the decades of v: from 1e61, from
     1e27 and from 1e10 on. So they have as many steps and share one program.
     """
-    prior = GaussianMixture.isotropic([1.0], [[_MEAN]], _VARIANCE)
     measurement = Linear([[1.0]], _VARIANCE / (kappa * zeta))
-    problem = InverseProblem(prior, measurement, [_Y])
+    problem = InverseProblem(_prior(), measurement, [_Y])
     sampler = Guided(approximations.DPS(), kernel)
     times = jnp.asarray(np.linspace(1.0, 0.0, _STEPS + 1))
     found = []

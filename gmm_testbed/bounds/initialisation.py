@@ -23,7 +23,7 @@ from .. import divergences
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
 from .assumptions import has_density
-from .base import BUILT, AbstractBound, Case, Facts, computed
+from .base import AbstractBound, Case, Facts, computed
 
 
 class Initialisation(AbstractBound):
@@ -40,8 +40,11 @@ class Initialisation(AbstractBound):
     )
 
     def claims(self, key, case):
-        left, rights = _sides(jnp.asarray(case["alpha"]))
-        kept = BUILT, has_density(_prior())
+        alpha = jnp.asarray(case["alpha"])
+        sigma = jnp.sqrt(1.0 - alpha**2)
+        left, rights = _sides(alpha, sigma)
+        preserving = bool(alpha > 0 and abs(alpha**2 + sigma**2 - 1.0) < 1e-12)
+        kept = preserving, has_density(_prior())
         labels = "(i) entropy decay", "(ii) convexity", "(iii) transport"
         return [
             computed(label, left, right, assumptions=kept)
@@ -50,10 +53,10 @@ class Initialisation(AbstractBound):
 
 
 @eqx.filter_jit
-def _sides(alpha):
+def _sides(alpha, sigma):
     """KL(p_T || N(0, 1)) and the three bounds on it."""
     prior = _prior()
-    left = _kl_to_normal(prior.noised(alpha, jnp.sqrt(1.0 - alpha**2)))
+    left = _kl_to_normal(prior.noised(alpha, sigma))
     second_moment = prior.total_variance() + jnp.sum(prior.mean() ** 2)
     convexity = alpha**2 * (second_moment - 1.0) - jnp.log1p(-(alpha**2))
     transport = alpha**2 * _w2_squared(prior) / (2 * (1 - alpha**2))

@@ -35,7 +35,7 @@ class Replacement(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="KL <= path KL = integral of two mmse's / 2 <= I(o; u)",
-        assumptions=("one Gaussian",),
+        assumptions=("one Gaussian, with a density",),
         source="here, proof in the docstring; cf. arXiv:2605.05387",
         status="proved",
     )
@@ -45,12 +45,15 @@ class Replacement(AbstractBound):
 
     def claims(self, key, case):
         r = case["correlation"]
-        path, information = path_kl(r, _SCALE), -0.5 * np.log1p(-(r**2))
-        return [
-            _claim("path", path_by_quadrature(r, _SCALE), path, True),
-            _claim("path by information", path, information),
-            _claim("marginal by path", marginal_kl(r, _SCALE), path),
-        ]
+        with np.errstate(invalid="ignore"):  # of a correlation beyond one
+            path, information = path_kl(r, _SCALE), -0.5 * np.log1p(-(r**2))
+            claims = [
+                _claim("path", path_by_quadrature(r, _SCALE), path, True),
+                _claim("path by information", path, information),
+                _claim("marginal by path", marginal_kl(r, _SCALE), path),
+            ]
+        kept = (bool(_eigen(r, _SCALE)[0].min() > 0.0),)
+        return [claim._replace(assumptions=kept) for claim in claims]
 
 
 def path_kl(r: float, scale: float) -> float:

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from ..divergences.curves import bisect
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .assumptions import equal_covariances, isotropic
+from .assumptions import count, equal_covariances, isotropic
 from .base import AbstractBound, Case, Claim, Facts
 
 _MEANS, _VARIANCE = (-1.1, 1.5), 0.3
@@ -45,7 +45,9 @@ class Speciation(AbstractBound):
     def claims(self, key, case):
         gap = _MEANS[1] - _MEANS[0]
         level = 0.25 * gap**2 - _VARIANCE
-        kept = (isotropic(_prior(0.5)) and equal_covariances(_prior(0.5)),)
+        prior = _prior(case["weight"])
+        alike = isotropic(prior) and equal_covariances(prior)
+        kept = (alike and count(prior) == 2,)
         measured, steepest = _measured(jnp.asarray(case["weight"]))
         c = _VARIANCE + 0.1
         largest = Estimate(0.25 * (gap / c) ** 2 - 1.0 / c)

@@ -26,9 +26,10 @@ import jax.numpy as jnp
 from jax.scipy.special import erf
 
 from ..divergences import line_rule
+from ..estimate import Estimate
 from . import line_pairs
-from .base import AbstractBound, Case, Facts, computed
-from .log_sobolev import RIGHT_WEIGHT, WRONG_WEIGHT, blindness, two_modes
+from .base import AbstractBound, Case, Claim, Facts, computed
+from .log_sobolev import RIGHT_WEIGHT, WRONG_WEIGHT, blindness, fisher_of, two_modes
 
 _WIDTH = 0.8  # of the Gaussian kernel
 _ROUNDING = 1e-12  # absolute: the Stein kernel has terms of order one
@@ -49,7 +50,9 @@ class SteinDiscrepancy(AbstractBound):
     )
 
     def claims(self, key, case):
-        return _claims(jnp.asarray(case["separation"]))
+        claims, largest = _claims(jnp.asarray(case["separation"]))
+        kept = (bool(largest <= 1.0),)
+        return [claim._replace(assumptions=kept) for claim in claims]
 
 
 @eqx.filter_jit
@@ -69,19 +72,20 @@ def _claims(a):
 
     products = gap[:, None] * gap[None]
     squares = averaged(products * gaussian)
-    fisher = line_pairs.fisher(q, p)
-    sides = [
-        ("Gaussian kernel", squares, fisher),
-        ("inverse multiquadric", averaged(products * inverse), fisher),
-        ("blind as Fisher", squares, blindness(a)),
+    fisher, other = fisher_of(q, p), averaged(products * inverse)
+    claims = [
+        Claim("Gaussian kernel", Estimate(squares, how="quadrature"), fisher),
+        Claim("inverse multiquadric", Estimate(other, how="quadrature"), fisher),
+        computed("blind as Fisher", squares, blindness(a)),
     ]
-    claims = [computed(label, left, right) for label, left, right in sides]
+    diagonals = jnp.diagonal(gaussian), jnp.diagonal(inverse)
     seen = abs(WRONG_WEIGHT - RIGHT_WEIGHT) * erf(a / jnp.sqrt(2.0))
     equal = [
         ("by parts", averaged(stein), squares, _ROUNDING),
         ("total variation sees it", line_pairs.tv(q, p), seen, _CROSSING),
     ]
-    return claims + [
+    claims += [
         computed(label, left, right, equal=True, tolerance=slack)
         for label, left, right, slack in equal
     ]
+    return claims, jnp.max(jnp.stack(diagonals))

@@ -24,6 +24,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..divergences import line_rule
 from ..mixture import GaussianMixture
@@ -33,6 +34,7 @@ from .base import AbstractBound, Case, Facts, computed
 _SLOPE, _NOISE, _Y = 1.3, 0.9, 0.3
 _MEANS, _VARIANCE = (-1.0, 1.5), 0.2
 _DIGITS = 1e-9
+_OPERATOR, _COVARIANCE = np.asarray([[_SLOPE]]), np.asarray([[_NOISE**2]])
 
 
 class TiltedTransport(AbstractBound):
@@ -40,7 +42,7 @@ class TiltedTransport(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="x_v from p_v N(y; A x, G - v A A^T), then unguided: exact for v < v*",
-        assumptions=("v < v*", "components of equal covariance"),
+        assumptions=("0 < v < v*", "components of equal covariance"),
         source="Bruna and Han 2024, arXiv:2407.00745; proof in the docstring",
         status="proved",
     )
@@ -50,7 +52,9 @@ class TiltedTransport(AbstractBound):
 
     def claims(self, key, case):
         share = case["share"]
-        kept = (share < 1.0, equal_covariances(_prior()))
+        v = share * (_NOISE / _SLOPE) ** 2
+        below = 0.0 < v < largest_level(_OPERATOR, _COVARIANCE)
+        kept = (below, equal_covariances(_prior()))
         sides = _sides(jnp.asarray(share))
         return [
             computed(
@@ -63,6 +67,11 @@ class TiltedTransport(AbstractBound):
             )
             for label, left, right, equal in sides
         ]
+
+
+def largest_level(A: np.ndarray, G: np.ndarray) -> float:
+    """v* of a measurement (m, d) and its noise (m, m)."""
+    return float(1.0 / np.linalg.eigvalsh(A.T @ np.linalg.solve(G, A))[-1])
 
 
 def _prior():

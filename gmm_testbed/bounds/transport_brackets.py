@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from ..mixture import GaussianMixture
 from . import line_pairs
+from .assumptions import finite_moments
 from .base import AbstractBound, Case, Facts, computed
 
 
@@ -33,14 +34,19 @@ class TransportBrackets(AbstractBound):
     )
 
     def claims(self, key, case):
-        return _claims(jnp.asarray(case["shift"]))
+        q, p = _pair(jnp.asarray(case["shift"]))
+        kept = (finite_moments(q) and finite_moments(p),)
+        return [claim._replace(assumptions=kept) for claim in _claims(q, p)]
+
+
+def _pair(shift):
+    means = jnp.asarray([[-1.0], [1.5]])
+    p = GaussianMixture.isotropic([0.4, 0.6], means, [0.16, 0.36])
+    return GaussianMixture.isotropic([0.55, 0.45], means + shift, [0.5, 0.1]), p
 
 
 @eqx.filter_jit
-def _claims(shift):
-    means = jnp.asarray([[-1.0], [1.5]])
-    p = GaussianMixture.isotropic([0.4, 0.6], means, [0.16, 0.36])
-    q = GaussianMixture.isotropic([0.55, 0.45], means + shift, [0.5, 0.1])
+def _claims(q, p):
     exact = line_pairs.transport(q, p)
     spread = jnp.sqrt(q.total_variance()) - jnp.sqrt(p.total_variance())
     moments = jnp.sum((q.mean() - p.mean()) ** 2) + spread**2
