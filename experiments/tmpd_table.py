@@ -6,17 +6,20 @@ TMLR 2024, arXiv:2310.06721). Sliced W1 to the exact posterior over 100 directio
 exact samples as the floor and prior samples as the ceiling. All methods of a problem share
 its noise, directions and samples beyond the frame. Exact, TMPD and PiGDM are fields under
 Euler-Maruyama; DPS is the published update with Cardoso's step 0.1; ZetaDPS (0.3) is its
-consistent counterpart, a field. Published values were made with other schedules, step
-counts and numbers of problems: Dowling (2024), and Cardoso et al. (ICLR 2024,
-arXiv:2308.07983), whose noise level is random, one a problem.
+consistent counterpart, a field. Published values are of Dowling (2024), made with another
+schedule and 5 problems, and of Cardoso et al. (ICLR 2024, arXiv:2308.07983), whose noise
+level is random, one a problem, and whose table is of 20 steps. `tmpd_random_noise` has
+their noise: DPS comes near their values with 20 steps, and not with 1000, where 50 times as
+many guided updates of the same length take it up to twenty times nearer.
 
 Everything happens in the r = m + 2 dimensions of a frame; beyond it all is an independent
-Gaussian. Chains run in float32: `tmpd_float32` shows what that costs, which is most for DPS
-and ZetaDPS, whose guidance over the norm of the residual amplifies roundings. The methods
-are written out here, with the particles as last axis and products with the (25, r) means.
-`gt.sample`, whose steps these are (a test compares them in all d dimensions, to 1e-9), took
-13 to 18 seconds of processor time a problem in the same frame and precision, for 0.8 to 1.1
-here: more than two hours for the table instead of nine minutes.
+Gaussian. Chains run in double precision. `tmpd_float32` shows what single would cost, in
+every setting: nothing for exact guidance and TMPD, but of the chains of DPS at d = 80 and
+800 four in a hundred end elsewhere, as guidance amplifies roundings, and the distance moves
+by up to the floor. No bias is seen: they are other samples of much the same law.
+The methods are written out here, with the particles as last axis and products with the
+(25, r) means. `gt.sample`, whose steps these are (a test compares them in all d dimensions,
+to 1e-9), took more than ten times as long in the same frame and precision.
 """
 
 import csv
@@ -33,15 +36,11 @@ import gmm_testbed as gt
 
 DIMS, MEASUREMENTS, NOISES = (8, 80, 800), (1, 2, 4), (0.01, 0.1, 1.0)
 PROBLEMS, NUM, STEPS, DIRECTIONS = 20, 1000, 1000, 100
-ZETA_STEP, ZETA = 0.1, 0.3
+ZETA_STEP, ZETA, T_MIN = 0.1, 0.3, 1e-3
 DROPPED = 1e-12  # posterior weight of modes that the metric leaves out
 SIZES = (4, 10, 25)  # modes that it keeps: one program each
-CHECKED = {  # what is computed in both precisions
-    "d = 8, m = 1, noise 0.01": (8, 1, 0.01),
-    "d = 8, m = 4, noise 0.01": (8, 4, 0.01),
-    "d = 8, m = 4, noise 0.1": (8, 4, 0.1),
-    "d = 800, m = 4, noise 1.0": (800, 4, 1.0),
-}
+ELSEWHERE = 1.0  # apart, a chain in two precisions: the width of a mode of the prior
+FEW = 20  # steps of Cardoso et al.
 SHOWN = (8, 4, 0.1), (80, 2, 0.1), (800, 1, 0.01)
 METHODS = {
     "Exact": gt.Guided(gt.approximations.Exact(), gt.kernels.EulerMaruyama()),
@@ -51,6 +50,18 @@ METHODS = {
     "ZetaDPS": gt.Guided(gt.approximations.ZetaDPS(ZETA), gt.kernels.EulerMaruyama()),
 }
 FLOOR, CEILING = "exact samples", "prior samples"
+DIFFERENT = [  # from what is done here
+    {"source": "Dowling 2024", "differs in": text}
+    for text in ("VP from 0.01 to 20", "5 problems, others than these")
+] + [
+    {"source": "Cardoso et al. 2024", "differs in": text}
+    for text in (
+        "20 steps",
+        "weights of the modes: squares of normal numbers, one draw a problem",
+        "betas that decrease, from 0.02 to 1e-4, in 999 steps of which 20 are kept",
+        "20 problems, others than these",
+    )
+]
 
 
 @gt.experiment(
@@ -61,23 +72,53 @@ FLOOR, CEILING = "exact samples", "prior samples"
 def tmpd_setting(key, dim, measurements, noise):
     """Sliced W1 of every method on one problem."""
     case = drawn(key, dim, measurements, noise)
-    found, bad = measured(case, np.float32)
+    samples = outputs(case, np.float64)
+    found = scored(case, samples, np.float64)
     floor, exact = found[FLOOR].value, found["Exact"].value
     metrics = {name: gt.sweep.Measured(w1, floor) for name, w1 in found.items()}
     metrics |= {f"{name} minus Exact": w1.value - exact for name, w1 in found.items()}
-    return metrics | {f"{name}, not finite": bad[name] for name in METHODS}
+    bad = {n: np.sum(~np.isfinite(x).all(axis=0)) for n, x in samples.items()}
+    return metrics | {f"{name}, not finite": float(n) for name, n in bad.items()}
 
 
-@gt.experiment(grid={"setting": CHECKED}, seeds=5)
-def tmpd_float32(key, setting):
-    """|W1 in float32 - W1 in float64|, of the same noise."""
-    case = drawn(key, *CHECKED[setting])
-    single, double = (measured(case, dtype)[0] for dtype in (np.float32, np.float64))
-    floor = double[FLOOR].value
-    return {
-        name: gt.sweep.Measured(abs(single[name].value - double[name].value), floor)
-        for name in METHODS
+@gt.experiment(
+    grid={"dim": DIMS, "measurements": MEASUREMENTS, "noise": NOISES},
+    seeds=3,
+    paired="noise",
+)
+def tmpd_float32(key, dim, measurements, noise):
+    """W1 in float32 - W1 in float64, and the chains that went elsewhere, of one noise."""
+    case = drawn(key, dim, measurements, noise)
+    single, double = (outputs(case, dtype) for dtype in (np.float32, np.float64))
+    w1, reference = scored(case, single, np.float32), scored(case, double, np.float64)
+    floor, metrics = reference[FLOOR].value, {}
+    for name in METHODS:
+        error = w1[name].value - reference[name].value
+        metrics[name] = gt.sweep.Measured(error, floor)
+        metrics[f"{name}, error of sampling"] = float(reference[name].stderr)
+        apart = np.linalg.norm(single[name] - double[name], axis=0)
+        metrics[f"{name}, chains elsewhere"] = float(np.mean(apart > ELSEWHERE))
+    return metrics
+
+
+@gt.experiment(grid={"dim": DIMS, "measurements": MEASUREMENTS}, seeds=PROBLEMS)
+def tmpd_random_noise(key, dim, measurements):
+    """DPS where the noise is U(0, 1) times the largest singular value of A."""
+    seed = int(jax.random.bits(key))
+    frame = gt.problems.grid25_frame(dim, measurements, seed)
+    A = gt.problems.grid25(
+        dim, measurements, 1.0, seed, frame=frame
+    ).problem.measurement.A
+    share = np.random.default_rng([seed, 2]).uniform()
+    case = drawn(key, dim, measurements, share * np.linalg.norm(A, 2))
+    samples = {n: outputs(case, np.float64, n)["DPS"] for n in (STEPS, FEW)}
+    found = scored(case, samples, np.float64)
+    metrics = {
+        n if isinstance(n, str) else f"{n} steps": gt.sweep.Measured(w1, found[FLOOR])
+        for n, w1 in found.items()
     }
+    bad = {n: np.sum(~np.isfinite(x).all(axis=0)) for n, x in samples.items()}
+    return metrics | {f"{n} steps, not finite": float(b) for n, b in bad.items()}
 
 
 class Case(NamedTuple):
@@ -108,31 +149,43 @@ def drawn(key, dim, measurements, noise):
     return Case(target, frame, references, noises, directions, rest)
 
 
-def measured(case, dtype):
-    """Sliced W1 as estimates, and numbers of samples that are not finite, by name."""
-    path = case.target.path
-    steps = steps_of(path, gt.time_grid(path, STEPS, t_min=1e-3))
+def outputs(case, dtype, num=None):
+    """The outputs (r, n) of every method after `num` steps in this precision."""
+    path, num = case.target.path, num or STEPS
+    steps = steps_of(path, gt.time_grid(path, num, t_min=T_MIN))
     given = problem_of(case.target), steps
     given = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), given)
 
-    def outputs(noise):
+    def simulated(noise):
         return jax.device_get(simulate(*given, noise.astype(dtype)))
 
-    parts = by_two(outputs, np.array_split(case.noise, 2, axis=2))
-    samples = {
+    parts = by_two(simulated, np.array_split(case.noise[: num + 1], 2, axis=2))
+    return {
         name: np.concatenate([part[name] for part in parts], axis=1).astype(np.float64)
         for name in METHODS
     }
-    samples |= case.references
-    beyond = {FLOOR: 1.0, CEILING: 1.0, "DPS": spread_beyond(steps, steps.ddpm)}
-    euler = spread_beyond(steps, steps.euler)
-    scales = {name: beyond.get(name, euler) for name in samples}
-    posterior = case.target.exact_posterior
-    parts = case.frame, case.directions, samples, case.rest, scales
-    bad = {
-        name: int(np.sum(~np.isfinite(x).all(axis=0))) for name, x in samples.items()
+
+
+def scored(case, samples, dtype):
+    """Sliced W1 of the outputs of chains in this precision, and of the references.
+
+    Args:
+        case: the problem.
+        samples: (r, n) by name of a method; a number of steps is a name of DPS.
+        dtype: of the chains: the metric itself is in double precision.
+    """
+    nums = {name: STEPS if name in METHODS else name for name in samples}
+    spreads = {num: spreads_beyond(case.target.path, num) for num in set(nums.values())}
+    beyond = {name: spreads[num][name in ("DPS", num)] for name, num in nums.items()}
+    beyond |= {FLOOR: 1.0, CEILING: 1.0}
+    posterior, given = case.target.exact_posterior, samples | case.references
+    parts = case.frame, case.directions, given, case.rest, beyond
+    found = distances(posterior, *parts)
+    chains = f", chains in {np.dtype(dtype).name}"
+    return {
+        name: gt.Estimate(w1.value, w1.stderr, w1.how + chains * (name in samples))
+        for name, w1 in found.items()
     }
-    return distances(posterior, *parts), bad
 
 
 def by_two(function, halves):
@@ -297,6 +350,12 @@ def unit(residual):
     return residual / jnp.sqrt(jnp.where(square > 0, square, 1.0))
 
 
+def spreads_beyond(path, num):
+    """Of Euler-Maruyama and of DDPM after so many steps."""
+    steps = steps_of(path, gt.time_grid(path, num, t_min=T_MIN))
+    return [spread_beyond(steps, kernel) for kernel in (steps.euler, steps.ddpm)]
+
+
 def spread_beyond(steps, kernel):
     """Standard deviation of every direction beyond the frame: N(0, 1) unguided."""
     keep, pull, scale = (np.asarray(each) for each in kernel)
@@ -384,10 +443,10 @@ def along_lines(weights, points, means, variances):
 # --- what came out ------------------------------------------------------------------
 
 
-def means(store):
-    """Mean and interval over problems of every metric, by (dim, m, noise) and name."""
+def means(store, experiment=None):
+    """Mean and interval over problems of every metric, by the labels and its name."""
     found = {}
-    for one in gt.sweep.means(store.rows(tmpd_setting)):
+    for one in gt.sweep.means(store.rows(experiment or tmpd_setting)):
         found.setdefault(tuple(one.cell.values()), {})[one.metric] = one
     return found
 
@@ -412,24 +471,27 @@ def published():
         }
 
 
-def beside(cell, method, ours):
+def beside(dim, m, noise, method, ours):
     """The published mean, half-width and source, and whether the intervals meet."""
-    *place, noise = cell
-    known = published().get((*place, str(noise), method))
-    known = known or published().get((*place, "any", method))
+    known = published().get((dim, m, str(noise), method))
     if known is None:
         return None
     return *known, bool(abs(ours.mean - known[0]) <= reach(ours) + known[1])
 
 
-def meetings(found):
-    """Whether our interval meets the published one, by source and method, in lists."""
+def meetings(store):
+    """Whether our interval meets the published one, in lists, by what is compared."""
     counted = {}
-    for cell, metrics in found.items():
+    for cell, metrics in means(store).items():
         for method in METHODS:
-            theirs = beside(cell, method, metrics[method])
+            theirs = beside(*cell, method, metrics[method])
             if theirs:
-                counted.setdefault((theirs[2], method), []).append(theirs[3])
+                counted.setdefault((theirs[2], method, STEPS), []).append(theirs[3])
+    for cell, metrics in means(store, tmpd_random_noise).items():
+        for steps in (STEPS, FEW):
+            theirs = beside(*cell, "any", "DPS", metrics[f"{steps} steps"])
+            if theirs:
+                counted.setdefault((theirs[2], "DPS", steps), []).append(theirs[3])
     return counted
 
 
@@ -439,11 +501,40 @@ def lost(found):
     return sum(one.mean * one.seeds for one in each)
 
 
+def rounding(store):
+    """Of float32, by dimension and method, over all settings and problems.
+
+    Problems, the largest |error| over its floor, the mean error over the mean floor with
+    its standard error, the root mean square of errors over those of sampling, and the
+    share of chains that end elsewhere.
+    """
+    kinds = "", ", error of sampling", ", chains elsewhere"
+    found = {}
+    for dim in DIMS:
+        rows = [r for r in store.rows(tmpd_float32) if r.cell["dim"] == dim]
+        for name in METHODS if rows else ():
+            error, sampling, elsewhere = (
+                np.asarray([r.value for r in rows if r.metric == name + kind])
+                for kind in kinds
+            )
+            floor = np.asarray([r.floor for r in rows if r.metric == name])
+            found[dim, name] = {
+                "problems": len(error),
+                "largest |error| / floor": np.max(np.abs(error) / floor),
+                "mean error / mean floor": np.mean(error) / np.mean(floor),
+                "±": np.std(error, ddof=1) / np.sqrt(len(error)) / np.mean(floor),
+                "error / error of sampling": np.sqrt(np.mean((error / sampling) ** 2)),
+                "chains elsewhere": np.mean(elsewhere),
+            }
+    return found
+
+
 def claims(store):
-    """Means of some cells, counts over all, and the error of float32."""
+    """Means of some cells, counts over all, and the error that float32 would have."""
     table, counts = means(store), {}
-    for (source, _), meet in meetings(table).items():
-        counts.setdefault(f"intervals that meet those of {source}", []).extend(meet)
+    for (source, _, steps), meet in meetings(store).items():
+        name = f"intervals of {steps} steps that meet those of {source}"
+        counts.setdefault(name, []).extend(meet)
     found = {f"{name}, of {len(meet)}": sum(meet) for name, meet in counts.items()}
     smallest = [min(METHODS, key=lambda n, c=c: c[n].mean) for c in table.values()]
     found["settings where exact guidance is nearest"] = smallest.count("Exact")
@@ -452,42 +543,61 @@ def claims(store):
         place, cell = f"d = {dim}, m = {m}, noise {noise:g}", table[dim, m, noise]
         for name in (*METHODS, FLOOR, CEILING, f"{FLOOR} minus Exact"):
             found[f"{place}: {name}"] = cell[name].mean
-    rows = store.rows(tmpd_float32)
-    for name in METHODS:
-        ratios = [row.value / row.floor for row in rows if row.metric == name]
-        found[f"float32: largest error over the floor, {name}"] = max(ratios)
+    for (dim, m), cell in means(store, tmpd_random_noise).items():
+        for steps in (STEPS, FEW):
+            name = f"d = {dim}, m = {m}, random noise: DPS, {steps} steps"
+            found[name] = cell[f"{steps} steps"].mean
+    for (dim, name), row in rounding(store).items():
+        place = f"float32, d = {dim}, {name}"
+        found[f"{place}: largest error over the floor"] = row["largest |error| / floor"]
+        found[f"{place}: chains elsewhere"] = row["chains elsewhere"]
+        if name == "DPS" and row["±"]:
+            z = row["mean error / mean floor"] / row["±"]
+            found[f"{place}: mean error over its error"] = z
     return {name: float(value) for name, value in found.items()}
+
+
+def line_of(ours, metrics, bad, theirs):
+    """What every row says of a method in a setting."""
+    row = {"sliced W1": ours.mean, "±": reach(ours), "problems": ours.seeds}
+    row |= {"floor": ours.floor, "ceiling": metrics[CEILING].mean}
+    row |= {"not finite": round(bad.mean * bad.seeds)}
+    if theirs:
+        row |= {"published": theirs[0], "± published": theirs[1]}
+        row |= {"source": theirs[2], "meet": "yes" if theirs[3] else "no"}
+    return row
 
 
 def tables(store):
     """Every setting and method; which intervals meet; float32; what it took."""
-    found, rows = means(store), []
-    for cell, metrics in found.items():
+    rows, random = [], []
+    for cell, metrics in means(store).items():
         for method in METHODS:
             ours, gap = metrics[method], metrics[f"{method} minus Exact"]
-            bad = metrics[f"{method}, not finite"]
-            theirs = beside(cell, method, ours)
-            row = dict(zip(("d", "m", "noise"), cell, strict=True))
-            row |= {"method": method, "sliced W1": ours.mean, "±": reach(ours)}
-            row |= {"floor": ours.floor, "ceiling": metrics[CEILING].mean}
-            row |= {"minus exact": gap.mean, "± of that": reach(gap)}
-            row |= {"not finite": round(bad.mean * bad.seeds)}
-            if theirs:
-                row |= {"published": theirs[0], "± published": theirs[1]}
-                row |= {"source": theirs[2], "meet": "yes" if theirs[3] else "no"}
-            rows.append(row)
+            row = dict(zip(("d", "m", "noise"), cell, strict=True)) | {"method": method}
+            theirs = beside(*cell, method, ours)
+            row |= line_of(ours, metrics, metrics[f"{method}, not finite"], theirs)
+            rows.append(row | {"minus exact": gap.mean, "± of that": reach(gap)})
+    for cell, metrics in means(store, tmpd_random_noise).items():
+        for steps in (f"{STEPS} steps", f"{FEW} steps"):
+            row = dict(zip(("d", "m"), cell, strict=True)) | {"DPS": steps}
+            theirs = beside(*cell, "any", "DPS", metrics[steps])
+            bad = metrics[f"{steps}, not finite"]
+            random.append(row | line_of(metrics[steps], metrics, bad, theirs))
     meet = [
-        {"source": source, "method": method, "meet": sum(each), "of": len(each)}
-        for (source, method), each in meetings(found).items()
+        {"source": source, "method": name, "steps": n, "meet": sum(m), "of": len(m)}
+        for (source, name, n), m in meetings(store).items()
     ]
     checked = [
-        {**one.cell, "method": one.metric, "mean error": one.mean, "floor": one.floor}
-        for one in gt.sweep.means(store.rows(tmpd_float32))
+        {"d": dim, "method": method, **{k: float(f"{v:.3g}") for k, v in row.items()}}
+        for (dim, method), row in rounding(store).items()
     ]
     return {
         "Sliced W1 to the exact posterior, with 95 % intervals over problems": rows,
+        "DPS with random noise, beside Cardoso et al., whose table is of 20 steps": random,
         "How many intervals meet the published ones": meet,
-        "Error of float32": checked,
+        "Why published values need not agree": DIFFERENT,
+        "Error that float32 would have, over all m and noise levels": checked,
         "What it took": [took(store)],
     }
 
@@ -503,8 +613,11 @@ def took(store):
 
 
 def figures(store):
-    """All settings, a panel a dimension."""
-    return {"tmpd_table": draw(means(store))}
+    """All settings, a panel a dimension; DPS by number of steps, beside the published."""
+    return {
+        "tmpd_table": draw(means(store)),
+        "tmpd_steps": draw_steps(means(store, tmpd_random_noise)),
+    }
 
 
 @gt.plotting.styled
@@ -515,31 +628,74 @@ def draw(found):
     for axes, dim in zip(panels, dims, strict=True):
         cells = [cell for cell in found if cell[0] == dim]
         place = np.arange(len(cells))
-        for name, line in ((CEILING, ":"), (FLOOR, "--")):
-            values = [found[cell][name].mean for cell in cells]
-            axes.step(place, values, where="mid", color="0.6", ls=line, label=name)
+        draw_references(axes, place, [found[cell] for cell in cells])
         for i, name in enumerate(METHODS):
-            shift = 0.13 * (i - 2)
+            shift = 0.15 * (i - 2)
             ours = [found[cell][name] for cell in cells]
-            look = {"color": gt.plotting.colour(name), "ls": "", "ms": 3}
-            axes.errorbar(
-                place + shift,
-                [one.mean for one in ours],
-                [reach(one) for one in ours],
-                marker=gt.plotting.marker(name),
-                label="exact guidance" if name == "Exact" else name,
-                **look,
-            )
-            theirs = map(beside, cells, [name] * len(cells), ours)
-            heights = [np.nan if one is None else one[0] for one in theirs]
-            axes.plot(place + shift, heights, marker="_", **look | {"ms": 6})
+            draw_ours(axes, place + shift, ours, name, gt.plotting.marker(name))
+            theirs = [beside(*c, name, one) for c, one in zip(cells, ours, strict=True)]
+            draw_theirs(axes, place + shift + 0.07, theirs, name)
         axes.set(yscale="log", title=f"d = {dim}", ylim=(0.01, 20.0))
         axes.set_xticks(
             place, [f"{m}, {noise:g}" for _, m, noise in cells], rotation=60
         )
         axes.set_xlabel("measurements, noise")
         axes.grid(True, axis="y")
-    panels[0].set_ylabel("sliced $W_1$ (bars: published)")
+    panels[0].set_ylabel("sliced $W_1$ (pale: Dowling)")
     handles, labels = panels[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return drawn
+
+
+@gt.plotting.styled
+def draw_steps(found):
+    drawn = gt.plotting.figure(height=2.8)
+    axes, place = drawn.subplots(), np.arange(len(found))
+    draw_references(axes, place, list(found.values()))
+    for shift, steps, mark in ((-0.2, STEPS, "s"), (0.0, FEW, "o")):
+        ours = [metrics[f"{steps} steps"] for metrics in found.values()]
+        draw_ours(axes, place + shift, ours, "DPS", mark, f"DPS, {steps} steps")
+    theirs = [beside(*c, "any", "DPS", one) for c, one in zip(found, ours, strict=True)]
+    draw_theirs(axes, place + 0.2, theirs, "DPS", "DPS, Cardoso et al., 20 steps")
+    axes.set(yscale="log", ylim=(0.01, 20.0), ylabel="sliced $W_1$")
+    axes.set_xticks(place, [f"{dim}, {m}" for dim, m in found])
+    axes.set_xlabel("dimension, measurements; noise U(0, 1) times the norm of A")
+    axes.grid(True, axis="y")
+    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return drawn
+
+
+def draw_references(axes, place, metrics):
+    """Ceiling and floor as steps."""
+    for name, line in ((CEILING, ":"), (FLOOR, "--")):
+        values = [each[name].mean for each in metrics]
+        axes.step(place, values, where="mid", color="0.6", ls=line, label=name)
+
+
+def draw_ours(axes, place, ours, name, mark, label=""):
+    """Means and intervals of a method."""
+    axes.errorbar(
+        place,
+        [one.mean for one in ours],
+        [reach(one) for one in ours],
+        marker=mark,
+        label=label or ("exact guidance" if name == "Exact" else name),
+        color=gt.plotting.colour(name),
+        ls="",
+        ms=3,
+    )
+
+
+def draw_theirs(axes, place, theirs, name, label=None):
+    """Published means and intervals, pale."""
+    known = [(x, *one[:2]) for x, one in zip(place, theirs, strict=True) if one]
+    if known:
+        axes.errorbar(
+            *zip(*known, strict=True),
+            marker="_",
+            label=label,
+            color=gt.plotting.colour(name),
+            ls="",
+            ms=6,
+            alpha=0.45,
+        )

@@ -24,8 +24,8 @@ SMALL = DIM, ROWS, NOISE
 def table():
     """The file in a small size, with one program for the metric, compiled once."""
     found = module(str(FILE))
-    sizes = {"NUM": 60, "STEPS": 4, "DIRECTIONS": 12, "SIZES": (25,)}
-    sizes |= {"SHOWN": (SMALL,), "CHECKED": {"small": SMALL}}
+    sizes = {"NUM": 60, "STEPS": 4, "FEW": 2, "DIRECTIONS": 12, "SIZES": (25,)}
+    sizes |= {"SHOWN": (SMALL,)}
     sizes |= {"by_two": lambda function, halves: list(map(function, halves))}
     kept = {name: vars(found)[name] for name in sizes}
     vars(found).update(sizes)
@@ -180,24 +180,31 @@ def test_the_distance_is_the_sliced_one_of_all_dimensions(table):
 
 
 def test_small_cells_and_what_is_made_of_them(table, tmp_path, monkeypatch):
-    grid = {"dim": [DIM], "measurements": [ROWS], "noise": [NOISE]}
-    small = gt.Experiment(table.tmpd_setting.function, grid, seeds=3)
-    precise = gt.Experiment(table.tmpd_float32.function, {"setting": ["small"]})
+    grid = {"dim": [DIM], "measurements": [ROWS]}
+    noisy = grid | {"noise": [NOISE]}
+    small = gt.Experiment(table.tmpd_setting.function, noisy, seeds=3)
+    random = gt.Experiment(table.tmpd_random_noise.function, grid, seeds=2)
+    precise = gt.Experiment(table.tmpd_float32.function, noisy, seeds=2)
     monkeypatch.setattr(table, "tmpd_setting", small)
+    monkeypatch.setattr(table, "tmpd_random_noise", random)
     monkeypatch.setattr(table, "tmpd_float32", precise)
     monkeypatch.setattr(gt.GaussianMixture, "sample", draw)
     with gt.sweep.Store(tmp_path / "store.sqlite") as store:
         assert gt.sweep.run(small, store, show=False).done == 3
-        monkeypatch.setattr(table, "measured", of_precision)
-        assert gt.sweep.run(precise, store, show=False).done == 1
+        assert gt.sweep.run(random, store, show=False).done == 2
+        monkeypatch.setattr(table, "outputs", in_precision)
+        monkeypatch.setattr(table, "scored", of_precision)
+        assert gt.sweep.run(precise, store, show=False).done == 2
         claims, tables = table.claims(store), table.tables(store)
-        drawn = table.figures(store)["tmpd_table"]
-        rows = store.rows(small)
+        drawn = table.figures(store)
+        rows, noises = store.rows(small), store.rows(random)
     one = {row.metric: row for row in rows if row.seed == 2}
     assert one["TMPD"].floor == one["exact samples"].value > 0.0 < one["TMPD"].stderr
+    assert one["TMPD"].how.endswith("chains in float64")
+    assert "chains" not in one["exact samples"].how
     gaps = [row.value for row in rows if row.metric == "TMPD minus Exact"]
     assert one["TMPD"].value - one["Exact"].value == gaps[2] != 0.0
-    every, meet, checked, (took,) = tables.values()
+    every, steps, meet, differ, checked, (took,) = tables.values()
     row = every[1]
     assert row["method"] == "TMPD" and row["not finite"] == 0
     assert row["minus exact"] == pytest.approx(np.mean(gaps))
@@ -206,13 +213,22 @@ def test_small_cells_and_what_is_made_of_them(table, tmp_path, monkeypatch):
     place = f"d = {DIM}, m = {ROWS}, noise {NOISE}"
     assert row["floor"] == claims[f"{place}: exact samples"] < row["ceiling"]
     assert row["ceiling"] == claims[f"{place}: prior samples"]
-    assert claims["samples that are not finite"] == 0.0
-    assert [each["method"] for each in meet] == ["DPS"]  # of any noise
+    assert row["problems"] == 3 and claims["samples that are not finite"] == 0.0
+    long, few = steps
+    assert (long["DPS"], few["DPS"]) == ("4 steps", "2 steps")
+    assert few["published"] == 5.79 and few["problems"] == 2
+    w1 = [row.value for row in noises if row.metric == "2 steps"]
+    assert few["sliced W1"] == pytest.approx(np.mean(w1)) != long["sliced W1"]
+    assert [(each["steps"], each["of"]) for each in meet] == [(4, 1), (2, 1)]
+    assert any(each["differs in"] == "20 steps" for each in differ)
     for name in table.METHODS:
-        over = claims[f"float32: largest error over the floor, {name}"]
+        over = claims[f"float32, d = {DIM}, {name}: largest error over the floor"]
         assert over == pytest.approx(0.2)
-    assert checked[0]["floor"] == pytest.approx(0.1) and took["problems"] == 3
-    assert drawn.axes[0].get_title(loc="left") == f"d = {DIM}"
+    assert claims[f"float32, d = {DIM}, DPS: chains elsewhere"] == 0.25
+    assert checked[0]["error / error of sampling"] == pytest.approx(0.4)
+    assert took["problems"] == 3
+    assert drawn["tmpd_table"].axes[0].get_title(loc="left") == f"d = {DIM}"
+    assert drawn["tmpd_steps"].axes[0].get_xticks().tolist() == [0]
 
 
 def draw(law, key, num):
@@ -224,26 +240,34 @@ def draw(law, key, num):
     return np.asarray(law.means)[k] + np.einsum("nij,nj->ni", roots, noise)
 
 
-def of_precision(case, dtype):
-    """In place of `measured`: float32 is .02 away with a floor of .1."""
+def in_precision(case, dtype, num=None):
+    """In place of `outputs`: in float32 one chain of four is elsewhere."""
+    moved = {np.float32: 3.0, np.float64: 0.0}[dtype]
+    chains = np.array([[moved, 0.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0]])
+    return dict.fromkeys(("Exact", "TMPD", "PiGDM", "DPS", "ZetaDPS"), chains)
+
+
+def of_precision(case, samples, dtype):
+    """In place of `scored`: float32 is .02 away with a floor of .1, an error of .05."""
     shift = {np.float32: 0.02, np.float64: 0.0}[dtype]
-    names = "Exact", "TMPD", "PiGDM", "DPS", "ZetaDPS", "exact samples"
-    return {name: gt.Estimate(0.1 - shift) for name in names}, {}
+    return {
+        name: gt.Estimate(0.1 - shift, 0.05) for name in (*samples, "exact samples")
+    }
 
 
 def test_intervals_meet_where_they_touch(table):
     """Published: PiGDM 0.0711 +- 0.0159, and DPS 3.484 +- 1.52 for any noise."""
-    cell = 8, 4, 0.1
-    for method, mean, half, meet in (
-        ("PiGDM", 0.0711 + 0.0159 + 0.01, 0.0101, True),
-        ("PiGDM", 0.0711 + 0.0159 + 0.01, 0.0099, False),
-        ("PiGDM", 0.0711 - 0.0159 - 0.01, 0.0099, False),
-        ("DPS", 1.8, 0.17, True),
-        ("DPS", 1.8, 0.16, False),
+    for method, noise, mean, half, meet in (
+        ("PiGDM", 0.1, 0.0711 + 0.0159 + 0.01, 0.0101, True),
+        ("PiGDM", 0.1, 0.0711 + 0.0159 + 0.01, 0.0099, False),
+        ("PiGDM", 0.1, 0.0711 - 0.0159 - 0.01, 0.0099, False),
+        ("DPS", "any", 1.8, 0.17, True),
+        ("DPS", "any", 1.8, 0.16, False),
     ):
         ours = SimpleNamespace(mean=mean, low=mean - half, high=mean + half)
-        assert table.beside(cell, method, ours)[3] is meet
-    assert table.beside(cell, "Exact", ours) is None
+        assert table.beside(8, 4, noise, method, ours)[3] is meet
+    assert table.beside(8, 4, 0.1, "Exact", ours) is None
+    assert table.beside(8, 4, 0.1, "DPS", ours) is None  # its noise is random
     assert len(table.published()) == 36 + 9
 
 
@@ -255,5 +279,5 @@ def test_the_readme_has_the_expected_numbers():
     for name in ("Exact", "exact samples"):
         assert f"{expected[f'{place}: {name}'].value:.3f}".lstrip("0") in line
     for name, found in expected.items():
-        if name.startswith("intervals that meet"):
+        if name.startswith("intervals of"):
             assert f"{found.value:.0f} of {name.rpartition(' ')[2]}" in line
