@@ -110,8 +110,21 @@ def require_columns(A, dim: int) -> None:
     )
 
 
-def check_noise(R: Array, rows: int) -> None:
-    """Refuses a noise covariance of the wrong shape, or a singular one."""
+def offset(b, rows: int) -> Array:
+    """The offset b (m,) of a map to m = `rows` dimensions."""
+    b = floating(b)
+    require(
+        b.shape == (rows,),
+        "b does not fit A",
+        got=f"b {b.shape} for {rows} rows of A",
+        expected=f"({rows},)",
+        hint="b is an offset of the measurement, one entry a row of A",
+    )
+    return b
+
+
+def check_noise(R: Array, rows: int, *, definite: bool = True) -> None:
+    """Refuses a noise covariance of the wrong shape, or a singular one if `definite`."""
     require(
         R.shape in ((), (rows,), (rows, rows)),
         "R has the wrong shape",
@@ -120,9 +133,18 @@ def check_noise(R: Array, rows: int) -> None:
         hint="R holds variances, not standard deviations",
     )
     if R.ndim == 2:
-        check_covariance(R, "the noise covariance R", definite=True)
-    else:
+        check_covariance(R, "the noise covariance R", definite=definite)
+    elif definite:
         require_positive(R, "the noise covariance R (singular otherwise)")
+    elif concrete(R):
+        host = np.asarray(R)
+        require(
+            np.all(host >= 0) and np.all(np.isfinite(host)),
+            "the noise covariance R is negative or not finite",
+            got=f"smallest value {host.min():.6g}",
+            expected="finite variances, zero or positive",
+            hint="check the sign: these are variances, not scales",
+        )
 
 
 def check_point(x: Array, dim: int) -> None:

@@ -50,6 +50,11 @@ def noise_factor(R: Array, dim_y: int) -> Float[Array, "m m"]:
     return jnp.diag(jnp.broadcast_to(jnp.sqrt(R), (dim_y,)))
 
 
+def noise_covariance(R: Array, dim_y: int) -> Float[Array, "m m"]:
+    """R as a matrix; R is a variance (), variances (m,) or (m, m), as it is given."""
+    return R if R.ndim == 2 else jnp.diag(jnp.broadcast_to(R, (dim_y,)))
+
+
 def factorised(covariances: Float[Array, "K d d"]):
     """Base, basis and spectrum of positive semi-definite matrices."""
     spectrum, basis = jnp.linalg.eigh(covariances)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ._checks import floating, require
-from ._inputs import check_noise
+from ._inputs import check_noise, offset
 from ._types import Function, Key, Matrix, Observation, Scalar, Vector
 from .conditioning import Whitened, log_normal_whitened, noise_factor
 
@@ -92,14 +92,7 @@ class Linear(AbstractMeasurement):
             hint="write a single measurement as a row: A[None]",
         )
         rows = self.A.shape[0]
-        self.b = jnp.zeros(rows, self.A.dtype) if b is None else floating(b)
-        require(
-            self.b.shape == (rows,),
-            "b does not fit A",
-            got=f"b {self.b.shape} with A {self.A.shape}",
-            expected=f"({rows},)",
-            hint="b is an offset of the measurement, one entry a row of A",
-        )
+        self.b = jnp.zeros(rows, self.A.dtype) if b is None else offset(b, rows)
         self.R, self.whitener = _noise(R, rows)
         self.pseudo_inverse = jnp.linalg.pinv(self.A)
 

@@ -261,16 +261,18 @@ class GaussianMixture(eqx.Module):
         Args:
             A: (m, d).
             b: (m,), zero by default.
-            R: noise as variance (), variances (m,) or covariance (m, m); none by default.
+            R: noise as variance (), variances (m,) or covariance (m, m), positive
+                semi-definite; none by default.
 
         Raises:
-            InputError: if shapes disagree.
+            InputError: if shapes disagree or R is not a covariance.
         """
         A = floating(A)
         inputs.require_columns(A, self.dim)
+        rows = A.shape[0]
         means = self.means @ A.T
         if b is not None:
-            means = means + floating(b)[None]
+            means = means + inputs.offset(b, rows)[None]
         if self.atomic and R is None:
             zero = jnp.zeros_like(self.log_weights)
             return GaussianMixture(
@@ -280,8 +282,9 @@ class GaussianMixture(eqx.Module):
             self.covariances()
         )
         if R is not None:
-            factor = conditioning.noise_factor(floating(R), A.shape[0])
-            covariances = covariances + (factor @ factor.T)[None]
+            R = floating(R)
+            inputs.check_noise(R, rows, definite=False)
+            covariances = covariances + conditioning.noise_covariance(R, rows)[None]
         form = conditioning.factorised(covariances)
         return GaussianMixture(self.log_weights, means, *form)
 

@@ -28,6 +28,10 @@ def _condition(A=A, R=0.1, y=(0.0, 1.0)):
     return _mixture().conditioned(jnp.asarray(A), jnp.asarray(R), jnp.asarray(y))
 
 
+def _affine(**kwargs):
+    return _mixture().affine(jnp.asarray(A), **kwargs)
+
+
 def _nonlinear_target(fn=lambda x: x[:1] ** 2, dim_y=1):
     prior = gm.empirical(jnp.asarray(MEANS))
     measurement = gt.Nonlinear(fn, 0.1, dim_y)
@@ -72,6 +76,14 @@ BAD = {
     "zero noise": lambda: _condition(R=0.0),
     "negative noise": lambda: _condition(R=np.array([0.1, -0.1])),
     "affine of another dimension": lambda: _mixture().affine(jnp.ones((2, 4))),
+    "affine with an offset of one entry": lambda: _affine(b=np.ones(1)),
+    "affine with a long offset": lambda: _affine(b=np.ones(3)),
+    "affine with noise of another shape": lambda: _affine(R=np.eye(3)),
+    "affine with a negative variance": lambda: _affine(R=-1.0),
+    "affine with negative variances": lambda: _affine(R=np.array([0.1, -0.1])),
+    "affine with NaN noise": lambda: _affine(R=np.nan),
+    "affine with indefinite noise": lambda: _affine(R=np.diag([1.0, -1.0])),
+    "affine with lopsided noise": lambda: _affine(R=np.eye(2) + np.eye(2, k=1) / 2),
     # measurements and problems
     "Linear with a row": lambda: gt.Linear(np.ones(3), 0.1),
     "Linear with singular noise": lambda: gt.Linear(A, SINGULAR),

@@ -245,6 +245,16 @@ def test_affine_map_to_fewer_and_to_more_dimensions():
         assert_allclose(noised, ref.log_prob(truth, x), rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "R", [0.0, np.array([0.0, 0.7]), np.array([[0.4, 0.6], [0.6, 0.9]])]
+)
+def test_noise_of_an_affine_map_may_be_singular(R):
+    mix, oracle = MIXTURES["full"]()
+    full = R if np.ndim(R) == 2 else np.diag(np.broadcast_to(R, 2))
+    noisy = mix.affine(jnp.asarray(SPACE.A), R=jnp.asarray(R))
+    _assert_same_covariances(noisy, ref.affine(oracle, SPACE.A, np.zeros(2), full))
+
+
 def test_density_integrates_to_one():
     mix, _ = MIXTURES["isotropic line"]()
     density = jax.jit(lambda x: jnp.exp(mix.log_prob(x[None])))
