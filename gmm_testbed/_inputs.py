@@ -1,5 +1,6 @@
 """What users get wrong when they build a mixture or a measurement."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
@@ -156,3 +157,19 @@ def check_point(x: Array, dim: int) -> None:
         expected=f"({dim},), one point",
         hint="use jax.vmap for many points",
     )
+
+
+def check_spectrum(base: Array, spectrum: Array, dim: int) -> None:
+    """Refuses singular covariances, where they are known: they have no density."""
+    # The base has no meaning where the basis is complete.
+    variances = spectrum if spectrum.shape[1] == dim else (base, spectrum)
+    for part in jax.tree.leaves(variances):
+        if concrete(part):
+            require(
+                np.all(np.asarray(part) != 0),
+                "a component with a singular covariance has no density",
+                got="variance 0 in some direction",
+                expected="positive definite covariances",
+                hint="noise it: mixture.noised(alpha, sigma), or target.marginal(t) "
+                "with t > 0",
+            )

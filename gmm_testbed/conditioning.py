@@ -56,10 +56,14 @@ def noise_covariance(R: Array, dim_y: int) -> Float[Array, "m m"]:
 
 
 def factorised(covariances: Float[Array, "K d d"]):
-    """Base, basis and spectrum of positive semi-definite matrices."""
+    """Base, basis and spectrum of positive semi-definite matrices.
+
+    Rounding leaves the zero eigenvalue of a singular matrix on either side of zero: what
+    is below d eps times the largest is zero.
+    """
     spectrum, basis = jnp.linalg.eigh(covariances)
-    # Rounding can push the zero eigenvalue of a semi-definite matrix below zero.
-    spectrum = jnp.maximum(spectrum, 0.0)
+    rounding = spectrum.shape[1] * jnp.finfo(spectrum.dtype).eps * spectrum[:, -1:]
+    spectrum = jnp.where(spectrum > rounding, spectrum, 0.0)
     zero = jnp.zeros_like(spectrum[:, 0])
     return spectral_form(spectrum, zero, basis, spectrum)
 

@@ -78,6 +78,9 @@ class GaussianMixture(eqx.Module):
     def full(cls, weights, means, covariances) -> "GaussianMixture":
         """Components N(mu_k, Sigma_k); covariances (K, d, d), positive semi-definite.
 
+        With a singular one there is no density before noise is added. Eigenvalues below
+        d eps times the largest count as zero: `diagonal` has no such limit.
+
         Raises:
             InputError: if shapes disagree, the weights are not a distribution, or a
                 covariance is not symmetric positive semi-definite.
@@ -166,7 +169,8 @@ class GaussianMixture(eqx.Module):
         """log density at x (d,).
 
         Raises:
-            InputError: if the mixture is a set of atoms, which has no density.
+            InputError: if a component has no density: an atom, or (where that is known)
+                a singular covariance.
         """
         return components.log_total(self._log_joint(x))
 
@@ -348,5 +352,6 @@ class GaussianMixture(eqx.Module):
                 hint="use mixture.noised(alpha, sigma), or target.marginal(t) with t > 0",
             )
         inputs.check_point(x, self.dim)
+        inputs.check_spectrum(self.base, self.spectrum, self.dim)
         form = self.means, self.base, self.basis, self.spectrum
         return components.log_joint(x, self.log_weights, *form)

@@ -276,6 +276,38 @@ def test_semi_definite_covariance_is_accepted():
     _assert_same_law(law, ref.conditioned(oracle, *SPACE[1:]))
 
 
+LINES = np.array([[1.0, 2.0, -0.5], [0.6, -0.8, 0.1]])
+SINGULAR = {
+    "rank one": LINES[:1, :, None] * LINES[:1, None, :],
+    "rank two": (LINES.T @ LINES)[None],
+    "rank none": np.zeros((1, 3, 3)),
+    "second of two": np.stack([np.eye(3), np.outer(LINES[1], LINES[1])]),
+}
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+@pytest.mark.parametrize("ask", ["log_prob", "score", "responsibilities"])
+def test_singular_covariances_have_no_density(name, ask):
+    covariances = SINGULAR[name]
+    count = len(covariances)
+    weights = jnp.asarray([[1.0], [0.3, 0.7]][count - 1])
+    mix = gt.GaussianMixture.full(weights, LINES[:count], jnp.asarray(covariances))
+    x = jnp.asarray([0.3, 0.3, -0.2])
+    for law in (mix, mix.noised(jnp.asarray(0.5), jnp.asarray(0.0))):
+        with pytest.raises(gt.InputError, match="singular"):
+            getattr(law, ask)(x)
+        with pytest.raises(gt.InputError, match="singular"):
+            jax.jit(lambda x, law=law: getattr(law, ask)(x))(x)  # only x is unknown
+    noised = mix.noised(jnp.asarray(0.5), jnp.asarray(1e-3))
+    assert np.all(np.isfinite(getattr(noised, ask)(x)))
+
+
+def test_atoms_with_noise_in_one_direction_have_no_density():
+    law = gt.GaussianMixture.empirical(ATOMS).affine(np.eye(2), R=np.diag([0.5, 0.0]))
+    with pytest.raises(gt.InputError, match="singular"):
+        law.log_prob(jnp.zeros(2))
+
+
 def test_component_of_weight_zero_does_not_count():
     means = jnp.asarray([[0.0, 1.0], [5.0, 5.0]])
     mix = gt.GaussianMixture.isotropic(jnp.asarray([1.0, 0.0]), means, 0.5)
