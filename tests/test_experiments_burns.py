@@ -62,32 +62,51 @@ def test_surrogates_are_for_the_line():
 
 
 def test_rates_by_quadrature_are_those_in_closed_form(tolerance):
-    linear, nonlinear = inside("finite_sample"), inside("nonlinear")
-    target, t = gt.problems.get("two-modes"), 0.1
-    exact, grid = linear.constants(t), linear.grid_at(t)
-    noise = linear.ratio(target.path, t)
-    density, limit = nonlinear.rate(target.problem.prior, target.problem, noise, grid)
+    file, target, t = inside("finite_sample"), gt.problems.get("two-modes"), 0.1
+    exact, grid = file.constants("posterior", t), file.grid_at("posterior", t)
+    noise = file.ratio(target.path, t)
+    density, limit = file.rate(target.problem.prior, target.problem, noise, grid)
     np.testing.assert_allclose(density, exact.density, rtol=tolerance.quadrature)
     np.testing.assert_allclose(limit, exact.limit, rtol=tolerance.quadrature)
     assert exact.limit < exact.bound
     np.testing.assert_allclose(limit, 0.5953, atol=1e-3)  # 0.05 with 142 atoms
 
 
-def test_distance_of_a_reference_is_that_of_numpy(key):
+@pytest.mark.parametrize("marginal", ["posterior", "prior"])
+def test_distance_of_a_reference_is_that_of_numpy(marginal, key):
     file, t, count = inside("finite_sample"), 0.3, 5
     target = gt.problems.get("two-modes")
-    exact, grid = file.constants(t), file.grid_at(t)
+    prior = target.problem.prior
+    exact, grid = file.constants(marginal, t), file.grid_at(marginal, t)
     keys = jax.random.split(key, 2)
-    arguments = keys, target, jnp.asarray(t), grid, exact.density, count
-    found = file.distances(*arguments)
+    known = prior, target, jnp.asarray(t)
+    found = file.distances(keys, *known, grid, exact.density, count, marginal)
     x, noise = np.asarray(grid.points), float(file.ratio(target.path, t))
     for tv, one in zip(found, keys, strict=True):
-        atoms = np.asarray(target.problem.prior.sample(one, count))[:, 0]
-        weights = norm.pdf(0.5, atoms, 0.3)
+        atoms = np.asarray(prior.sample(one, count))[:, 0]
+        weights = (
+            norm.pdf(0.5, atoms, 0.3) if marginal == "posterior" else np.ones(count)
+        )
         kernels = norm.pdf(x[:, None], atoms[None], noise)
         density = kernels @ weights / weights.sum()
         wanted = 0.5 * grid.spacing * np.abs(density - exact.density).sum()
         np.testing.assert_allclose(tv, wanted, rtol=1e-6)
+
+
+def test_limit_of_the_prior_side_is_that_of_numpy(tolerance):
+    """The variance of one kernel at every point, over atoms."""
+    file, t = inside("finite_sample"), 0.1
+    exact, grid = file.constants("prior", t), file.grid_at("prior", t)
+    x, atoms = np.asarray(grid.points), np.linspace(-5.0, 6.0, 4001)
+    weights = 0.4 * norm.pdf(atoms, -1.0, 0.4) + 0.6 * norm.pdf(atoms, 1.5, 0.6)
+    weights *= atoms[1] - atoms[0]
+    noise = float(file.ratio(gt.problems.get("two-modes").path, t))
+    kernels = norm.pdf(x[:, None], atoms[None], noise)
+    spread = np.sqrt(kernels**2 @ weights - (kernels @ weights) ** 2)
+    bound = 0.5 * spread.sum() * float(grid.spacing)
+    np.testing.assert_allclose(exact.bound, bound, rtol=tolerance.quadrature)
+    limit = np.sqrt(2.0 / np.pi) * bound
+    np.testing.assert_allclose(exact.limit, limit, rtol=tolerance.quadrature)
 
 
 def test_gap_leaves_two_modes():
@@ -127,6 +146,22 @@ def test_masses_of_half_spaces_are_those_of_the_atoms(name, monkeypatch):
         )
 
 
+@pytest.mark.parametrize("name", ["square", "absolute", "ring-radius", "roll-angle"])
+def test_expected_masses_are_those_of_the_atoms(name):
+    read = study.read(FOLDER / "burns2026_nonlinear.py")
+    target = gt.problems.get(name)
+    atoms, weights = posterior_of(target.problem)
+    last = 0.01 if name == "square" else read.inside.T_MIN
+    t = jnp.asarray(last)
+    alpha, sigma = float(target.path.alpha(t)), float(target.path.sigma(t))
+    halves = {"right mode": ((1.0,), 0.0)}
+    for half, (direction, level) in read.inside.HALVES.get(name, halves).items():
+        along = alpha * atoms @ np.asarray(direction)
+        wanted = weights @ norm.cdf((along - level) / sigma)
+        found = read.expected[f"{name}: {half}, exact"].value
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
 def test_failures_of_the_prior_are_known():
     """Of a sampler that ignores the observation."""
     file, target = inside("failures"), gt.problems.get("gap")
@@ -153,19 +188,24 @@ def test_failures_of_the_prior_are_known():
 def test_early_stopping_is_read_and_drawn():
     file = inside("early_stopping")
     w1 = {"Exact": [8, 7, 6, 5, 4, 3, 2, 1], "DPS update": [4, 3, 2, 3, 3, 4, 4, 4]}
-    rows = [
-        SimpleNamespace(
-            cell={"problem": problem, "method": method}, metric="w1", value=value / 10
-        )
-        for problem in file.PROBLEMS
-        for method in file.SAMPLERS
-        for value in w1.get(method, w1["Exact"])
-    ]
+    rows = []
+    for problem in file.PROBLEMS:
+        for method in file.SAMPLERS:
+            for value in w1.get(method, w1["Exact"]):
+                cell = {"problem": problem, "method": method}
+                here = {"w1": value / 10, "w1, marginal": 0.3, "bound": 0.45}
+                rows += [
+                    SimpleNamespace(cell=cell, metric=m, value=v)
+                    for m, v in here.items()
+                ]
     store = SimpleNamespace(rows=lambda experiment: rows)
     found = file.claims(store)
     assert found["gap, DPS update: best t_min"] == 0.1
     assert found["gap, DPS update: gain of stopping there"] == 2.0
     assert found["gap, Exact: best t_min"] == 0.001
+    assert found["gap, Exact: W1, t_min = 0.01, over the last"] == pytest.approx(3.0)
+    assert found["Exact: cells with W1 above the bound of T36"] == 2 * 4
+    assert found["cells that violate T36"] == 2 * 5  # .8 is further from .3 than .45
     assert list(file.figures(store)) == ["early_stopping"]
 
 
