@@ -11,7 +11,7 @@ from ..plotting import INK
 from ..sweep import Row, Status, Store
 from ..sweep.files import replacing
 from ..sweep.provenance import provenance
-from ..sweep.study import Judged, Study
+from ..sweep.study import Judged, Study, noting
 from . import tables
 from .markup import Markup, element, joined
 from .pictures import data_uri
@@ -35,34 +35,62 @@ class Part(NamedTuple):
         study: the file.
         rows: of each experiment.
         counts: of cells by status, of each experiment.
-        judged: the claims; None if not every cell is there.
+        complete: whether every cell is there; else nothing is judged nor shown.
+        judged: the claims; none if they fail.
+        shown: figures and tables.
+        errors: traceback by function of the study that failed.
         scenes: what has heat-maps, by experiment.
     """
 
     study: Study
     rows: dict[str, list[Row]]
     counts: dict[str, dict[str, int]]
-    judged: list[Judged] | None
+    complete: bool
+    judged: list[Judged]
+    shown: list[Markup]
+    errors: dict[str, str]
     scenes: dict[str, Scene | None]
 
 
-def write(studies: Sequence[Study], store: Store, output: Path) -> int:
-    """Writes the page, as a whole or not at all; gives its size in bytes.
+class Written(NamedTuple):
+    """What became of a page.
+
+    Attributes:
+        size: in bytes.
+        broken: what failed, a line each: it is on the page, in place of what it was to
+            give.
+    """
+
+    size: int
+    broken: list[str]
+
+
+def write(studies: Sequence[Study], store: Store, output: Path) -> Written:
+    """Writes the page, as a whole or not at all.
 
     Args:
         studies: a section each, in this order.
         store: of their cells.
         output: the file.
     """
-    content = page(studies, store).encode()
+    parts = [_part(study, store) for study in studies]
+    content = _page(parts).encode()
     with replacing(output) as file:
         file.write(content)
-    return len(content)
+    broken = [
+        f"{name}() of {part.study.file} failed: {_last(error)}"
+        for part in parts
+        for name, error in part.errors.items()
+    ]
+    return Written(len(content), broken)
 
 
 def page(studies: Sequence[Study], store: Store) -> str:
     """The page as text."""
-    parts = [_part(study, store) for study in studies]
+    return _page([_part(study, store) for study in studies])
+
+
+def _page(parts: Sequence[Part]) -> str:
     shown = [one for part in parts for one in part.scenes.values() if one]
     bits = 16 if sum(one.points for one in shown) <= MOST_POINTS_FINE else 8
     head = element(
@@ -83,7 +111,7 @@ def page(studies: Sequence[Study], store: Store) -> str:
         element(
             "main",
             _header(parts),
-            *(_section(part, store, bits, n) for n, part in enumerate(parts)),
+            *(_section(part, bits, n) for n, part in enumerate(parts)),
         ),
         element("script", Markup(_file("script.js"))),
     )
@@ -92,16 +120,25 @@ def page(studies: Sequence[Study], store: Store) -> str:
 
 def _part(study: Study, store: Store) -> Part:
     experiments = study.experiments.items()
-    return Part(
-        study,
-        {name: store.rows(experiment) for name, experiment in experiments},
-        study.counts(store),
-        study.judged(store) if study.complete(store) else None,
-        {
-            name: scene(f"{study.name}-{name}-laws", experiment, store)
-            for name, experiment in experiments
-        },
-    )
+    rows = {name: store.rows(experiment) for name, experiment in experiments}
+    complete, judged, shown, errors = study.complete(store), [], [], {}
+    if complete:
+        with noting(errors, "claims"):
+            judged = study.judged(store)
+        with noting(errors, "figures"):
+            for name, drawn in study.figures(store).items():
+                words = f"Figure {name} of {study.name}: {study.title}"
+                image = element("img", src=data_uri(drawn), alt=words, loading="lazy")
+                shown.append(element("figure", image, class_="picture"))
+        with noting(errors, "tables"):
+            for title, lines in study.tables(store).items():
+                shown.append(tables.table(lines, title))
+    scenes = {
+        name: scene(f"{study.name}-{name}-laws", experiment, store)
+        for name, experiment in experiments
+    }
+    counts = study.counts(store)
+    return Part(study, rows, counts, complete, judged, shown, errors, scenes)
 
 
 def _header(parts: Sequence[Part]) -> Markup:
@@ -143,7 +180,7 @@ def _contents(parts: Sequence[Part]) -> Markup:
     return element("ul", *links)
 
 
-def _section(part: Part, store: Store, bits: int, number: int) -> Markup:
+def _section(part: Part, bits: int, number: int) -> Markup:
     study = part.study
     scenes = [
         joined(
@@ -158,7 +195,7 @@ def _section(part: Part, store: Store, bits: int, number: int) -> Markup:
         element("p", element("code", study.name), " ", _verdict(part), class_="name"),
         element("h2", inline(study.title)),
         prose(study.text),
-        *(_found(part, store) if part.judged is not None else (_incomplete(part),)),
+        *(_found(part) if part.complete else (_incomplete(part),)),
         *scenes,
         *(
             element(
@@ -172,15 +209,21 @@ def _section(part: Part, store: Store, bits: int, number: int) -> Markup:
     )
 
 
-def _found(part: Part, store: Store) -> Iterator[Markup]:
+def _found(part: Part) -> Iterator[Markup]:
     """Claims, figures and tables of a study whose cells are all there."""
-    yield tables.claims(part.judged or ())
-    for name, drawn in part.study.figures(store).items():
-        words = f"Figure {name} of {part.study.name}: {part.study.title}"
-        image = element("img", src=data_uri(drawn), alt=words, loading="lazy")
-        yield element("figure", image, class_="picture")
-    for title, rows in part.study.tables(store).items():
-        yield tables.table(rows, title)
+    for name, error in part.errors.items():
+        words = f"{name}() failed: ", element("code", _last(error))
+        yield element("p", *words, class_="notice")
+        yield element("details", element("summary", "Traceback"), element("pre", error))
+    if "claims" not in part.errors:
+        yield tables.claims(part.judged)
+    yield from part.shown
+
+
+def _last(error: str) -> str:
+    """What was raised, of a traceback."""
+    lines = [line for line in error.splitlines() if line and not line[0].isspace()]
+    return lines[-1]
 
 
 def _incomplete(part: Part) -> Markup:
@@ -199,20 +242,23 @@ def _incomplete(part: Part) -> Markup:
 
 def _verdict(part: Part) -> Markup:
     """What the claims come to, in words and as a class of the style sheet."""
-    if part.judged is None:
+    if not part.complete:
         begun = any(part.rows.values())
         return element(
             "span", "not complete" if begun else "not run", class_=_kind(part)
         )
+    if part.errors:
+        return element("span", "failed: " + ", ".join(part.errors), class_=_kind(part))
     holding = sum(not one.problem for one in part.judged)
     words = f"{holding} of {len(part.judged)} hold"
     return element("span", words, class_=_kind(part))
 
 
 def _kind(part: Part) -> str:
-    if part.judged is None:
+    if not part.complete:
         return "bad" if any(part.rows.values()) else "quiet"
-    return "bad" if any(one.problem for one in part.judged) else "good"
+    wrong = part.errors or any(one.problem for one in part.judged)
+    return "bad" if wrong else "good"
 
 
 def _origin(part: Part) -> Markup:

@@ -7,10 +7,12 @@ stand beside it, in `expected/NAME.csv`, with a tolerance and a source each.
 """
 
 import ast
+import contextlib
 import csv
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -125,6 +127,18 @@ class Study(NamedTuple):
     def _optional(self, name, store):
         function = vars(self.inside).get(name)
         return {} if function is None else function(store)
+
+
+@contextlib.contextmanager
+def noting(errors: dict[str, str], what: str) -> Iterator[None]:
+    """Keeps the traceback of what fails inside, and goes on after it.
+
+    A function of one study that fails is to be seen there, and stops no other study.
+    """
+    try:
+        yield
+    except Exception:
+        errors[what] = traceback.format_exc()
 
 
 def found(folder: Path = FOLDER) -> dict[str, Path]:
