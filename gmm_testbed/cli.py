@@ -18,14 +18,13 @@ from . import (
     catalogue,
     demo,
     plotting,
-    problems,
     report,
     single,
     studies,
     sweep,
     verify,
 )
-from ._checks import InputError, choose, fail, require
+from ._checks import InputError, fail, require
 
 app = typer.Typer(
     help="Diffusion posterior samplers against the truth, on Gaussian mixtures.",
@@ -137,7 +136,7 @@ def run_command(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of figures, and of a problem's CSV. For an experiment"
+            help="Folder of figures and of tables as CSV. For an experiment"
             " results/NAME by default."
         ),
     ] = None,
@@ -198,7 +197,7 @@ def run_command(
         force=force or None,
         timeout=timeout,
     )
-    if _is_problem(name):
+    if not studies.is_one(name):
         _require_none(of_experiments, f"the problem {name}")
         if output is not None:
             _require_writable(output)
@@ -216,22 +215,6 @@ def run_command(
         fine = studies.show(study, opened, tallies, screen, output)
     if not fine:
         raise typer.Exit(1)
-
-
-def _is_problem(name: str) -> bool:
-    """Whether it is a problem, and not an experiment; fails if it is both or neither."""
-    if name.endswith(".py"):
-        return False
-    known = sweep.study.found()
-    require(
-        name not in problems.CATALOGUE or name not in known,
-        "the name is that of a problem and of an experiment",
-        got=name,
-        expected="a name with one meaning",
-        hint=f"give the file, {known.get(name)}, or rename it",
-    )
-    choose(name, {**problems.CATALOGUE, **known}, "problem or experiment")
-    return name in problems.CATALOGUE
 
 
 def _given(**options) -> dict[str, Any]:
@@ -260,6 +243,10 @@ def status_command(
     reasons: Annotated[
         bool, typer.Option("--reasons", help="Why cells failed or were skipped.")
     ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Every value of them as one table, .csv or .parquet."),
+    ] = None,
 ) -> None:
     """Which cells of the experiments are done, skipped, failed, late or missing."""
     chosen = studies.find(names or [])
@@ -270,6 +257,10 @@ def status_command(
         for study in chosen if reasons else ():
             for line in studies.unfinished(study, opened, whole=True):
                 screen.print(line, markup=False)
+        if export is not None:
+            _require_writable(export.parent)
+            lines = studies.export(chosen, opened, export)
+            screen.print(f"Written to {export}: {lines} rows", markup=False)
 
 
 @app.command("report")
@@ -284,13 +275,20 @@ def report_command(
         "results/report.html"
     ),
 ) -> None:
-    """One HTML page of figures, claims, tables and laws over time, from the store."""
+    """One HTML page of figures, claims, tables and laws over time, from the store.
+
+    It ends with exit code 1 if a function of a file failed; the page says so too.
+    """
     chosen = studies.find(names or [])
     _require_writable(output.parent)
     screen = plotting.tables.console()
     with studies.existing(store) as opened:
-        size = report.write(chosen, opened, output)
-    screen.print(f"Written to {output}: {size / 1e6:.1f} MB", markup=False)
+        written = report.write(chosen, opened, output)
+    screen.print(f"Written to {output}: {written.size / 1e6:.1f} MB", markup=False)
+    for line in written.broken:
+        _warn(line)
+    if written.broken:
+        raise typer.Exit(1)
 
 
 @app.command("verify")

@@ -2,6 +2,9 @@
 
 import contextlib
 import itertools
+import numbers
+import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -11,12 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from . import plotting, sweep
-from ._checks import require
+from . import plotting, problems, sweep
+from ._checks import choose, require
 from .sweep import Row, Status, Store, Tally
-from .sweep.study import COLUMNS, Judged, Study
+from .sweep.study import COLUMNS, Judged, Study, noting
 
 STORE = Path("results/experiments.sqlite")
+MOST_ROWS = 40  # of a table in a terminal
 _UNFINISHED = (Status.FAILED, Status.TIMED_OUT)
 
 
@@ -32,6 +36,22 @@ def find(names: Sequence[str]) -> list[Study]:
     )
     files = dict.fromkeys(sweep.study.locate(name) for name in chosen)
     return [sweep.study.read(file) for file in files]
+
+
+def is_one(name: str) -> bool:
+    """Whether it names an experiment, and not a problem; fails if neither or both."""
+    if name.endswith(".py"):
+        return True
+    known = sweep.study.found()
+    require(
+        name not in problems.CATALOGUE or name not in known,
+        "the name is that of a problem and of an experiment",
+        got=name,
+        expected="a name with one meaning",
+        hint=f"give the file, {known.get(name)}, or rename it",
+    )
+    choose(name, {**problems.CATALOGUE, **known}, "problem or experiment")
+    return name in known
 
 
 def existing(path: Path) -> Store:
@@ -96,7 +116,12 @@ def show(
     screen: Console,
     output: Path,
 ) -> bool:
-    """Prints tallies and claims, writes the figures; whether all is as it should be."""
+    """Prints and writes what a study has to say; whether all is as it should be.
+
+    Tallies, claims, tables that are short, figures.
+
+    A function of the study that fails is shown by its traceback, beside the others.
+    """
     for experiment, tally in tallies.items():
         screen.print(f"{experiment}: {tally}", markup=False)
     for line in unfinished(study, store):
@@ -105,16 +130,29 @@ def show(
         screen.print("Not every cell is there: nothing is drawn and no claim judged.")
         screen.print(f"More: gmm-testbed status {study.name} --reasons", markup=False)
         return False
-    judged = study.judged(store)
     screen.print(Text(f"\n{study.title}", style="bold"))
-    screen.print(claims(judged))
-    for line in verdict(study, judged):
-        screen.print(line, markup=False)
-    names = draw(study, store, output)
-    if names:
-        written = f"Written to {output}, as PNG and PDF: {', '.join(names)}"
-        screen.print(written, markup=False)
-    return not any(one.problem for one in judged)
+    errors, judged, written = {}, [], {}
+    with noting(errors, "claims"):
+        judged = study.judged(store)
+        screen.print(claims(judged))
+        for line in verdict(study, judged):
+            screen.print(line, markup=False)
+    with noting(errors, "tables"):
+        named = tabulate(study.tables(store), output)
+        for title, rows in named.values():
+            screen.print()
+            screen.print(table(title, rows, screen.width))
+        written["as CSV"] = list(named)
+    with noting(errors, "figures"):
+        written["as PNG and PDF"] = draw(study, store, output)
+    screen.print()
+    for kind, names in written.items():
+        if names:
+            line = f"Written to {output}, {kind}: {', '.join(names)}"
+            screen.print(line, markup=False)
+    for name, text in errors.items():
+        screen.print(f"{name}() of {study.file} failed:\n{text}", markup=False)
+    return not errors and not any(one.problem for one in judged)
 
 
 def draw(study: Study, store: Store, folder: Path) -> list[str]:
@@ -124,6 +162,65 @@ def draw(study: Study, store: Store, folder: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         plotting.save(drawn, folder / name)
     return sorted(figures)
+
+
+def tabulate(
+    tables: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path
+) -> dict[str, tuple[str, Sequence[Mapping[str, Any]]]]:
+    """Writes each table as CSV; gives its title and rows by the stem of its file."""
+    named = {}
+    for title, rows in tables.items():
+        stem = re.sub(r"\W+", "_", title.lower()).strip("_")
+        require(
+            stem and stem not in named,
+            "the title of a table does not name a file of its own",
+            got=f"{title!r}, which gives {stem + '.csv'!r}",
+            expected="titles that differ in letters or digits",
+            hint="say in the title what is particular to the table",
+        )
+        named[stem] = title, rows
+    for stem, (_, rows) in named.items():
+        sweep.write_table(rows, folder / f"{stem}.csv")
+    return named
+
+
+def table(title: str, rows: Sequence[Mapping[str, Any]], width: int) -> Table | Text:
+    """A table for the terminal; a line of words where it would be too long or wide."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [_short_value(row.get(name)) for row in rows] for name in names}
+    heads = {name: _folded(name, max(map(len, columns[name]))) for name in names}
+    total = -2 + sum(  # two spaces stand between columns
+        2 + max(map(len, [*heads[name].splitlines(), *columns[name]])) for name in names
+    )
+    if len(rows) > MOST_ROWS or total > width:
+        size = f"{len(rows)} rows of {len(names)} columns, in the CSV"
+        return Text.assemble((title, "bold"), f": {size}")
+    found = Table(title=Text(title, style="bold"), **plotting.tables.LOOK)
+    for name in names:
+        numeric = all(_is_number(row.get(name)) for row in rows if name in row)
+        justify = "right" if numeric else "left"
+        found.add_column(Text(heads[name]), justify=justify, no_wrap=True)
+    for line in zip(*columns.values(), strict=True):
+        found.add_row(*map(Text, line))
+    return found
+
+
+def _short_value(value: Any) -> str:
+    if value is None:
+        return "-"
+    fraction = _is_number(value) and not isinstance(value, numbers.Integral)
+    return f"{value:.4g}" if fraction else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, numbers.Real)
+
+
+def _folded(name: str, width: int) -> str:
+    """The head of a column, in lines no longer than its longest word or entry."""
+    return "\n".join(
+        textwrap.wrap(name, max(width, *map(len, name.split())), break_on_hyphens=False)
+    )
 
 
 def claims(judged: Sequence[Judged]) -> Table:
@@ -173,6 +270,14 @@ def status(studies: Sequence[Study], store: Store) -> Table:
             table.add_row(Text(name), Text(experiment), *numbers)
             name = ""
     return table
+
+
+def export(studies: Sequence[Study], store: Store, path: Path) -> int:
+    """Writes every value as a table, and gives the number of its rows."""
+    found = [study.experiments.values() for study in studies]
+    rows = [row for each in found for one in each for row in store.rows(one)]
+    sweep.write(rows, path)
+    return len(rows)
 
 
 def stale(studies: Sequence[Study], store: Store) -> str:

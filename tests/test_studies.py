@@ -11,9 +11,11 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import gmm_testbed as gt
+from gmm_testbed import studies
 from gmm_testbed.cli import app
 from gmm_testbed.report import page, tables
 from gmm_testbed.report.markup import data, element
@@ -131,11 +133,59 @@ def test_run_shows_what_does_not_fit_and_then_what_holds(at_home, invoke):
     assert lines["gone"][1:] == ["-", "1", "0.5", "not", "claimed"]
     assert "1 of 3 claims hold" in first.stdout and "6 done" in first.stdout
     assert (folder / "results" / "tiny" / "line.pdf").stat().st_size > 2000
+    assert lines["By hand"] == ["By", "hand"]
+    assert lines["b"] == ["b", "10"] and lines["a"] == ["a", "9.5"]
+    assert "as CSV: by_hand" in first.stdout
+    written = (folder / "results" / "tiny" / "by_hand.csv").read_text()
+    assert written == "name,size\nb,10.0\na,9.5\n"
     write(folder, expected=EXPECTED + "sum,1.5,0.2,by hand\n")
     again = invoke("run", "experiments/tiny.py", "--output", "elsewhere")
     assert again.exit_code == 0, again.output
     assert "6 kept" in again.stdout and "2 of 2 claims hold" in again.stdout
     assert (folder / "elsewhere" / "line.png").exists()
+
+
+def test_tables_are_printed_if_they_are_short_and_written_whatever_they_are(tmp_path):
+    rows = [{"method": "DPS", "mean of all": np.float32(0.123456), "n": 12}]
+    rows += [{"method": "Exact", "n": None, "of what": "samples"}]
+    screen = Console(width=60, color_system=None)
+    with screen.capture() as shown:
+        screen.print(studies.table("All", rows, 60))
+        screen.print(studies.table("Wide", [rows[0] | {"a": "b" * 41}], 60))
+        screen.print(studies.table("Long", 41 * rows[:1], 60))
+    assert [line.split() for line in shown.get().splitlines() if "─" not in line] == [
+        ["All"],
+        ["mean"],
+        ["method", "of", "all", "n", "of", "what"],
+        ["DPS", "0.1235", "12", "-"],
+        ["Exact", "-", "-", "samples"],
+        "Wide: 1 rows of 4 columns, in the CSV".split(),
+        "Long: 41 rows of 3 columns, in the CSV".split(),
+    ]
+    shown = {"Z of W2, d = 8": rows, "É: other": []}
+    named = studies.tabulate(shown, tmp_path)
+    assert list(named) == ["z_of_w2_d_8", "é_other"]
+    text = (tmp_path / "z_of_w2_d_8.csv").read_text()
+    assert text.splitlines() == [
+        "method,mean of all,n,of what", "DPS,0.123456,12,", "Exact,,,samples"
+    ]  # fmt: skip
+    shown["z (of W2); d = 8"] = []
+    with pytest.raises(gt.InputError, match="'z_of_w2_d_8.csv'"):
+        studies.tabulate(shown, tmp_path)
+
+
+def test_status_exports_every_value(at_home, invoke):
+    for name in "rows.csv", "rows.parquet":
+        if name.endswith("parquet"):
+            pytest.importorskip("pyarrow")
+        result = invoke("status", "tiny", "--export", f"out/{name}")
+        assert result.exit_code == 0, result.output
+        assert f"Written to out/{name}: 12 rows" in result.stdout
+    lines = (at_home[0] / "out" / "rows.csv").read_text().splitlines()
+    assert lines[0].startswith("experiment,method,steps,n,version,seed,")
+    assert len(lines) == 13
+    refused = invoke("status", "tiny", "--export", "rows.txt")
+    assert refused.exit_code == 2 and "ends in .csv or .parquet" in refused.stderr
 
 
 def test_status_counts_and_gives_reasons(at_home, invoke):
@@ -184,7 +234,8 @@ def test_sources_are_the_python_files(tmp_path):
     edited = provenance.sources(tmp_path)
     (tmp_path / "inner" / "b.py").rename(tmp_path / "b.py")
     assert len({before, edited, provenance.sources(tmp_path)}) == 3
-    assert provenance.provenance().sources == provenance.sources(provenance.PACKAGE)
+    now = provenance.provenance.__wrapped__()  # the files may change during the tests
+    assert now.sources == provenance.sources(provenance.PACKAGE)
 
 
 PRECISE = '''
@@ -258,6 +309,33 @@ def test_a_failed_cell_is_named_and_nothing_is_judged(tmp_path, monkeypatch, inv
     result = invoke("report", "--store", "own.sqlite", "--output", "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "odd: 2 skipped, 2 failed" in page and "not complete" in page
+
+
+def test_a_function_that_fails_stops_nothing_else(tmp_path, monkeypatch, invoke):
+    """It is named, in the run and on the page, with all that the others gave."""
+    breaks = "1 / 0  # <b>"
+    write(tmp_path, "a", FILE.replace('return {"off at', breaks + '; {"off at'))
+    text = FILE.replace("def laws", "def other").replace("rows(laws", "rows(other")
+    text = text.replace("def odd", "def even").replace('return {"By', breaks + ';{"By')
+    write(tmp_path, "b", text.replace("n is even", "n is 2"))
+    monkeypatch.chdir(tmp_path)
+    for name, function in ("a", "claims"), ("b", "tables"):
+        result = invoke("run", name)
+        assert result.exit_code == 1 and result.exception.code == 1
+        assert f"{function}() of experiments/{name}.py failed" in result.stdout
+        assert "ZeroDivisionError" in result.stdout and "1 / 0" in result.stdout
+        assert (tmp_path / "results" / name / "line.png").exists()
+    assert "1 of 2 claims hold" in result.stdout
+    result = invoke("report")
+    assert result.exit_code == 1 and "Written to" in result.stdout
+    for name, function in ("a", "claims"), ("b", "tables"):
+        line = f"{function}() of experiments/{name}.py failed: ZeroDivisionError"
+        assert line in result.stderr
+    shown = (tmp_path / "results" / "report.html").read_text()
+    assert "failed: claims<" in shown and "failed: tables<" in shown
+    assert shown.count("1 / 0  # &lt;b&gt;") == 2 and "1 / 0  # <b>" not in shown
+    assert shown.count("data:image/svg+xml;base64,") == 2
+    assert shown.count(">By hand</caption>") == shown.count(">Claims</caption>") == 1
 
 
 def test_list_has_the_experiments_of_the_folder(at_home, invoke):
@@ -400,7 +478,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
         raise OSError("no space left")
 
     with gt.sweep.Store(tmp_path / "s.sqlite") as store:
-        size = page.write([], store, output)
+        size = page.write([], store, output).size
         before = output.read_bytes()
         monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="no space left"):

@@ -6,6 +6,7 @@ from .declare import Experiment as Experiment
 from .declare import Job as Job
 from .declare import experiment as experiment
 from .export import write as write
+from .export import write_table as write_table
 from .outcomes import Found as Found
 from .outcomes import Measured as Measured
 from .outcomes import Metric as Metric

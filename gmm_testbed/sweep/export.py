@@ -1,8 +1,8 @@
-"""A store as a table of its rows: CSV, and Parquet with the extra `parquet`."""
+"""Tables as files: the rows of a store as CSV or Parquet (extra `parquet`); any as CSV."""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,14 @@ def write(rows: Sequence[Row], path: str | Path) -> None:
     content = kinds[path.suffix](columns)
     with replacing(path) as file:
         file.write(content)
+
+
+def write_table(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Writes rows of label and value as CSV; what a row lacks is empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    with replacing(Path(path)) as file:
+        file.write(_csv(columns))
 
 
 def _csv(columns: dict[str, list[Any]]) -> bytes:
