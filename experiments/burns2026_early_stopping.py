@@ -7,8 +7,8 @@ W1(p_t, p_0) <= ((1 - alpha)^2 E x_0^2 + sigma^2)^{1/2}, and a sampler's distanc
 exceeds its distance from p_t by no more than that. No cell violates it.
 
 - exact guidance: the distance falls with t_min, below the bound, and there is no best time;
-- DPS, PiGDM and TMPD: the distance falls and is level at t = 0.01, within 10 %; later is never
-  worse. The finding does not hold for them: what is wrong was made before;
+- DPS, PiGDM and TMPD: the distance falls and is level, within 10 %, from t = 0.01; later is
+  never worse. The finding does not hold for them: what is wrong was made before;
 - ZetaDPS is best when stopped at t = 0.2 or 0.3, by a factor of 1.2;
 - the published update, on `gap`: it holds. Stopped at t = 0.1 it is 2.3 times nearer to the
   posterior than at t = 0.001 (W1 of 0.22 against 0.50). On two-modes it levels off.
