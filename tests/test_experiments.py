@@ -10,6 +10,16 @@ import gmm_testbed as gt
 from gmm_testbed.sweep import study
 
 FOLDER = Path(__file__).parents[1] / "experiments"
+QUICK = (  # two minutes of one core each, or less
+    "burns2026_early_stopping",
+    "burns2026_failures",
+    "burns2026_finite_sample",
+    "burns2026_heatmaps",
+    "burns2026_steps",
+    "burns2026_unimodal",
+    "error_budget",
+    "readme_figure",
+)
 
 
 @pytest.mark.parametrize("name", study.found(FOLDER))
@@ -26,9 +36,8 @@ def test_experiments_can_be_told_apart_in_the_store_they_share():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["burns2026_unimodal", "error_budget"])
+@pytest.mark.parametrize("name", QUICK)
 def test_a_whole_file_gives_what_is_expected(name, tmp_path):
-    """Those that draw nothing at random and take less than a minute of one core."""
     read = study.read(FOLDER / f"{name}.py")
     with gt.sweep.Store(tmp_path / "s.sqlite") as store:
         for experiment in read.experiments.values():
