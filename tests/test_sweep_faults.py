@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -330,6 +331,58 @@ def test_a_full_disk_stops_the_run_and_a_second_goes_on(
         rest = cells - len(done)
         tally = gt.sweep.run(made, store, show=False)
         assert tally == gt.sweep.Tally(kept=len(done), done=rest)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 600 kB, and a function that gives it another size; of memory, as root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(*options):
+        command = ["mount", *options, str(folder)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    tried = mount("-t", "tmpfs", "-o", "size=600k", "tmpfs")
+    if tried.returncode:
+        pytest.skip(f"may not mount a disk here: {tried.stderr.strip()}")
+    yield folder, lambda size: mount("-o", f"remount,size={size}")
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="needs the command mount")
+@pytest.mark.parametrize("with_arrays", [False, True])
+def test_a_disk_that_is_full_stops_the_run_and_a_second_goes_on(
+    small_disk, with_arrays
+):
+    """For real: no byte is left for the log, the index, or a file of arrays."""
+    folder, resize = small_disk
+    cells = 30 if with_arrays else 3000
+    noise = np.random.default_rng(1).normal(size=(cells, 4000))
+
+    def study(key, n):
+        arrays = {"noise": noise[n]} if with_arrays else {}
+        return gt.sweep.Found({"value": 1.0 + n}, arrays)
+
+    made = gt.Experiment(study, {"n": list(range(cells))})
+    path = folder / "s.sqlite"
+    with gt.sweep.Store(path) as store:
+        with pytest.raises(gt.InputError, match="the store cannot be written"):
+            gt.sweep.run(made, store, show=False)
+        assert shutil.disk_usage(folder).free < 50_000
+        before = store.rows(made)
+    assert 5 < len(before) < cells - 5
+    assert [row.value for row in before] == [1.0 + n for n in range(len(before))]
+    assert resize("40m").returncode == 0
+    with gt.sweep.Store(path) as store:
+        assert store._file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert store.rows(made) == before
+        rest = cells - len(before)
+        tally = gt.sweep.run(made, store, show=False)
+        assert tally == gt.sweep.Tally(kept=len(before), done=rest)
+        for n, row in enumerate(store.rows(made) if with_arrays else []):
+            assert store.arrays(row)["noise"].tolist() == noise[n].tolist()
+    assert not list(folder.rglob("*.part"))
 
 
 def test_a_full_database_stops_the_run_and_a_second_goes_on(tmp_path):
