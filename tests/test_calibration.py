@@ -7,7 +7,13 @@ import pytest
 from scipy import stats
 
 import gmm_testbed as gt
-from gmm_testbed.diagnostics import PosteriorDraws, calibrate, tarp, uniformity
+from gmm_testbed.diagnostics import (
+    PosteriorDraws,
+    calibrate,
+    deliberate,
+    tarp,
+    uniformity,
+)
 from gmm_testbed.diagnostics.pairs import _of_population
 from gmm_testbed.diagnostics.uniformity import (
     ecdf_band,
@@ -183,6 +189,28 @@ def test_distortions_are_found(key, change, direction):
     else:
         assert np.asarray(found.sbc.distance_p).max() < 1e-6
         assert np.asarray(found.sbc.mean.value).max() < 0.45
+
+
+def without_the_second_mode(target, t):
+    return deliberate.one_mode_dropped(target.posterior(t))
+
+
+def stretched(target, t):
+    return deliberate.spread_scaled(target.posterior(t), jnp.eye(2), 1.6)
+
+
+@pytest.mark.slow
+def test_failures_made_on_purpose_have_their_closed_forms(key, tolerance):
+    """The mode that is missing is on one side, far away, and the data do not see it."""
+    away = 30.0 * np.array([0.4, -1.0])
+    apart = gt.GaussianMixture.full([0.3, 0.7], [away, -away], [COVARIANCES[0]] * 2)
+    levels = run(key, PosteriorDraws(source=without_the_second_mode), apart).sbc.mean
+    ends = (np.array([DRAWS, 0.0]) + 0.5) / (DRAWS + 1)  # of x1 and of x2
+    expected = 0.7 * 0.5 + 0.3 * ends
+    assert np.abs(levels.distance(expected)).max() < tolerance.z
+    assert np.abs(levels.value - 0.5).min() > 0.1
+    wide = run(key, PosteriorDraws(source=stretched), GAUSSIAN)
+    assert_mean(wide.coverage.mean, 1 / (1 + 1.6**2), tolerance.z)
 
 
 @pytest.mark.slow

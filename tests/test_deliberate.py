@@ -1,5 +1,7 @@
 """Failures made on purpose: exactly what they say, and of a divergence that is known."""
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -84,3 +86,31 @@ def test_divergences_are_known(key, law, tolerance):
     expected = 0.3 * np.log(0.3 / 0.5) + 0.5 * np.log(0.5 / 0.3)
     assert swapped.stderr > 0
     assert abs(swapped.distance(expected)) < tolerance.z
+
+
+def test_traced_failures_are_the_same(law):
+    """So that they can be made for every observation afresh."""
+    direction = jnp.asarray([[0.6], [0.8]])
+
+    def made(law, other):
+        return [
+            deliberate.one_mode_dropped(law),
+            deliberate.weights_swapped(law),
+            deliberate.spread_scaled(law, direction, 1.7),
+            deliberate.modes_merged(law),
+            deliberate.blend(law, other, 0.2),
+            deliberate.from_the_prior(other, law),
+            deliberate.from_the_data(law, direction, 5.0),
+        ]
+
+    ruling_out = to_mixture(LAW._replace(log_weights=np.log([0.7, 0.004, 0.296])))
+    pairs = made(law, ruling_out), eqx.filter_jit(made)(law, ruling_out)
+    for known, traced in zip(*pairs, strict=True):
+        for one, other in (
+            (weights(known), weights(traced)),
+            (known.means, traced.means),
+            (known.covariances(), traced.covariances()),
+        ):
+            assert np.allclose(one, other, rtol=1e-12, atol=1e-12)
+    least = eqx.filter_jit(deliberate.from_the_prior)(law, law)  # none is ruled out
+    assert np.allclose(least.means[0], [0.0, -9.0])

@@ -1,15 +1,17 @@
 r"""Failures made on purpose: an exact law, changed in one way that is known.
 
 Each function takes the exact posterior as a mixture and gives another mixture, so that its
-divergence from the truth is known too (`log_ratio`), in any dimension. They are built on
-the host, once.
+divergence from the truth is known too (`log_ratio`), in any dimension. Given to
+`PosteriorDraws(source=...)` it fails for every observation afresh: all but `unseen`, which
+needs the numbers of A, can be traced.
 """
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from .._checks import floating, unsupported
+from .._checks import concrete, floating, unsupported
 from .._types import Key
 from ..divergences.quadrature import over_points
 from ..estimate import Estimate
@@ -47,8 +49,9 @@ def one_mode_dropped(law: GaussianMixture) -> GaussianMixture:
         UnsupportedError: if there is one component only.
     """
     weights, order = _weights(law)
-    weights[order[1]] = 0.0
-    return GaussianMixture.full(weights / weights.sum(), law.means, law.covariances())
+    weights = weights.at[order[1]].set(0.0)
+    weights = weights / jnp.sum(weights)
+    return GaussianMixture.full(weights, law.means, law.covariances())
 
 
 def weights_swapped(law: GaussianMixture) -> GaussianMixture:
@@ -58,7 +61,7 @@ def weights_swapped(law: GaussianMixture) -> GaussianMixture:
         UnsupportedError: if there is one component only.
     """
     weights, order = _weights(law)
-    weights[order[:2]] = weights[order[1::-1]]
+    weights = weights.at[order[:2]].set(weights[order[1::-1]])
     return GaussianMixture.full(weights, law.means, law.covariances())
 
 
@@ -69,10 +72,11 @@ def spread_scaled(
 
     With `unseen` directions the law of A x is what it was.
     """
-    directions = np.asarray(directions)
-    stretch = np.eye(law.dim) + (factor - 1.0) * directions @ directions.T
-    covariances = stretch @ np.asarray(law.covariances()) @ stretch
-    return GaussianMixture.full(np.exp(law.log_weights), law.means, covariances)
+    directions, dtype = floating(directions), law.means.dtype
+    along = directions @ directions.T
+    stretch = (jnp.eye(law.dim, dtype=dtype) + (factor - 1.0) * along)[None]
+    covariances = stretch @ law.covariances() @ stretch
+    return GaussianMixture.full(jnp.exp(law.log_weights), law.means, covariances)
 
 
 def modes_merged(law: GaussianMixture) -> GaussianMixture:
@@ -81,10 +85,7 @@ def modes_merged(law: GaussianMixture) -> GaussianMixture:
     Nothing that is made of the first two moments can see it: not the residual of a linear
     measurement, nor a squared error, nor a Fréchet distance.
     """
-    weights, means = np.exp(np.asarray(law.log_weights)), np.asarray(law.means)
-    mean = weights @ means
-    within = np.tensordot(weights, np.asarray(law.covariances()), 1)
-    return _single(mean, within + (weights * (means - mean).T) @ (means - mean))
+    return _single(law.mean(), law.covariance())
 
 
 def blend(
@@ -92,13 +93,13 @@ def blend(
 ) -> GaussianMixture:
     """A share of `other` in place of so much of the law: (1 - share) p + share q."""
     weights = [
-        (1.0 - share) * np.exp(law.log_weights),
-        share * np.exp(other.log_weights),
+        (1.0 - share) * jnp.exp(law.log_weights),
+        share * jnp.exp(other.log_weights),
     ]
     return GaussianMixture.full(
-        np.concatenate(weights),
-        np.concatenate([law.means, other.means]),
-        np.concatenate([law.covariances(), other.covariances()]),
+        jnp.concatenate(weights),
+        jnp.concatenate([law.means, other.means]),
+        jnp.concatenate([law.covariances(), other.covariances()]),
     )
 
 
@@ -106,25 +107,27 @@ def from_the_prior(law: GaussianMixture, prior: GaussianMixture) -> GaussianMixt
     """The prior's heaviest component among those that the data ruled out.
 
     Ruled out are those with a posterior weight below 0.01. A hallucination that the prior
-    likes and the data do not.
+    likes and the data do not. Traced, where none is ruled out it is the component of least
+    posterior weight.
 
     Args:
         law: the posterior of this prior, components in the same order.
         prior: at the same time.
 
     Raises:
-        UnsupportedError: if no component is ruled out.
+        UnsupportedError: if no component is ruled out, and this is known now.
     """
-    weights = np.exp(np.asarray(law.log_weights))
-    out = np.flatnonzero(weights < _RULED_OUT)
-    if out.size == 0:
+    weights = jnp.exp(law.log_weights)
+    out = weights < _RULED_OUT
+    if concrete(out) and not out.any():
         unsupported(
             "the data ruled out no component of the prior",
-            got=f"posterior weights from {weights.min():.3g}",
+            got=f"posterior weights from {float(weights.min()):.3g}",
             expected=f"one below {_RULED_OUT}",
             hint="choose an observation that leaves fewer components",
         )
-    k = out[np.argmax(np.asarray(prior.log_weights)[out])]
+    heaviest = jnp.argmax(jnp.where(out, prior.log_weights, -jnp.inf))
+    k = jnp.where(jnp.any(out), heaviest, jnp.argmin(weights))
     return _single(prior.means[k], prior.covariances()[k])
 
 
@@ -141,13 +144,13 @@ def from_the_data(
         directions: (d, k), orthonormal.
         deviations: how far.
     """
-    k = int(np.argmax(law.log_weights))
-    covariance, directions = np.asarray(law.covariances()[k]), np.asarray(directions)
-    variances, axes = np.linalg.eigh(directions.T @ covariance @ directions)
+    k = jnp.argmax(law.log_weights)
+    covariance, directions = law.covariances()[k], floating(directions)
+    variances, axes = jnp.linalg.eigh(directions.T @ covariance @ directions)
     axis = directions @ axes[:, -1]
-    axis = axis * np.sign(axis[np.argmax(np.abs(axis))])  # its sign is the machine's
-    shift = deviations * np.sqrt(variances[-1]) * axis
-    return _single(np.asarray(law.means[k]) + shift, covariance)
+    axis = axis * jnp.sign(axis[jnp.argmax(jnp.abs(axis))])  # its sign is the machine's
+    shift = deviations * jnp.sqrt(variances[-1]) * axis
+    return _single(law.means[k] + shift, covariance)
 
 
 def log_ratio(
@@ -164,7 +167,7 @@ def _log_ratios(key, law, truth, num: int):
     )
 
 
-def _weights(law: GaussianMixture) -> tuple[np.ndarray, np.ndarray]:
+def _weights(law: GaussianMixture) -> tuple[Array, Array]:
     """Weights, and the components from the heaviest."""
     if law.num_components < 2:
         unsupported(
@@ -173,10 +176,10 @@ def _weights(law: GaussianMixture) -> tuple[np.ndarray, np.ndarray]:
             expected="two components or more",
             hint="a Gaussian has no mode to lose",
         )
-    weights = np.exp(np.asarray(law.log_weights))
-    return weights, np.argsort(-weights)
+    weights = jnp.exp(law.log_weights)
+    return weights, jnp.argsort(-weights)
 
 
 def _single(mean: ArrayLike, covariance: ArrayLike) -> GaussianMixture:
-    mean, covariance = np.asarray(mean)[None], np.asarray(covariance)[None]
-    return GaussianMixture.full(np.ones(1), mean, covariance)
+    mean, covariance = floating(mean)[None], floating(covariance)[None]
+    return GaussianMixture.full(jnp.ones(1, mean.dtype), mean, covariance)

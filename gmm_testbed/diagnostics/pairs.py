@@ -9,6 +9,7 @@ A chain gives a draw. Of a population, such as a particle filter, a draw is one 
 particles by weight, of a run of its own: particles of one run are not independent.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -57,33 +58,44 @@ class Pairs(NamedTuple):
 class PosteriorDraws(AbstractChain):
     r"""Exact draws of \(p_t(\cdot|y)\), or of a known distortion: a control of every test.
 
-    A chain that forgets: every step draws afresh, so that a grid of one step will do.
+    A chain that forgets: every step draws afresh, so that a grid of one step will do. The
+    failures of `deliberate` are plugged in as the source:
+
+        def dropped(target, t):
+            return deliberate.one_mode_dropped(target.posterior(t))
+
+        PosteriorDraws(source=dropped)
 
     Attributes:
         scale: () times the standard deviations of each component; 1 is exact.
         shift: () added to every coordinate, in its posterior standard deviations.
         power: () of the weights of the components, normalised; 0 makes them equal.
+        source: of (target, t), traced: the mixture that the above distort, by default the
+            exact one. Every function is a program of its own.
     """
 
     scale: Scalar = eqx.field(converter=floating, default=1.0)
     shift: Scalar = eqx.field(converter=floating, default=0.0)
     power: Scalar = eqx.field(converter=floating, default=1.0)
+    source: Callable[[Target, Scalar], GaussianMixture] = eqx.field(
+        static=True, default=Target.posterior
+    )
 
     def check(self, target: Target, times: Times) -> None:
         target.posterior(times[-1])  # raises where there is none
 
     def law(self, target: Target, t: Scalar) -> GaussianMixture:
         """The mixture that is drawn from."""
-        exact = target.posterior(t)
-        log_weights = self.power * exact.log_weights
-        spread = jnp.sqrt(jnp.diagonal(exact.covariance()))
+        law = self.source(target, t)
+        log_weights = self.power * law.log_weights
+        spread = jnp.sqrt(jnp.diagonal(law.covariance()))
         return GaussianMixture(
             log_weights - log_total(log_weights),
-            exact.means + (self.shift * spread)[None],
-            self.scale**2 * exact.base,
-            exact.basis,
-            self.scale**2 * exact.spectrum,
-            atomic=exact.atomic,
+            law.means + (self.shift * spread)[None],
+            self.scale**2 * law.base,
+            law.basis,
+            self.scale**2 * law.spectrum,
+            atomic=law.atomic,
         )
 
     def move(
