@@ -396,3 +396,31 @@ class count_compilations:
 def test_what_cannot_be_used_is_refused(call, words, samples, mixture):
     with pytest.raises(gt.InputError, match=words):
         call(samples, mixture)
+
+
+def gaussian_stein_matrix(x, mixture):
+    """The Stein kernel of exp(-r^2 / 2 l^2), every term with its derivative by hand."""
+    score = np.asarray(jax.vmap(mixture.score)(jnp.asarray(x)))
+    offset = x[:, None] - x[None]
+    square, scale = (offset**2).sum(-1), 1 / LENGTH**2
+    along = np.einsum("id,ijd->ij", score, offset)  # s_x . (x - y)
+    across = np.einsum("jd,ijd->ij", score, offset)  # s_y . (x - y)
+    mixed = scale * x.shape[1] - scale**2 * square
+    value = score @ score.T + scale * (along - across) + mixed
+    return value * np.exp(-0.5 * scale * square)
+
+
+def test_stein_of_the_gaussian_kernel(samples, mixture, log_weights, tolerance):
+    """All pairs, with weights and without; the kernels do not agree."""
+    matrix = gaussian_stein_matrix(np.asarray(samples), mixture)
+    for weights in (np.zeros(COUNT), np.asarray(log_weights)):
+        value, error = brute(matrix, weights)
+        case = samples, mixture, LENGTH
+        options = {"log_weights": jnp.asarray(weights)}
+        found = divergences.kernel_stein_discrepancy(
+            *case, kernel="gaussian", **options
+        )
+        np.testing.assert_allclose(found.value, value, rtol=tolerance.identity)
+        np.testing.assert_allclose(found.stderr, error, rtol=10 / COUNT)
+        other = divergences.kernel_stein_discrepancy(*case, **options)
+        assert value > 5 * error and abs(other.value - value) > 0.1 * value
