@@ -104,14 +104,17 @@ def test_fully_adapted_filter_has_no_variance(key, tolerance):
     assert_moments(out.x, ref.mean(law), ref.covariance(law), tolerance.z)
 
 
-FILTER = smc.TDS(A.TMPD(), resampling="multinomial", threshold=0.9)
+FILTERS = {
+    name: smc.TDS(A.TMPD(), resampling=name, threshold=0.9) for name in smc.SCHEMES
+}
+FILTER = FILTERS["multinomial"]
 COUNT, REPEATS = 40, 300
 
 
-def _run(key, problem, initial=None, times=TIMES):
+def _run(key, problem, initial=None, times=TIMES, model=FILTER):
     target, times = to_target(problem, PATH), jnp.asarray(times)
     start = target.posterior(times[0]) if initial is None else initial
-    return gt.sample(key, FILTER, target, times, COUNT, initial=start, trajectory=True)
+    return gt.sample(key, model, target, times, COUNT, initial=start, trajectory=True)
 
 
 def test_twisted_filter_with_the_exact_twist_has_no_variance(key):
@@ -132,11 +135,13 @@ def _z_score(terms, truth):
     return np.abs(terms.mean(axis=0) - truth) / error
 
 
-def test_weighted_paths_are_unbiased(key, tolerance):
+@pytest.mark.parametrize("name", FILTERS)
+def test_weighted_paths_are_unbiased(name, key, tolerance):
     r"""E[Z-hat sum_i W_i phi(path_i)] = p(y) E[phi(path) | y], at every time."""
     ratios, sums, resampled = [], [], 0
     for number in range(REPEATS):
-        out = _run(jax.random.fold_in(key, number), MIXTURE, MARGINAL)
+        each = jax.random.fold_in(key, number)
+        out = _run(each, MIXTURE, MARGINAL, model=FILTERS[name])
         ratio = np.exp(float(out.log_evidence) - LOG_EVIDENCE)
         paths, weights = np.asarray(out.info.trajectory), np.exp(out.log_weights)
         resampled += len(np.unique(paths[:, 0, 0])) < COUNT
