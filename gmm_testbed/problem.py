@@ -4,7 +4,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._checks import floating, require, unsupported
+from ._checks import check_finite, concrete, floating, require, unsupported
+from ._inputs import point
 from ._types import Matrix, Observation, Scalar, Vector
 from .likelihood import (
     AbstractLikelihood,
@@ -27,7 +28,7 @@ class InverseProblem(eqx.Module):
         y: (m,).
 
     Raises:
-        InputError: if y or the measurement does not fit.
+        InputError: if y or the measurement does not fit, or y is not finite.
     """
 
     prior: GaussianMixture
@@ -45,6 +46,7 @@ class InverseProblem(eqx.Module):
             expected=f"({measurement.dim_y},)",
             hint="wrap a scalar observation as [y]",
         )
+        check_finite(self.y, "y")
         if isinstance(measurement, Linear):
             require(
                 measurement.A.shape[1] == prior.dim,
@@ -191,20 +193,51 @@ class Target(eqx.Module):
         return self.likelihood.correction(self.denoised(x, t))
 
     def guidance(self, x: Vector, t: Scalar) -> Vector:
-        r"""\(\nabla_x \log p(y | x_t = x)\) = (alpha / sigma^2) correction (I3)."""
+        r"""\(\nabla_x \log p(y | x_t = x)\) = (alpha / sigma^2) correction (I3).
+
+        Raises:
+            InputError: as `gain`.
+        """
+        return self.gain(t) * self.correction(x, t)
+
+    def gain(self, t: Scalar) -> Scalar:
+        """alpha / sigma^2: a correction of the posterior mean times this is a guidance.
+
+        Raises:
+            InputError: if sigma_t is known to be zero: there no mean is corrected.
+        """
         alpha, sigma = self._scales(t)
-        return alpha / sigma**2 * self.correction(x, t)
+        if concrete(sigma):
+            require(
+                float(sigma) > 0,
+                "no guidance follows from a posterior mean without noise",
+                got=f"sigma = 0 at t = {float(t):g}",
+                expected="a time with sigma > 0",
+                hint="take t = 1e-6, or the gradient of log_likelihood at this time",
+            )
+        return alpha / sigma**2
 
     def reference_error(self, x: Vector, t: Scalar) -> Scalar:
         """Error estimate of `posterior_mean` at x: its change when the nodes double.
 
         Zero where the reference is a closed form.
         """
+        x, t = self.state(x, t)
         if self.finer is None:
             return jnp.zeros((), x.dtype)
         law = self.denoised(x, t)
         change = self.finer.correction(law) - self.likelihood.correction(law)
         return jnp.sqrt(jnp.sum(change**2))
+
+    def state(self, x: Vector, t: Scalar) -> tuple[Vector, Scalar]:
+        """x (d,) and t () as arrays.
+
+        Raises:
+            InputError: unless they are one point of this problem and one time.
+        """
+        x, t = point(x, self.problem.prior.dim), floating(t)
+        check_time(t)
+        return x, t
 
     def _scales(self, t):
         t = floating(t)

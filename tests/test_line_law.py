@@ -239,3 +239,27 @@ def test_steps_that_tear_the_line_between_atoms_are_resolved(
         bands.density(found.states[-1].sources, points) for found in (law, finer)
     )
     assert 0.5 * np.abs(first - second).sum() * (points[1] - points[0]) < 1e-9
+
+
+def test_modes_a_thousand_standard_deviations_apart():
+    """Each mode alone is one Gaussian, which matched DDPM samples exactly."""
+    prior = gt.GaussianMixture.isotropic([0.3, 0.7], [[-500.0], [500.0]], 1.0)
+    measurement = gt.Linear([[1.0]], 250_000.0)
+    target = gt.Target(gt.InverseProblem(prior, measurement, [40.0]), gt.VP())
+    times = gt.time_grid(target.path, 60, "log_snr", t_min=3e-2)
+    start = target.posterior(times[0])
+    sampler = gt.Guided(A.Exact(), K.DDPM("matched"))
+    law = gt.laws.grid(sampler, target, times, initial=start)
+    assert law.states[-1].grid.count > 16384
+    assert abs(law.states[-1].mass() + float(law.escaped_mass) - 1.0) < 1e-9
+    exact = target.posterior(times[-1])
+    assert float(law.tv(exact)) < 1e-4
+    weights = np.asarray(gt.diagnostics.mode_weights(law.native(-1), exact))
+    np.testing.assert_allclose(weights, np.exp(exact.log_weights), atol=1e-4)
+    assert weights[1] > 0.7
+
+
+def test_a_step_without_noise_is_refused(two_modes):
+    times = gt.time_grid(two_modes.path, 10, t_min=0.0)
+    with pytest.raises(gt.InputError, match="no noise"):
+        gt.laws.grid(gt.Guided(A.Exact(), K.DDPM()), two_modes, times)

@@ -1,5 +1,7 @@
 """Posteriors against importance sampling, quadrature and direct sums; measurements."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -384,3 +386,15 @@ def test_observations_have_the_mean_and_covariance_of_the_measurement(key, toler
     for values in (centred, products):
         error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
         assert np.all(np.abs(values.mean(axis=0)) < tolerance.z * error)
+
+
+def test_no_guidance_follows_from_a_mean_without_noise():
+    """At sigma = 0 the formula is 0 / 0; the limit at t = 1e-6 is I8."""
+    target = gt.problems.get("two-modes")
+    x = jnp.asarray([0.3])
+    for guide in (target.guidance, partial(gt.approximations.DPS().guidance, target)):
+        with pytest.raises(gt.InputError, match="without noise"):
+            guide(x, jnp.asarray(0.0))
+    measurement, y = target.problem.measurement, target.problem.y
+    limit = measurement.A.T @ (y - measurement.A @ x) / measurement.R[0, 0]
+    np.testing.assert_allclose(target.guidance(x, jnp.asarray(1e-6)), limit, rtol=1e-5)

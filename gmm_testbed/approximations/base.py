@@ -84,8 +84,7 @@ class AbstractCorrection(AbstractApproximation):
 
     def guidance(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """(alpha / sigma^2) (M - m), (d,)."""
-        alpha, sigma = target.path.alpha(t), target.path.sigma(t)
-        return alpha / sigma**2 * self.correction(target, x, t)
+        return target.gain(t) * self.correction(target, x, t)
 
     def posterior_mean(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """m plus the correction, (d,)."""

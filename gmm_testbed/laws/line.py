@@ -7,6 +7,7 @@ grid is too coarse for the next step, the last step is evaluated again at the no
 finer panels: nothing is interpolated.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,8 +31,11 @@ _SIZES = (
     6144,
     8192,
     16384,
+    32768,
+    65536,
+    131072,
 )
-_FEWEST, _MOST = _SIZES[0], 16384  # nodes of a grid
+_FEWEST, _MOST = _SIZES[0], _SIZES[-1]  # nodes of a grid
 _BLOCK = 50
 _MODEST = 1024  # nodes of a grid for a block; fewer steps may need fewer nodes
 _NEGLIGIBLE = 1e-14  # mass of a node that no longer shapes the grid
@@ -96,7 +100,16 @@ class Run(NamedTuple):
 
     def transitions(self, points, before, after):
         """Means and scales (rows, n) at points (rows, n) for times (rows,)."""
-        return line_steps.transitions(self.program, points, before, after)
+        mean, scale = line_steps.transitions(self.program, points, before, after)
+        silent = (scale == 0).any(axis=1)
+        if silent.any():
+            fail(
+                "a step has no noise, so the law after it has no density",
+                got=f"transitions of scale 0 to t = {after[silent][0]:g}",
+                expected="a positive scale at every step",
+                hint="DDPM and DDIM end without noise at sigma = 0: stop at t_min > 0",
+            )
+        return mean, scale
 
 
 def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
@@ -110,8 +123,8 @@ def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
         refine: how many times finer than usual the grids are.
 
     Raises:
-        InputError: if a step needs a grid of more than 16384 nodes, or more than 4096
-            panels.
+        InputError: if a step needs a grid of more than 131072 nodes, or more than 4096
+            panels, or has no noise.
     """
     jumping = None if sampler.smooth else jumps.jumping(target)
     run = Run(line_steps.fixed(sampler, target), jumping, refine)
@@ -231,7 +244,7 @@ def _block(run: Run, window, state: State) -> list[State] | None:
     spacing = min(least / _USUAL, allowed * state.grid.spacing / 1.1) / run.refine
     margin = 0.05 * (upper - lower)
     count = _rounded((upper - lower + 2 * margin) / spacing)
-    if count > max(_MODEST, 2 * state.grid.count):
+    if count > min(max(_MODEST, 2 * state.grid.count), _MOST):
         return None
     grid = spanning(lower - margin, upper + margin, count)
     return _onto(run, window[1:], grid, found[0][0], state.density.dtype)
@@ -310,4 +323,4 @@ def spanning(lower: float, upper: float, count: int) -> Grid:
 
 def _rounded(wanted: float) -> int:
     """The number of nodes: few values, so that few programs are compiled."""
-    return next((size for size in _SIZES if size >= wanted), int(wanted) + 1)
+    return next((size for size in _SIZES if size >= wanted), math.ceil(wanted))
