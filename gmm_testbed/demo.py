@@ -29,7 +29,7 @@ KERNELS = {
 }
 UNRESOLVED = "unresolved"
 LAWS, FIGURES = "laws", "figures"  # what progress is made of
-FIGURES_EACH = 4  # of a problem
+FIGURES_EACH = 2 + len(plotting.IN_TIME)  # of a problem
 
 
 class Plan(NamedTuple):

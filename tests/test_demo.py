@@ -219,6 +219,57 @@ def test_what_is_followed_in_time_agrees_with_the_accurate_measures(target, law)
     assert curves["tv"][place] == pytest.approx(accurate, rel=1e-3)
     assert curves["spread_ratio"][place] == pytest.approx(ratio, rel=1e-6)
     assert curves["mode_weight_error"][place] == pytest.approx(error, rel=1e-4)
+    w1 = float(divergences.w1(law.at(index), target.problem.posterior()))
+    assert curves["w1_to_data"][place] == pytest.approx(w1, rel=1e-3) and w1 > 0.1
+
+
+@pytest.mark.parametrize("name", ["two-modes", "three-atoms"])
+def test_masses_followed_in_time_are_those_of_the_diagnostics(name):
+    """Where every mode is possible and where one is ruled out; near and far from data."""
+    target = gt.problems.get(name)
+    times = gt.time_grid(target.path, 40, t_min=T)
+    sampler = gt.Guided(gt.approximations.ZetaDPS(), gt.kernels.DDPM())
+    law = gt.laws.grid(sampler, target, times)
+    found, curves = measures.passing(law, target)
+    largest = 0.0
+    for place in (0, len(found) // 2, -1):
+        index = int(np.argmin(np.abs(np.asarray(law.times) - found[place])))
+        density, t = law.native(index), law.times[index]
+        for mass in ("hallucinated_prior_mass", "hallucinated_likelihood_mass"):
+            accurate = float(getattr(gt.diagnostics, mass)(density, target, t).law)
+            value = curves[mass][place]
+            assert value == pytest.approx(accurate, rel=2e-2, abs=1e-5), (mass, place)
+            largest = max(largest, value)
+    assert largest > 5e-4
+    data = target.problem.posterior()
+    accurate = float(divergences.w1(law.at(-1), data))
+    assert curves["w1_to_data"][-1] == pytest.approx(accurate, rel=2e-3)
+
+
+def test_divergences_from_the_posterior_at_time_0(found, shifted, target):
+    """Plain sums against the mixture without noise; of atoms there are W1 and W2 only."""
+    x, law, exact = plain(shifted, target.problem.posterior())
+    cell = x[1] - x[0]
+    kl, kl_from = (
+        cell * np.sum(p * np.log(p / q)) for p, q in ((law, exact), (exact, law))
+    )
+    assert found["kl_to_data"] == pytest.approx(kl, rel=1e-6)
+    assert found["kl_from_data"] == pytest.approx(kl_from, rel=1e-6)
+    tv = 0.5 * cell * np.abs(law - exact).sum()
+    assert found["tv_to_data"] == pytest.approx(tv, rel=1e-4)
+    score = np.gradient(np.log(law / exact), cell)
+    assert found["fisher_to_data"] == pytest.approx(
+        cell * np.sum(law * score**2), rel=1e-3
+    )
+    atoms = gt.problems.get("three-atoms")
+    grids = measures.shared_grids(shifted)
+    of_atoms = measures.final(grids, measures.shared_reference(atoms, T))
+    assert {name for name in found if "data" in name} - of_atoms.keys() == {
+        "kl_to_data",
+        "kl_from_data",
+        "tv_to_data",
+        "fisher_to_data",
+    }
 
 
 # Rows and tables.

@@ -18,6 +18,10 @@ from ..divergences.quadrature import escaped, over_points
 from ..mixture import GaussianMixture
 from ..problem import Target
 
+THRESHOLD = 0.01  # exact mass of a mode of the prior below which it is ruled out
+OUTSIDE = 1e-3  # mass of the prior where it has nothing
+LEVEL = 0.5  # of the largest likelihood: where it is high
+
 
 class RegionMass(NamedTuple):
     """Mass of one region.
@@ -79,7 +83,7 @@ def hallucinated_prior_mass(
     density: AbstractDensity,
     target: Target,
     t: Real[ArrayLike, ""],
-    threshold: Real[ArrayLike, ""] = 0.01,
+    threshold: Real[ArrayLike, ""] = THRESHOLD,
 ) -> RegionMass:
     r"""Mass in modes of the prior that the observation has ruled out.
 
@@ -110,8 +114,8 @@ def hallucinated_likelihood_mass(
     density: AbstractDensity,
     target: Target,
     t: Real[ArrayLike, ""],
-    outside: Real[ArrayLike, ""] = 1e-3,
-    level: Real[ArrayLike, ""] = 0.5,
+    outside: Real[ArrayLike, ""] = OUTSIDE,
+    level: Real[ArrayLike, ""] = LEVEL,
 ) -> RegionMass:
     r"""Mass where the likelihood is high but the prior has nothing.
 

@@ -21,6 +21,11 @@ IN_TIME = {
     "early_stopping": {
         "tv": "total variation",
         "mode_weight_error": "error of mode weights",
+        "w1_to_data": "W1 from $t = 0$",
+    },
+    "hallucination": {
+        "hallucinated_prior_mass": "on modes ruled out",
+        "hallucinated_likelihood_mass": "outside the prior",
     },
 }
 """Figures against time: measures by name of the figure, each with its label."""

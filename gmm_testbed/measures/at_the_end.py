@@ -1,4 +1,4 @@
-r"""Every measure of a law: at its last time, and on the way.
+r"""Every measure of a law at its last time.
 
 What a program of these measures costs is its compilation, one for each number of nodes
 and of components. Where many laws are measured, those measures that only need the
@@ -10,22 +10,19 @@ divergences, which see far tails and fine detail, are always taken on the law's 
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from . import diagnostics, divergences
-from ._types import Scalar
-from .divergences import AbstractDensity, LineDensity
-from .laws import LineLaw
-from .mixture import GaussianMixture
-from .problem import Target
+from .. import diagnostics, divergences
+from .._types import Scalar
+from ..divergences import AbstractDensity, LineDensity
+from ..mixture import GaussianMixture
+from ..problem import Target
 
 _EVEN, _COARSE = 1024, (256, 512)  # nodes for distribution functions, and for W2
 _COMPONENTS = 3
 _RESOLVED = 1e-9  # of the largest: frequencies that may be left out
-_FOLLOWED = 20  # times on the way
 
 
 class Grids(NamedTuple):
@@ -95,7 +92,8 @@ def final(grids: Grids, truth: Reference) -> dict[str, float]:
     """All measures of the law of a sampler's output, by name.
 
     Divergences are from the exact posterior marginal at the same time t; those named
-    `..._to_data` from the posterior itself, at time 0. Errors are law minus exact.
+    `..._data` from the posterior itself, at time 0 (of atoms there are W1 and W2 only).
+    Errors are law minus exact.
 
     Args:
         grids: the law at time t; its own grid must cover the posterior.
@@ -115,28 +113,14 @@ def final(grids: Grids, truth: Reference) -> dict[str, float]:
             "w2_to_data": divergences.w2(coarse, truth.data),
         }
     found["fisher"] = divergences.fisher(own, truth.posterior)
+    if not truth.data.atomic:
+        found |= {
+            "kl_to_data": divergences.kl_to(own, truth.data),
+            "kl_from_data": divergences.kl_from(own, truth.data),
+            "tv_to_data": divergences.tv(even, truth.data),
+            "fisher_to_data": divergences.fisher(own, truth.data),
+        }
     return scalars(found | _plain(even, truth.target, truth.t))
-
-
-def passing(law: LineLaw, target: Target) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Measures at about twenty times on the way: what stopping there would give.
-
-    By the plain trapezoidal rule on the grids that carried the law, which leaves an error
-    of the order of 1e-4 of each value.
-
-    Returns:
-        Times (n,), closest together near the data, and values (n,) by name.
-    """
-    share = np.linspace(1.0, 0.0, _FOLLOWED) ** 2
-    index = np.unique(np.round(law.num_steps * (1.0 - share)).astype(int))
-    times = np.asarray(law.times)[index]
-    padded = jnp.asarray(np.pad(times, (0, _FOLLOWED - len(times)), mode="edge"))
-    marginals = [np.asarray(part) for part in _marginals(target, padded)]
-    rows = [
-        _passing(law.states[i], *(part[row] for part in marginals))
-        for row, i in enumerate(index)
-    ]
-    return times, {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
 
 
 def scalars(values: dict[str, Array]) -> dict[str, float]:
@@ -221,38 +205,4 @@ def _moment_errors(
     return {
         "mean_error" + suffix: mean[0] if mean.shape == (1,) else mean,
         "variance_error" + suffix: variance,
-    }
-
-
-@eqx.filter_jit
-def _marginals(target, times):
-    """Log-weights, means and variances (n, K) of the posterior marginals."""
-
-    def at(t):
-        posterior = target.posterior(t)
-        variances = posterior.covariances()[:, 0, 0]
-        return posterior.log_weights, posterior.means[:, 0], variances
-
-    return jax.vmap(at)(times)
-
-
-def _passing(state, log_weights, means, variances) -> dict[str, float]:
-    """Of the law at one time and the mixture with these parameters (K,)."""
-    x, cell = state.grid.nodes(state.density.dtype)[:, None], state.grid.spacing
-    offset = (x - means[None]) ** 2 / variances[None]
-    parts = np.exp(log_weights[None] - 0.5 * offset) / np.sqrt(
-        2 * np.pi * variances[None]
-    )
-    exact, law = parts.sum(axis=1), np.asarray(state.density)
-    outside = max(1.0 - cell * float(exact.sum()), 0.0)
-    mean = cell * float(law @ x[:, 0])
-    variance = cell * float(law @ (x[:, 0] - mean) ** 2)
-    weights = np.exp(log_weights)
-    exact_variance = float(weights @ (variances + (means - weights @ means) ** 2))
-    shares = parts / np.where(exact > 0, exact, 1.0)[:, None]
-    gaps = np.abs(cell * (law @ shares) - weights).sum()
-    return {
-        "tv": 0.5 * (cell * float(np.abs(law - exact).sum()) + outside),
-        "spread_ratio": variance / exact_variance,
-        "mode_weight_error": 0.5 * float(gaps + max(1.0 - cell * law.sum(), 0.0)),
     }
