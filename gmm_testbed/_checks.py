@@ -5,6 +5,7 @@ are concrete; inside `jit` they are not, and the check is left out.
 """
 
 import difflib
+import numbers
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -51,6 +52,67 @@ def floating(value: Any) -> Array:
     return array.astype(jnp.result_type(float))
 
 
+def check_finite(value: Array, what: str) -> None:
+    """Refuses NaN and infinity, where concrete."""
+    if concrete(value):
+        require(
+            np.all(np.isfinite(np.asarray(value))),
+            f"{what} is not finite",
+            got="NaN or infinity",
+            expected="finite entries",
+            hint="look for a division by zero before this call",
+        )
+
+
+def check_count(value: Any, what: str) -> None:
+    """Refuses what is not a whole number of at least 1."""
+    require(
+        isinstance(value, numbers.Integral) and value >= 1,
+        f"{what} must be a whole number",
+        got=f"{value!r}",
+        expected="a whole number, at least 1",
+        hint="write int(...) around a float that is whole",
+    )
+
+
+def check_range(
+    name: str,
+    value: Array,
+    *,
+    least: float,
+    most: float = float("inf"),
+    positive: bool = False,
+) -> None:
+    """Refuses a hyper-parameter that is not one number from `least` to `most`.
+
+    Args:
+        name: what the user calls it.
+        value: the value, checked where it is concrete.
+        least: smallest number allowed.
+        most: largest; infinity means any finite number.
+        positive: whether `least` itself is refused.
+    """
+    require(
+        value.shape == (),
+        f"{name} is not a scalar",
+        got=f"shape {value.shape}",
+        expected="shape ()",
+        hint="build one for each value, with jax.vmap if there are many",
+    )
+    if not concrete(value):
+        return
+    number = float(value)
+    low = number > least if positive else number >= least
+    limits = f"{name} {'>' if positive else '>='} {least:g}"
+    require(
+        low and number <= most and np.isfinite(number),
+        f"{name} is out of range",
+        got=f"{number:g}",
+        expected=f"{limits}, finite" if np.isinf(most) else f"{limits}, <= {most:g}",
+        hint=f"choose another {name}: the formula means nothing there",
+    )
+
+
 def choose(name: str, choices: Mapping[str, Any], what: str) -> Any:
     """`choices[name]`, or an error that names the nearest choice."""
     if name in choices:
@@ -73,14 +135,8 @@ def check_covariance(matrix: Array, what: str, *, definite: bool) -> None:
     """Refuses a matrix that is not symmetric positive (semi-)definite, where concrete."""
     if not concrete(matrix):
         return
+    check_finite(matrix, what)
     host = np.asarray(matrix, dtype=np.float64)
-    require(
-        np.all(np.isfinite(host)),
-        f"{what} is not finite",
-        got="NaN or infinity",
-        expected="finite entries",
-        hint="look for a division by zero before this call",
-    )
     size = max(float(np.abs(host).max(initial=0.0)), np.finfo(np.float64).tiny)
     slack = 100 * float(jnp.finfo(jnp.asarray(matrix).dtype).eps) * host.shape[-1]
     skew = float(np.abs(host - np.swapaxes(host, -1, -2)).max(initial=0.0))

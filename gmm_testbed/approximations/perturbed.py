@@ -10,9 +10,10 @@ itself errs by, and `gt.budget` tells the two apart.
 """
 
 import equinox as eqx
+import numpy as np
 from jaxtyping import Array, Float
 
-from .._checks import floating, require
+from .._checks import concrete, floating, require
 from .._types import Matrix, Scalar, Vector
 from ..problem import Target
 from .base import AbstractApproximation, Facts
@@ -35,11 +36,25 @@ class ScoreError(AbstractPerturbed):
         approximation: the method with the exact score.
         offset: b, () or (d,), one over the unit of x.
         relative: \(\delta\), ().
+
+    Raises:
+        InputError: if offset is neither () nor (d,), or a value is known not to be finite.
     """
 
     approximation: AbstractApproximation
     offset: Float[Array, "*d"] = eqx.field(converter=floating, default=0.0)
     relative: Scalar = eqx.field(converter=floating, default=0.0)
+
+    def __check_init__(self):
+        for name, value in (("offset", self.offset), ("relative", self.relative)):
+            require(
+                value.ndim <= (name == "offset")
+                and not (concrete(value) and not np.all(np.isfinite(value))),
+                f"{name} is not a finite error of the score",
+                got=f"{value!r}",
+                expected="() or (d,), finite" if name == "offset" else "(), finite",
+                hint="0 is no error",
+            )
 
     @property
     def facts(self) -> Facts:

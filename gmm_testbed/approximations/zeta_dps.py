@@ -12,7 +12,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import floating
+from .._checks import check_range, floating
 from .._types import Matrix, Scalar, Vector
 from ..problem import Target
 from .base import AbstractCorrection, Facts
@@ -23,6 +23,9 @@ class ZetaDPS(AbstractCorrection):
 
     Attributes:
         zeta: () guidance strength, in units of \(\|y\|^{-1}\).
+
+    Raises:
+        InputError: if zeta is negative or not finite, where it is known.
     """
 
     zeta: Scalar = eqx.field(converter=floating, default=0.3)
@@ -37,6 +40,9 @@ class ZetaDPS(AbstractCorrection):
         cost="1 D + 1 J",
         smooth=False,
     )
+
+    def __check_init__(self):
+        check_range("zeta", self.zeta, least=0.0)
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """2 zeta C H^T r / |r|, (d,), and 0 where the residual r is 0."""

@@ -11,7 +11,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import floating
+from .._checks import check_range, floating
 from .._types import Scalar, Vector
 from .base import AbstractKernel, GuidedField, KernelFacts, Transition, bridge
 
@@ -21,6 +21,9 @@ class DDIM(AbstractKernel):
 
     Attributes:
         eta: () share of fresh noise, in [0, 1].
+
+    Raises:
+        InputError: if eta is outside [0, 1], where it is known.
     """
 
     eta: Scalar = eqx.field(converter=floating, default=0.0)
@@ -33,6 +36,9 @@ class DDIM(AbstractKernel):
         needs_signal=False,
         guides=False,
     )
+
+    def __check_init__(self):
+        check_range("eta", self.eta, least=0.0, most=1.0)
 
     def transition(
         self, field: GuidedField, x: Vector, t: Scalar, s: Scalar

@@ -13,7 +13,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import floating
+from .._checks import check_range, floating
 from .._types import Scalar, Vector
 from ..approximations.zeta_dps import ZetaDPS
 from .base import AbstractKernel, GuidedField, KernelFacts, Transition, bridge
@@ -26,6 +26,9 @@ class DPSUpdate(AbstractKernel):
 
     Attributes:
         zeta: () the published step size \(\zeta'\); R is not used.
+
+    Raises:
+        InputError: if zeta is negative or not finite, where it is known.
     """
 
     zeta: Scalar = eqx.field(converter=floating, default=1.0)
@@ -39,6 +42,9 @@ class DPSUpdate(AbstractKernel):
         guides=True,
         smooth=False,
     )
+
+    def __check_init__(self):
+        check_range("zeta", self.zeta, least=0.0)
 
     def transition(
         self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
