@@ -26,13 +26,13 @@ def tables() -> Iterator[Table]:
     yield listing("Problems", ("name", "d", "K", "what it is"), rows)
     rows = [
         (name, facts.cost, f"{facts.summary} [{facts.reference}]")
-        for name, facts in _facts(approximations.CATALOGUE)
+        for name, facts in _facts(_defaults(approximations.CATALOGUE))
     ]
     columns = ("name", "cost a point", "what it is [reference]")
     yield listing("Approximations of E[x0 | x_t, y]", columns, rows)
     rows = [
         (name, str(facts.order), f"{facts.summary} [{facts.reference}]")
-        for name, facts in _facts({n: kind() for n, kind in kernels.CATALOGUE.items()})
+        for name, facts in _facts(_defaults(kernels.CATALOGUE))
     ]
     columns = ("name", "order", "what it is [reference]")
     yield listing("Kernels from time t to s < t", columns, rows)
@@ -52,6 +52,11 @@ def tables() -> Iterator[Table]:
     if rows:
         title = f"Experiments of ./{sweep.study.FOLDER}, for `run NAME`"
         yield listing(title, ("name", "what it shows"), rows)
+
+
+def _defaults(catalogue):
+    """One of each, as facts may depend on the variant."""
+    return {name: kind() for name, kind in catalogue.items()}
 
 
 def _facts(catalogue):

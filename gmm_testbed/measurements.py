@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._checks import floating, require
+from . import _linalg
+from ._checks import check_finite, floating, require
 from ._inputs import check_noise, offset
 from ._types import Function, Key, Matrix, Observation, Scalar, Vector
 from .conditioning import Whitened, log_normal_whitened, noise_factor
@@ -36,6 +37,20 @@ class AbstractMeasurement(eqx.Module):
     @abstractmethod
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """(df/dx)^T v at x0, (d,)."""
+
+    @abstractmethod
+    def ridge(
+        self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
+    ) -> Vector:
+        r"""\(H^T (\tau I + v H H^T)^{-1} r\), (d,), a ridge regression on the residual.
+
+        Args:
+            x0: where H = df/dx is taken, in units of the noise.
+            residual: r = y - f(x0), (m,), not yet in units of the noise.
+            tension: \(\tau\), (). For a linear measurement it may be 0: the limit is the
+                pseudo-inverse. Else it is positive.
+            variance: v, ().
+        """
 
     @property
     def dim_y(self) -> int:
@@ -71,6 +86,9 @@ class Linear(AbstractMeasurement):
         R: (m, m).
         b: (m,).
         pseudo_inverse: (d, m), A^+.
+        singular: (k,), k = min(m, d), singular values of A in units of the noise; those
+            that are rounding are 0.
+        left: (m, k), and right: (k, d), their vectors; left acts on y in its own units.
 
     Raises:
         InputError: if shapes disagree or R is not positive definite.
@@ -81,6 +99,9 @@ class Linear(AbstractMeasurement):
     b: Float[Array, " m"]
     whitener: Float[Array, "m m"]
     pseudo_inverse: Float[Array, "d m"]
+    singular: Float[Array, " k"]
+    left: Float[Array, "m k"]
+    right: Float[Array, "k d"]
 
     def __init__(self, A, R, b=None):
         self.A = floating(A)
@@ -91,10 +112,16 @@ class Linear(AbstractMeasurement):
             expected="(m, d)",
             hint="write a single measurement as a row: A[None]",
         )
+        check_finite(self.A, "A")
         rows = self.A.shape[0]
         self.b = jnp.zeros(rows, self.A.dtype) if b is None else offset(b, rows)
         self.R, self.whitener = _noise(R, rows)
         self.pseudo_inverse = jnp.linalg.pinv(self.A)
+        whitened = self.whitener @ self.A
+        left, singular, self.right = jnp.linalg.svd(whitened, full_matrices=False)
+        rounding = max(whitened.shape) * jnp.finfo(whitened.dtype).eps * singular[:1]
+        self.singular = jnp.where(singular > rounding, singular, 0.0)
+        self.left = self.whitener.T @ left
 
     def apply(self, x0: Vector) -> Observation:
         """A x0 + b."""
@@ -107,6 +134,14 @@ class Linear(AbstractMeasurement):
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """A^T v."""
         return self.A.T @ v
+
+    def ridge(
+        self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
+    ) -> Vector:
+        r"""In singular vectors, \(s / (\tau + v s^2)\): what A does not see stays 0."""
+        seen = self.singular > 0
+        stiffness = jnp.where(seen, tension + variance * self.singular**2, 1.0)
+        return self.right.T @ (self.singular / stiffness * (self.left.T @ residual))
 
     def whitened(self, y: Observation) -> Whitened:
         """The measurement of y in units of its noise."""
@@ -157,6 +192,15 @@ class Nonlinear(AbstractMeasurement):
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """(df/dx)^T v by reverse mode."""
         return jax.vjp(self.apply, x0)[1](v)[0]
+
+    def ridge(
+        self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
+    ) -> Vector:
+        """By a Cholesky factor, as H changes with x0."""
+        H = self.whitener @ self.jacobian(x0)
+        eye = jnp.eye(H.shape[0], dtype=H.dtype)
+        factor = _linalg.cholesky(tension * eye + variance * (H @ H.T))
+        return H.T @ _linalg.solve(factor, self.whitener @ residual)
 
 
 def inpainting(observed, dim: int, R) -> Linear:

@@ -5,16 +5,15 @@ r"""A proximal step from the denoised point.
    V = \frac{\sigma^2}{\lambda \alpha^2} I . \]
 
 With \(\lambda = (\sigma^2 + \alpha^2)/\alpha^2\) it is the Jacobian-free PiGDM, and as
-\(R \to 0\) it tends to DDNM for every \(\lambda\).
+\(R \to 0\) it tends to DDNM for every \(\lambda\). At \(\alpha = 0\) it is the
+pseudo-inverse of A in units of the noise, whatever the rank of A.
 """
 
 from typing import ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
 
-from .. import _linalg
-from .._checks import floating
+from .._checks import check_range, floating
 from .._types import Matrix, Scalar, Vector
 from ..problem import Target
 from .base import AbstractCorrection, Facts, require_linear
@@ -25,6 +24,9 @@ class DiffPIR(AbstractCorrection):
 
     Attributes:
         lam: () the weight \(\lambda\) of the denoised point, positive.
+
+    Raises:
+        InputError: if lam is not positive and finite, where it is known.
     """
 
     lam: Scalar = eqx.field(converter=floating, default=1.0)
@@ -36,18 +38,20 @@ class DiffPIR(AbstractCorrection):
         is_gradient=False,
         affine_on_gaussian=True,
         needs="linear",
-        cost="1 D + m x m solve",
+        cost="1 D",
     )
+
+    def __check_init__(self):
+        check_range("lam", self.lam, least=0.0, positive=True)
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """V A^T (R + A V A^T)^{-1} (y - A m), (d,)."""
-        require_linear(self, target)
-        H, residual = target.problem.whitened_at(target.prior_mean(x, t))
+        measurement = require_linear(self, target)
+        mean = target.prior_mean(x, t)
+        residual = target.problem.y - measurement.apply(mean)
         tension = self.lam * target.path.alpha(t) ** 2
         variance = target.path.sigma(t) ** 2
-        eye = jnp.eye(H.shape[0], dtype=H.dtype)
-        factor = _linalg.cholesky(tension * eye + variance * (H @ H.T))
-        return variance * (H.T @ _linalg.solve(factor, residual))
+        return variance * measurement.ridge(mean, residual, tension, variance)
 
     def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
         """The prior's Cov[x0 | x_t]."""

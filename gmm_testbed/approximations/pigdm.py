@@ -7,12 +7,10 @@ The variance \(r_t^2\) differs between publications; each choice is a named vari
 """
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from .. import _linalg
 from .._checks import choose
 from .._types import Matrix, Scalar, Vector
 from ..problem import Target
@@ -33,7 +31,14 @@ def _data(target, alpha, sigma):
 
 
 R2 = {"snr": _snr, "flat": _flat, "data": _data}
-"""Each variant gives numerator and denominator of r_t^2, so that alpha = 0 is fine."""
+"""Each variant gives numerator and denominator of r_t^2, which is infinite for "flat" at
+alpha = 0."""
+
+_EXACT_FOR = {
+    _snr: ("unit gaussian",),
+    _flat: (),
+    _data: ("unit gaussian", "isotropic gaussian"),
+}
 
 
 class PiGDM(AbstractCorrection):
@@ -53,27 +58,31 @@ class PiGDM(AbstractCorrection):
         static=True, converter=lambda name: choose(name, R2, "r2"), default="snr"
     )
 
-    facts: ClassVar[Facts] = Facts(
-        summary="Gaussian N(m, r_t^2 I) for x0 given x_t; variants snr, flat, data",
-        reference="Song et al., ICLR 2023, eqs. 7-12",
-        exact_for=("unit gaussian",),
-        is_gradient=True,
-        affine_on_gaussian=True,
-        needs="",
-        cost="1 D + 1 J + m x m solve",
-    )
+    @property
+    def facts(self) -> Facts:
+        """Of the variant: what it is exact for differs."""
+        return Facts(
+            summary="Gaussian N(m, r_t^2 I) for x0 given x_t; variants snr, flat, data",
+            reference="Song et al., ICLR 2023, eqs. 7-12",
+            exact_for=_EXACT_FOR[self.r2],
+            is_gradient=True,
+            affine_on_gaussian=True,
+            needs="",
+            cost="1 D + 1 J + m x m solve",
+        )
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """C H^T (R + r^2 H H^T)^{-1} (y - f(m)), (d,)."""
         law = target.denoised(x, t)
-        H, residual = target.problem.whitened_at(law.mean())
+        mean, measurement = law.mean(), target.problem.measurement
+        residual = target.problem.y - measurement.apply(mean)
         numerator, denominator = self.r2(
             target, target.path.alpha(t), target.path.sigma(t)
         )
-        eye = jnp.eye(H.shape[0], dtype=H.dtype)
-        factor = _linalg.cholesky(denominator * eye + numerator * (H @ H.T))
-        dual = denominator * _linalg.solve(factor, residual)
-        return law.covariance_product(H.T @ dual)
+        # An infinite r^2 makes the correction 0, also where H H^T is singular.
+        tension = jnp.where(denominator > 0, denominator, 1.0)
+        pulled = measurement.ridge(mean, residual, tension, numerator)
+        return law.covariance_product(denominator * pulled)
 
     def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
         """The prior's Cov[x0 | x_t]."""

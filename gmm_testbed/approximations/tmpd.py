@@ -24,7 +24,7 @@ class TMPD(AbstractCorrection):
     facts: ClassVar[Facts] = Facts(
         summary="Gaussian N(m, C) with the true covariance of x0 given x_t",
         reference="Boys et al. 2024, arXiv:2310.06721, eq. 8",
-        exact_for=("one gaussian", "unit gaussian"),
+        exact_for=("one gaussian", "isotropic gaussian", "unit gaussian"),
         is_gradient=False,
         affine_on_gaussian=True,
         needs="",

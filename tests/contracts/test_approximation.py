@@ -20,9 +20,13 @@ from gmm_testbed.approximations._template import Template
 
 from ..oracles import numpy_mixture as ref
 from ..oracles.library import scales, to_target
-from ..oracles.problems import SPACE
+from ..oracles.problems import LINE, SPACE
 
-ROWS = gt.approximations.CATALOGUE | {"Template": Template}
+VARIANTS = {
+    "PiGDM flat": functools.partial(gt.approximations.PiGDM, "flat"),
+    "PiGDM data": functools.partial(gt.approximations.PiGDM, "data"),
+}
+ROWS = gt.approximations.CATALOGUE | VARIANTS | {"Template": Template}
 IGNORES_NOISE = {"ZetaDPS", "DDNM"}  # by definition: R does not enter the formula
 PATH = gt.Rectified()  # alpha = 0 at t = 1
 
@@ -39,7 +43,13 @@ def _one_gaussian(covariance):
 PROBLEMS = {
     "any": SPACE,
     "one gaussian": _one_gaussian(SPACE.prior.covariances[0]),
+    "isotropic gaussian": _one_gaussian(2.5 * np.eye(3)),
     "unit gaussian": _one_gaussian(np.eye(3)),
+}
+# Measurements that see one direction only, through two rows.
+DEFICIENT = {
+    "dependent rows": SPACE._replace(A=np.array([[1.0, 0.5, -0.3], [2.0, 1.0, -0.6]])),
+    "zero row": SPACE._replace(A=np.array([[1.0, 0.5, -0.3], [0.0, 0.0, 0.0]])),
 }
 QUIET = SPACE._replace(R=1e12 * SPACE.R)  # an observation that says nothing
 
@@ -71,7 +81,7 @@ TRACES = Counter()
 
 @functools.cache
 def _target(kind):
-    return to_target(QUIET if kind == "quiet" else PROBLEMS[kind], PATH)
+    return to_target((PROBLEMS | DEFICIENT | {"quiet": QUIET})[kind], PATH)
 
 
 @eqx.filter_jit
@@ -101,7 +111,7 @@ class Row:
         self.name = name
         self.method = ROWS[name]()
         self.facts = self.method.facts
-        kinds = (*PROBLEMS, "quiet")
+        kinds = (*PROBLEMS, *DEFICIENT, "quiet")
         self.on = {kind: self.evaluate(self.method, _target(kind)) for kind in kinds}
 
     def evaluate(self, method, target):
@@ -223,7 +233,7 @@ def test_an_observation_without_information_leaves_the_unguided_mean(row):
 
 
 def test_values_and_derivatives_are_finite_near_both_ends(row):
-    for kind in (*PROBLEMS, "quiet"):
+    for kind in (*PROBLEMS, *DEFICIENT, "quiet"):
         for key, value in row.on[kind].items():
             assert np.all(np.isfinite(value[GRID_AT])), (kind, key)
 
@@ -351,13 +361,65 @@ def test_diffpir_with_a_matching_weight_is_pigdm_without_the_jacobian():
     assert_allclose(means[0], m + r2 * A.T @ pull, rtol=1e-10)
 
 
-def test_data_variant_of_pigdm_is_exact_on_an_isotropic_gaussian():
-    problem = _one_gaussian(2.5 * np.eye(3))
-    m_y = _oracle(ref.posterior_mean, problem)
-    _, data = _interior(gt.approximations.PiGDM("data"), problem)
-    _, snr = _interior(gt.approximations.PiGDM("snr"), problem)
-    assert _gap(data, m_y) < 1e-9
-    assert _gap(snr, m_y) > 1e-2
+@pytest.mark.parametrize("kind", DEFICIENT)
+def test_limits_without_signal_are_reached_whatever_the_rank(kind):
+    """DiffPIR tends to the pseudo-inverse in units of the noise, flat PiGDM to m."""
+    problem, mean = DEFICIENT[kind], ref.mean(SPACE.prior)
+    whitener = np.linalg.inv(np.linalg.cholesky(problem.R))
+    inverse = np.linalg.pinv(whitener @ problem.A, rcond=1e-12) @ whitener
+    truth = mean + inverse @ (problem.y - problem.A @ mean)
+    assert np.linalg.norm(truth - mean) > 0.1
+    times = 1 - np.array([0.0, 1e-9, 1e-7])
+    xs = np.repeat(INSIDE[:1], 3, axis=0)
+    for method, limit in (
+        (gt.approximations.DiffPIR(0.7), truth),
+        (gt.approximations.PiGDM("flat"), mean),
+    ):
+        _, means = _at(method, _target(kind), xs, times)
+        assert_allclose(means[0], limit, rtol=1e-9)
+        assert_allclose(means[1:], [limit, limit], rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", DEFICIENT)
+def test_methods_agree_with_the_references_whatever_the_rank(kind):
+    problem = DEFICIENT[kind]
+    oracles = {
+        "DiffPIR": lambda p, *state: ref.diffpir_mean(p, *state, 1.0),
+        "DDNM": ref.ddnm_mean,
+    }
+    for name, oracle in oracles.items():
+        _, means = _at(ROWS[name](), _target(kind), INSIDE, INSIDE_TIMES)
+        assert_allclose(means, _oracle(oracle, problem), rtol=1e-9)
+    variances = {"PiGDM": lambda a, s: s**2 / (s**2 + a**2)}
+    variances["PiGDM flat"] = lambda a, s: s**2 / a**2
+    for name, r2 in variances.items():
+        guidance, _ = _at(ROWS[name](), _target(kind), INSIDE, INSIDE_TIMES)
+        truth = _oracle(
+            lambda p, x, a, s, r2=r2: ref.pigdm(p, x, a, s, r2(a, s)), problem
+        )
+        assert_allclose(guidance, truth, rtol=1e-9)
+
+
+def test_more_measurements_than_dimensions_without_signal():
+    """A A' is singular whatever A is: two measurements on the line, R not the identity."""
+    state = to_target(LINE, PATH), jnp.asarray([0.4]), jnp.asarray(1.0)
+    mean, weight = ref.mean(LINE.prior), np.linalg.solve(LINE.R, LINE.A)[:, 0]
+    fit = mean + weight @ (LINE.y - LINE.A @ mean) / (weight @ LINE.A[:, 0])
+    _, diffpir = _ask(gt.approximations.DiffPIR(), *state)
+    _, flat = _ask(gt.approximations.PiGDM("flat"), *state)
+    assert_allclose(diffpir, fit, rtol=1e-9)
+    assert_allclose(flat, mean, rtol=1e-9)
+
+
+def test_flat_pigdm_of_a_nonlinear_measurement_without_signal_is_the_prior_mean():
+    """Two equal outputs: H H' is singular everywhere."""
+    prior = gt.GaussianMixture.empirical(jnp.asarray(ATOMS))
+    twice = gt.Nonlinear(lambda x: jnp.stack([x[0] * x[1]] * 2), jnp.asarray(NOISE), 2)
+    target = gt.Target(gt.InverseProblem(prior, twice, jnp.asarray(SEEN)), PATH)
+    state = target, jnp.asarray([0.3, -0.2, 0.9]), jnp.asarray(1.0)
+    guidance, mean = _ask(gt.approximations.PiGDM("flat"), *state)
+    assert_allclose(mean, ATOMS.mean(axis=0), rtol=1e-9)
+    assert np.all(np.asarray(guidance) == 0)
 
 
 def test_flat_variant_of_pigdm_becomes_exact_as_the_prior_becomes_flat():
