@@ -276,7 +276,7 @@ def _row(checked, claim, report):
         report.tightness if math.isfinite(report.tightness) else "",
         report.holds.value,
         *("; ".join(kept[status]) for status in (False, True, BUILT)),
-        facts.status,
+        claim.status or facts.status,
         facts.refuted,
         facts.source,
     )

@@ -68,6 +68,7 @@ class Claim(NamedTuple):
             leaves, or the width of a fitted slope.
         assumptions: for each of the facts, whether a program found that it holds in this
             case, or `BUILT`; empty where all of them are `BUILT`.
+        status: of this part, "" where it is that of the theorem.
     """
 
     label: str
@@ -76,6 +77,7 @@ class Claim(NamedTuple):
     equal: bool = False
     tolerance: float = 0.0
     assumptions: tuple[bool | str, ...] = ()
+    status: str = ""
 
 
 class BoundReport(NamedTuple):
@@ -84,7 +86,7 @@ class BoundReport(NamedTuple):
     Attributes:
         name: of the theorem.
         case: its labels and numbers.
-        label: the part of the theorem.
+        label: the part of the theorem, and its status where that is another.
         left: the smaller side, an `Estimate`.
         right: the larger side.
         slack: right - left.
@@ -164,10 +166,11 @@ def report(name: str, bound: AbstractBound, case: Case, claim: Claim) -> BoundRe
     tightness = float(claim.left.value) / right if right else float("nan")
     said = bound.facts.assumptions
     kept = claim.assumptions or (BUILT,) * len(said)
+    label = f"{claim.label} ({claim.status})" if claim.status else claim.label
     return BoundReport(
         name,
         case,
-        claim.label,
+        label,
         claim.left,
         claim.right,
         claim.right - claim.left,

@@ -60,7 +60,7 @@ class Collapse(AbstractBound):
         return [
             Claim("from below", Estimate(lower), entropy),
             Claim("from above", entropy, Estimate(upper)),
-            Claim(f"sharper for {_MANY} points", many, few),
+            Claim(f"sharper for {_MANY} points", many, few, status="asymptotic"),
         ]
 
 

@@ -81,7 +81,8 @@ class TrainingPosterior(AbstractBound):
         if size >= _MOST:
             limit = Estimate(limit / root, how="quadrature")
             slack = _LIMIT * float(limit.value)
-            claims.append(Claim("central limit", tv, limit, True, slack))
+            found = Claim("central limit", tv, limit, True, slack)
+            claims.append(found._replace(status="asymptotic"))
         return claims
 
 
