@@ -20,16 +20,17 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
-from . import line_pairs
+from . import space
 from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
 
 
 class ComponentBrackets(AbstractBound):
-    """Mmse, information and divergences from N(0, 1) of two modes, over the SNR."""
+    """Mmse, information and divergences from N(0, 1) of two modes, over the SNR and d."""
 
     facts: ClassVar[Facts] = Facts(
         statement="mean over components <= mmse, I <= Gaussian of the same covariance; ...",
@@ -38,46 +39,57 @@ class ComponentBrackets(AbstractBound):
         status="proved",
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
-        {"snr": snr} for snr in (0.01, 0.1, 1.0, 10.0, 100.0)
+        {"snr": snr, "dim": dim}
+        for dim in (1, 3)
+        for snr in (0.01, 0.1, 1.0, 10.0, 100.0)
     )
 
     def claims(self, key, case):
-        prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
-        kept = (has_density(prior),)
-        claims = _claims(prior, jnp.asarray(case["snr"]))
+        prior = space.two_modes(case["dim"])
+        kept = (has_density(prior.whole()),)
+        total = jnp.asarray(np.linalg.eigvalsh(prior.whole().covariance()))
+        claims = _claims(prior, total, jnp.asarray(case["snr"]))
         return [claim._replace(assumptions=kept) for claim in claims]
 
 
 @eqx.filter_jit
-def _claims(prior, snr):
-    normal = GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
-    weights = jnp.exp(prior.log_weights)
+def _claims(prior, total, snr):
+    """With the eigenvalues of the total covariance (d,)."""
+    whole, weights = prior.whole(), jnp.exp(prior.line.log_weights)
+    values = eigenvalues(whole)
+    mmse, information = _measured(prior, snr)
+    each = weights @ (0.5 * jnp.sum(jnp.log1p(snr * values), axis=1))
+    labels = -weights @ prior.line.log_weights
+    most = jnp.minimum(0.5 * jnp.sum(jnp.log1p(snr * total)), each + labels)
+    path = prior.noised(jnp.sqrt(snr / (1.0 + snr)), 1.0 / jnp.sqrt(1.0 + snr))
+    kl, fisher = of_components(path.whole())
+    noisy = path.whole()
+    transports = jnp.sum(noisy.means**2, axis=1)
+    transports += jnp.sum((jnp.sqrt(eigenvalues(noisy)) - 1.0) ** 2, axis=1)
+    below = weights @ jnp.sum(_shrunk(values, snr), axis=1)
+    sides = [
+        ("mmse, from below", below, mmse),
+        ("mmse, from above", mmse, jnp.sum(_shrunk(total, snr))),
+        ("information, from below", each, information),
+        ("information, from above", information, most),
+        ("KL", path.kl_to_normal(), kl),
+        ("Fisher", path.fisher_to_normal(), fisher),
+        ("W2", path.transport_to_normal(), weights @ transports),
+    ]
+    return [computed(label, left, right) for label, left, right in sides]
+
+
+def _measured(prior, snr):
+    """Mmse and information: of the line by quadrature, and of the Gaussians beside it."""
     one, sigma = jnp.ones_like(snr), 1.0 / jnp.sqrt(snr)
-    noised = prior.noised(one, sigma)
+    noised = prior.line.noised(one, sigma)
     mmse = line_expectation(
-        noised, lambda z: prior.denoised(z, one, sigma).total_variance()
+        noised, lambda z: prior.line.denoised(z, one, sigma).total_variance()
     )
     entropy = -line_expectation(noised, noised.log_prob)
     information = entropy - 0.5 * jnp.log(2.0 * jnp.pi * jnp.e / snr)
-    total, each = prior.total_variance(), weights @ (0.5 * jnp.log1p(snr * prior.base))
-    labels = -weights @ prior.log_weights
-    most = jnp.minimum(0.5 * jnp.log1p(snr * total), each + labels)
-
-    path = prior.noised(jnp.sqrt(snr / (1.0 + snr)), 1.0 / jnp.sqrt(1.0 + snr))
-    variances, squares = path.base, path.means[:, 0] ** 2
-    kls = 0.5 * (variances + squares - 1.0 - jnp.log(variances))
-    fishers = 1.0 / variances - 2.0 + variances + squares
-    transports = squares + (jnp.sqrt(variances) - 1.0) ** 2
-    sides = [
-        ("mmse, from below", weights @ _shrunk(prior.base, snr), mmse),
-        ("mmse, from above", mmse, _shrunk(total, snr)),
-        ("information, from below", each, information),
-        ("information, from above", information, most),
-        ("KL", line_pairs.kl(path, normal), weights @ kls),
-        ("Fisher", line_pairs.fisher(path, normal), weights @ fishers),
-        ("W2", line_pairs.transport(path, normal), weights @ transports),
-    ]
-    return [computed(label, left, right) for label, left, right in sides]
+    beside = 0.5 * jnp.sum(jnp.log1p(snr * prior.variances))
+    return mmse + jnp.sum(_shrunk(prior.variances, snr)), information + beside
 
 
 def of_components(mixture: GaussianMixture):

@@ -16,8 +16,8 @@ noise; it also changes with the units of y. With the slope at distance s,
 \[ |p(y|x_t) - p(y|x_0=m)| \le \frac{e^{-1/2}}{s\,(2\pi s^2)^{n/2}} \|A\| m_1 \]
 
 for y in n dimensions. So it is the constant that fails, not the statement that a
-concentrated \(p(x_0|x_t)\) makes the error small. On the line both sides are closed forms:
-the left is a mixture in y and a Gaussian, and \(m_1\) a sum of folded normal means.
+concentrated \(p(x_0|x_t)\) makes the error small. The left is a mixture in y and a
+Gaussian, and \(m_1\) is one integral (`radial`), in any dimension.
 """
 
 import math
@@ -27,11 +27,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import erf
 
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
+from . import space
 from .base import AbstractBound, Case, Claim, Facts
+from .radial import mean_distance
 
 _SLOPE, _OFFSET, _Y = 1.3, -0.2, 0.5  # y = 1.3 x - 0.2 + N(0, noise^2)
 _ROOT_TAU = math.sqrt(2.0 * math.pi)
@@ -65,18 +66,24 @@ class DensityBound(AbstractBound):
         source="here; the argument of arXiv:2209.14687, Theorem 1",
         status="proved",
     )
-    cases: ClassVar[tuple[Case, ...]] = _CASES
+    cases: ClassVar[tuple[Case, ...]] = tuple(
+        {**case, "dim": dim} for dim in (1, 3) for case in _CASES
+    )
 
     def claims(self, key, case):
-        noise = case["noise"]
-        return _worst(noise, math.exp(-0.5) / (_ROOT_TAU * noise**2))
+        noise, dim = case["noise"], case["dim"]
+        seen = 1 if dim == 1 else 2  # n of y
+        return _worst(
+            noise, math.exp(-0.5) / (noise * (_ROOT_TAU * noise) ** seen), dim
+        )
 
 
-def _worst(noise, constant) -> list[Claim]:
+def _worst(noise, constant, dim=1) -> list[Claim]:
     """The point where the error is largest beside its bound, named in the label."""
-    grid = gaps_and_moments(jnp.asarray(noise))
+    prior, A, y = _problem(dim)
+    grid = gaps_and_moments(prior, A, y, jnp.asarray(noise))
     x, v, gap, moment = (np.asarray(part).ravel() for part in grid)
-    bound = constant * _SLOPE * moment
+    bound = constant * np.linalg.norm(A, 2) * moment
     with np.errstate(divide="ignore", invalid="ignore"):
         worst = int(np.argmax(np.log(gap) - np.log(bound)))
     over = int(np.sum(gap > bound))
@@ -86,31 +93,33 @@ def _worst(noise, constant) -> list[Claim]:
     return [Claim(label, *sides, assumptions=(noise > 0,))]
 
 
+def _problem(dim):
+    """Prior, A and y: two modes on the line; in space, and two measurements."""
+    if dim == 1:
+        prior = space.two_modes(1).whole()
+        return prior, jnp.asarray([[_SLOPE]]), jnp.asarray([_Y - _OFFSET])
+    prior, A, _, y = space.observed()
+    return prior, A, y
+
+
 @eqx.filter_jit
-def gaps_and_moments(noise):
-    r"""x_t, v, |p(y|x_t) - p(y|m)| and m_1 on the grid, each (18, 18); alpha = 1."""
-    prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
-    one = jnp.ones_like(noise)
-    y = jnp.full(1, _Y - _OFFSET, noise.dtype)
+def gaps_and_moments(prior, A, y, noise):
+    r"""x_t, v, |p(y|x_t) - p(y|m)| and m_1 on the grid, each (18, 18); alpha = 1.
+
+    In space x_t is on the first axis.
+    """
+    one, zero = jnp.ones_like(noise), jnp.zeros_like(y)
+    R = noise**2 * jnp.eye(y.shape[0], dtype=y.dtype)
+    still = GaussianMixture.isotropic([1.0], zero[None], noise**2)
 
     def at(x, v):
-        law = prior.denoised(x[None], one, jnp.sqrt(v))
+        point = jnp.zeros(prior.dim, x.dtype).at[0].set(x)
+        law = prior.denoised(point, one, jnp.sqrt(v))
         mean = law.mean()
-        exact = law.noised(_SLOPE * one, noise).log_prob(y)
-        point = GaussianMixture.isotropic([1.0], _SLOPE * mean[None], noise**2)
-        gap = jnp.abs(jnp.exp(exact) - jnp.exp(point.log_prob(y)))
-        return x, v, gap, first_absolute_moment(law, mean[0])
+        exact, single = law.log_evidence(A, R, y), still.log_prob(y - A @ mean)
+        gap = jnp.abs(jnp.exp(exact) - jnp.exp(single))
+        return x, v, gap, mean_distance(law, mean)
 
     xs = jnp.linspace(-4.0 * one, 4.0 * one, _POINTS)
     vs = jnp.exp(jnp.linspace(jnp.log(0.01 * one), jnp.log(30.0 * one), _POINTS))
-    return jax.vmap(lambda v: jax.vmap(lambda x: at(x, v))(xs))(vs)
-
-
-def first_absolute_moment(mixture: GaussianMixture, centre):
-    r"""\(E|X - c|\) of a mixture on the line: folded normals."""
-    offset = mixture.means[:, 0] - centre
-    scale = jnp.sqrt(mixture.base)
-    z = offset / scale
-    folded = offset * erf(z / jnp.sqrt(2.0))
-    folded += scale * jnp.sqrt(2.0 / jnp.pi) * jnp.exp(-0.5 * z**2)
-    return jnp.exp(mixture.log_weights) @ folded
+    return jax.lax.map(lambda v: jax.vmap(lambda x: at(x, v))(xs), vs)

@@ -19,15 +19,14 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from .. import divergences
-from ..divergences import line_expectation
 from ..mixture import GaussianMixture
+from . import space
 from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
 
 
 class Initialisation(AbstractBound):
-    """The three bounds for two separated modes, over the signal left at the start."""
+    """The three bounds for two separated modes, over the signal left at the start and d."""
 
     facts: ClassVar[Facts] = Facts(
         statement="KL(p_T || N(0, I)) <= alpha^2 KL(p_0 || N(0, I)), and two others",
@@ -36,15 +35,17 @@ class Initialisation(AbstractBound):
         status="proved",
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
-        {"alpha": alpha} for alpha in (0.6, 0.3, 0.1, 0.03)
+        {"alpha": alpha, "dim": dim}
+        for dim in (1, 3)
+        for alpha in (0.6, 0.3, 0.1, 0.03)
     )
 
     def claims(self, key, case):
-        alpha = jnp.asarray(case["alpha"])
+        alpha, prior = jnp.asarray(case["alpha"]), _prior(case["dim"])
         sigma = jnp.sqrt(1.0 - alpha**2)
-        left, rights = _sides(alpha, sigma)
+        left, rights = _sides(prior, alpha, sigma)
         preserving = bool(alpha > 0 and abs(alpha**2 + sigma**2 - 1.0) < 1e-12)
-        kept = preserving, has_density(_prior())
+        kept = preserving, has_density(prior.whole())
         labels = "(i) entropy decay", "(ii) convexity", "(iii) transport"
         return [
             computed(label, left, right, assumptions=kept)
@@ -53,39 +54,16 @@ class Initialisation(AbstractBound):
 
 
 @eqx.filter_jit
-def _sides(alpha, sigma):
-    """KL(p_T || N(0, 1)) and the three bounds on it."""
-    prior = _prior()
-    left = _kl_to_normal(prior.noised(alpha, sigma))
-    second_moment = prior.total_variance() + jnp.sum(prior.mean() ** 2)
-    convexity = alpha**2 * (second_moment - 1.0) - jnp.log1p(-(alpha**2))
-    transport = alpha**2 * _w2_squared(prior) / (2 * (1 - alpha**2))
-    return left, (alpha**2 * _kl_to_normal(prior), 0.5 * convexity, transport)
+def _sides(prior, alpha, sigma):
+    """KL(p_T || N(0, I)) and the three bounds on it."""
+    whole, dim = prior.whole(), prior.dim
+    left = prior.noised(alpha, sigma).kl_to_normal()
+    second_moment = whole.total_variance() + jnp.sum(whole.mean() ** 2)
+    convexity = alpha**2 * (second_moment - dim) - dim * jnp.log1p(-(alpha**2))
+    transport = alpha**2 * prior.transport_to_normal() / (2 * (1 - alpha**2))
+    return left, (alpha**2 * prior.kl_to_normal(), 0.5 * convexity, transport)
 
 
-def _prior():
-    return GaussianMixture.isotropic([0.3, 0.7], [[-1.2], [0.9]], [0.3, 0.5])
-
-
-def _kl_to_normal(mixture):
-    normal = _normal()
-    return line_expectation(mixture, lambda x: mixture.log_prob(x) - normal.log_prob(x))
-
-
-def _w2_squared(mixture):
-    """Squared W2 to N(0, 1): the integral of (quantile(Phi(z)) - z)^2 phi(z)."""
-    mirrored = GaussianMixture.isotropic(
-        jnp.exp(mixture.log_weights), -mixture.means, mixture.base
-    )
-
-    def gap(z):
-        tail = divergences.mixture_cdf(_normal(), -jnp.abs(z[0]))  # accurate when small
-        left = divergences.mixture_quantile(mixture, tail)
-        right = -divergences.mixture_quantile(mirrored, tail)
-        return (jnp.where(z[0] < 0, left, right) - z[0]) ** 2
-
-    return line_expectation(_normal(), gap)
-
-
-def _normal():
-    return GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
+def _prior(dim):
+    line = GaussianMixture.isotropic([0.3, 0.7], [[-1.2], [0.9]], [0.3, 0.5])
+    return space.beside(line, dim, (0.7, -0.3), (0.25, 1.6))
