@@ -76,6 +76,7 @@ MAY_FACTORISE = {
     "problem",
     "laws/affine",
     "divergences/closed_form",
+    "diagnostics/deliberate",  # once an observation: it builds mixtures
 }
 
 

@@ -71,7 +71,8 @@ class PosteriorDraws(AbstractChain):
         shift: () added to every coordinate, in its posterior standard deviations.
         power: () of the weights of the components, normalised; 0 makes them equal.
         source: of (target, t), traced: the mixture that the above distort, by default the
-            exact one. Every function is a program of its own.
+            exact one. Every function is a program of its own, and builds its mixture
+            once an observation and step.
     """
 
     scale: Scalar = eqx.field(converter=floating, default=1.0)
