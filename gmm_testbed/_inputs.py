@@ -1,12 +1,11 @@
 """What users get wrong when they build a mixture or a measurement."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array
 
-from ._checks import check_covariance, concrete, floating, require
+from ._checks import check_covariance, check_finite, concrete, floating, require
 
 
 def merged(log_weights, atoms):
@@ -18,9 +17,10 @@ def merged(log_weights, atoms):
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(order.shape[0])
+    totals = np.full(order.shape, -np.inf)
     label = rank[inverse.reshape(-1)]
-    weights = np.bincount(label, weights=np.exp(np.asarray(log_weights, np.float64)))
-    log_merged = jnp.asarray(np.log(weights), log_weights.dtype)
+    np.logaddexp.at(totals, label, np.asarray(log_weights, np.float64))
+    log_merged = jnp.asarray(totals, log_weights.dtype)
     return log_merged - logsumexp(log_merged), atoms[np.sort(first)]
 
 
@@ -49,14 +49,7 @@ def weights_and_means(weights, means):
             expected="1 to within 1e-6",
             hint="divide them by their sum",
         )
-    if concrete(means):
-        require(
-            np.all(np.isfinite(np.asarray(means))),
-            "a mean is not finite",
-            got="NaN or infinity",
-            expected="finite means",
-            hint="look for a division by zero before this call",
-        )
+    check_finite(means, "a mean")
     log_weights = jnp.log(weights)
     return log_weights - logsumexp(log_weights), means
 
@@ -109,6 +102,7 @@ def require_columns(A, dim: int) -> None:
         expected=f"(m, {dim})",
         hint="A maps x (d,) to y (m,); transpose it, or write a row vector as A[None]",
     )
+    check_finite(A, "A")
 
 
 def offset(b, rows: int) -> Array:
@@ -121,6 +115,7 @@ def offset(b, rows: int) -> Array:
         expected=f"({rows},)",
         hint="b is an offset of the measurement, one entry a row of A",
     )
+    check_finite(b, "b")
     return b
 
 
@@ -148,8 +143,9 @@ def check_noise(R: Array, rows: int, *, definite: bool = True) -> None:
         )
 
 
-def check_point(x: Array, dim: int) -> None:
-    """Refuses anything but one point (d,)."""
+def point(x, dim: int) -> Array:
+    """One point (d,) as an array; refuses anything else."""
+    x = floating(x)
     require(
         x.shape == (dim,),
         "x has the wrong shape",
@@ -157,19 +153,38 @@ def check_point(x: Array, dim: int) -> None:
         expected=f"({dim},), one point",
         hint="use jax.vmap for many points",
     )
+    return x
 
 
-def check_spectrum(base: Array, spectrum: Array, dim: int) -> None:
-    """Refuses singular covariances, where they are known: they have no density."""
+def scales(alpha, sigma) -> tuple[Array, Array]:
+    """The scales of one noised law as arrays ()."""
+    alpha, sigma = floating(alpha), floating(sigma)
+    require(
+        alpha.shape == () and sigma.shape == (),
+        "the scales of a noised law are not scalars",
+        got=f"alpha {alpha.shape}, sigma {sigma.shape}",
+        expected="() and ()",
+        hint="use jax.vmap for many noise levels",
+    )
+    return alpha, sigma
+
+
+def check_density(atomic: bool, base: Array, spectrum: Array, dim: int) -> None:
+    """Refuses atoms and, where they are known, singular covariances."""
+    hint = "use mixture.noised(alpha, sigma), or target.marginal(t) with t > 0"
+    require(
+        not atomic,
+        "a mixture of atoms has no density",
+        got="log_prob, score or responsibilities of an empirical mixture",
+        expected="a noised law, sigma > 0",
+        hint=hint,
+    )
     # The base has no meaning where the basis is complete.
-    variances = spectrum if spectrum.shape[1] == dim else (base, spectrum)
-    for part in jax.tree.leaves(variances):
-        if concrete(part):
-            require(
-                np.all(np.asarray(part) != 0),
-                "a component with a singular covariance has no density",
-                got="variance 0 in some direction",
-                expected="positive definite covariances",
-                hint="noise it: mixture.noised(alpha, sigma), or target.marginal(t) "
-                "with t > 0",
-            )
+    for variances in (spectrum,) if spectrum.shape[1] == dim else (base, spectrum):
+        require(
+            not concrete(variances) or np.all(np.asarray(variances) != 0),
+            "a component with a singular covariance has no density",
+            got="variance 0 in some direction",
+            expected="positive definite covariances",
+            hint=hint,
+        )

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from . import _inputs as inputs
-from ._checks import floating, require
+from ._checks import check_finite, floating, require
 from ._types import Scalar
 from .components import LOG_2PI, each, spectral_form
 
@@ -84,6 +84,7 @@ def whiten(A, R, y, dim: int) -> Whitened:
         expected=f"({rows},), one entry a row of A",
         hint="wrap a scalar observation as [y]",
     )
+    check_finite(y, "y")
     inputs.check_noise(R, rows)
     factor = noise_factor(R, rows)
     log_det = jnp.sum(jnp.log(jnp.diagonal(factor)))

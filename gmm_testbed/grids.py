@@ -3,7 +3,7 @@
 from jaxtyping import ArrayLike, Real
 
 from . import time_grids
-from ._checks import choose, require
+from ._checks import check_count, choose, require
 from ._types import Key, Times
 from .budget import optimal_grid
 from .paths import AbstractPath
@@ -37,13 +37,15 @@ def time_grid(
         (num_steps + 1,).
 
     Raises:
-        InputError: if `kind` is unknown or needs a target, `num_steps` is below 1, the
-            ends are not 0 <= t_min < t_max <= 1, `log_snr`, `karras` or `optimal` meet
-            an infinite log-SNR at an end, or two times are equal in the precision in use.
+        InputError: if `kind` is unknown or needs a target, `num_steps` is not a whole
+            number from 1, the ends are not 0 <= t_min < t_max <= 1, `log_snr`, `karras`
+            or `optimal` meet an infinite log-SNR at an end, or two times are equal in the
+            precision in use.
         UnsupportedError: for "optimal", if the posterior is not a mixture, or samples
             need a key.
     """
     choose(kind, dict.fromkeys(KINDS), "kind of time grid")
+    check_count(num_steps, "num_steps")
     if kind != "optimal":
         path = path.path if isinstance(path, Target) else path
         return time_grids.time_grid(path, num_steps, kind, t_max, t_min)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from . import _inputs as inputs
 from . import components, conditioning
-from ._checks import concrete, fail, floating
+from ._checks import concrete, floating
 from ._types import Key, Matrix, Scalar, Vector
 
 
@@ -78,8 +78,7 @@ class GaussianMixture(eqx.Module):
     def full(cls, weights, means, covariances) -> "GaussianMixture":
         """Components N(mu_k, Sigma_k); covariances (K, d, d), positive semi-definite.
 
-        With a singular one there is no density before noise is added. Eigenvalues below
-        d eps times the largest count as zero: `diagonal` has no such limit.
+        Eigenvalues below d eps times the largest count as 0: no density without noise.
 
         Raises:
             InputError: if shapes disagree, the weights are not a distribution, or a
@@ -169,8 +168,8 @@ class GaussianMixture(eqx.Module):
         """log density at x (d,).
 
         Raises:
-            InputError: if a component has no density: an atom, or (where that is known)
-                a singular covariance.
+            InputError: if a component is an atom or (where known) has a singular
+                covariance: it has no density.
         """
         return components.log_total(self._log_joint(x))
 
@@ -180,6 +179,7 @@ class GaussianMixture(eqx.Module):
 
     def score(self, x: Vector) -> Vector:
         r"""\(\nabla \log p(x) = \sum_k r_k \Sigma_k^{-1} (\mu_k - x)\), (d,)."""
+        x = inputs.point(x, self.dim)
         share = self.responsibilities(x)
         if self.spectrum.shape[1] == self.dim:
             pulled = self._over_components(
@@ -215,7 +215,7 @@ class GaussianMixture(eqx.Module):
 
     def noised(self, alpha: Scalar, sigma: Scalar) -> "GaussianMixture":
         r"""Law of \(\alpha X + \sigma \varepsilon\) (C1)."""
-        alpha, sigma = floating(alpha), floating(sigma)
+        alpha, sigma = inputs.scales(alpha, sigma)
         clean = self.atomic and concrete(sigma) and float(sigma) == 0.0
         return GaussianMixture(
             self.log_weights,
@@ -232,6 +232,7 @@ class GaussianMixture(eqx.Module):
         Component covariances \(\sigma^2 \Sigma_k (\alpha^2\Sigma_k + \sigma^2 I)^{-1}\)
         keep the basis; only the weights and the means depend on x.
         """
+        x = inputs.point(x, self.dim)
         log_joint = self.noised(alpha, sigma)._log_joint(x)
 
         def shrink(variance):
@@ -248,6 +249,7 @@ class GaussianMixture(eqx.Module):
 
     def denoised_mean(self, x: Vector, alpha: Scalar, sigma: Scalar) -> Vector:
         """`denoised(x, alpha, sigma).mean()`, (d,), with half the exponentials."""
+        x = inputs.point(x, self.dim)
         log_joint = self.noised(alpha, sigma)._log_joint(x)
         return components.average(log_joint, self._denoised_means(x, alpha, sigma))
 
@@ -282,9 +284,7 @@ class GaussianMixture(eqx.Module):
             return GaussianMixture(
                 self.log_weights, means, zero, *components.no_basis(means), atomic=True
             )
-        covariances = jax.vmap(lambda covariance: A @ covariance @ A.T)(
-            self.covariances()
-        )
+        covariances = A[None] @ self.covariances() @ A.T[None]
         if R is not None:
             R = floating(R)
             inputs.check_noise(R, rows, definite=False)
@@ -344,14 +344,7 @@ class GaussianMixture(eqx.Module):
         return components.each(fn, self.means, self.base, self.basis, self.spectrum)
 
     def _log_joint(self, x: Vector) -> Float[Array, " K"]:
-        if self.atomic:
-            fail(
-                "a mixture of atoms has no density",
-                got="log_prob, score or responsibilities of an empirical mixture",
-                expected="a noised law, sigma > 0",
-                hint="use mixture.noised(alpha, sigma), or target.marginal(t) with t > 0",
-            )
-        inputs.check_point(x, self.dim)
-        inputs.check_spectrum(self.base, self.spectrum, self.dim)
+        inputs.check_density(self.atomic, self.base, self.spectrum, self.dim)
+        x = inputs.point(x, self.dim)
         form = self.means, self.base, self.basis, self.spectrum
         return components.log_joint(x, self.log_weights, *form)

@@ -137,6 +137,17 @@ def require_signal(part, target: Target, t: Scalar) -> None:
         )
 
 
+def require_noise(part, target: Target, t: Scalar) -> None:
+    """Refuses an end without noise, for what divides by sigma there."""
+    if float(target.path.sigma(t)) <= 0.0:
+        unsupported(
+            f"{type(part).__name__} divides by sigma, which is 0 at the end",
+            got=f"times[-1] = {float(t):.6g} with {type(target.path).__name__}",
+            expected="sigma > 0 at every time",
+            hint="stop a little earlier: time_grid(path, N, t_min=1e-3), or use DDIM",
+        )
+
+
 def spread(particles, shared):
     """Particles (num, ...) as (devices, part, ...), one part on each device.
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._checks import floating, require, unsupported
+from ._checks import check_count, floating, require, unsupported
 from ._types import Key, Scalar, Times, Vector
 from .approximations import AbstractApproximation, Unguided
 from .approximations.base import require_linear
@@ -16,7 +16,14 @@ from .draws import Draws
 from .kernels import AbstractKernel, GuidedField
 from .mixture import GaussianMixture
 from .problem import Target
-from .samplers import AbstractChain, AbstractSampler, Cloud, Run, require_signal
+from .samplers import (
+    AbstractChain,
+    AbstractSampler,
+    Cloud,
+    Run,
+    require_noise,
+    require_signal,
+)
 from .time_grids import check_times
 
 _CAPACITY = 1024  # times a compiled program holds; longer grids double it
@@ -26,6 +33,7 @@ class Guided(AbstractChain):
     """A sampler: an approximation of the field, and a kernel that discretises it.
 
     Raises:
+        InputError: unless the parts are an approximation and a kernel.
         UnsupportedError: if the kernel guides by itself and the approximation is not
             `Unguided`.
     """
@@ -34,6 +42,14 @@ class Guided(AbstractChain):
     kernel: AbstractKernel
 
     def __check_init__(self):
+        require(
+            isinstance(self.approximation, AbstractApproximation)
+            and isinstance(self.kernel, AbstractKernel),
+            "the parts of a guided sampler are not what they should be",
+            got=f"{type(self.approximation).__name__}, {type(self.kernel).__name__}",
+            expected="an approximation, then a kernel",
+            hint="write Guided(approximations.DPS(), kernels.DDPM())",
+        )
         if self.kernel.facts.guides and not isinstance(self.approximation, Unguided):
             unsupported(
                 f"{type(self.kernel).__name__} adds its own guidance",
@@ -50,6 +66,8 @@ class Guided(AbstractChain):
     def check(self, target: Target, times: Times) -> None:
         if self.kernel.facts.needs_signal:
             require_signal(self.kernel, target, times[0])
+        if self.kernel.facts.needs_noise:
+            require_noise(self.kernel, target, times[-1])
         if self.approximation.facts.needs == "linear":
             require_linear(self.approximation, target)
 
@@ -121,7 +139,7 @@ def sample(
         sampler: `Guided(approximation, kernel)`, or one of `gt.algorithms`, `gt.smc`.
         target: the problem along its path.
         times: (N + 1,), decreasing.
-        num: number of samples.
+        num: number of samples, at least 1.
         initial: law at times[0]: any mixture, such as `target.marginal(times[0])` or
             `target.posterior(times[0])`; \(N(0, \sigma^2 I)\) by default.
         batch_size: samples run at once on a device; changes memory and speed, not the
@@ -132,10 +150,12 @@ def sample(
         A `SampleSet`. Non-finite samples are counted in `info.nonfinite`, and kept.
 
     Raises:
-        InputError: if the grid does not decrease within [0, 1].
+        InputError: if the grid does not decrease within [0, 1], or num is not a number
+            of samples.
         UnsupportedError: if the sampler cannot serve the problem or the grid.
     """
     times = check_run(sampler, target, times)
+    check_count(num, "num")
     if initial is None:
         initial = standard_initial(target, times[0])
     _check_initial(initial, target)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Real
 
-from ._checks import choose, concrete, require
+from ._checks import check_count, choose, concrete, require
 from ._types import Times
 from .paths import AbstractPath
 
@@ -43,18 +43,12 @@ def time_grid(
         (num_steps + 1,).
 
     Raises:
-        InputError: if `kind` is unknown, `num_steps` is below 1, the ends are not
-            0 <= t_min < t_max <= 1, `log_snr` or `karras` meet an infinite log-SNR at
-            an end, or two times are equal in the precision in use.
+        InputError: if `kind` is unknown, `num_steps` is not a whole number from 1, the
+            ends are not 0 <= t_min < t_max <= 1, `log_snr` or `karras` meet an infinite
+            log-SNR at an end, or two times are equal in the precision in use.
     """
     spacing = choose(kind, KINDS, "kind of time grid")
-    require(
-        num_steps >= 1,
-        "a time grid needs a step",
-        got=f"num_steps {num_steps}",
-        expected="num_steps at least 1",
-        hint="N steps give N + 1 times",
-    )
+    check_count(num_steps, "num_steps")
     check_time(t_max)
     check_time(t_min)
     if concrete(t_max, t_min):

@@ -38,12 +38,12 @@ def _nonlinear_target(fn=lambda x: x[:1] ** 2, dim_y=1):
     return gt.Target(gt.InverseProblem(prior, measurement, jnp.ones(dim_y)), gt.VP())
 
 
-def _sample(times, path=None, kernel=None, approximation=None, **kwargs):
+def _sample(times, path=None, kernel=None, approximation=None, num=4, **kwargs):
     target = to_target(SPACE, path or gt.VP())
     sampler = gt.Guided(
         approximation or approximations.Exact(), kernel or kernels.DDIM()
     )
-    return gt.sample(jax.random.key(0), sampler, target, times, 4, **kwargs)
+    return gt.sample(jax.random.key(0), sampler, target, times, num, **kwargs)
 
 
 BAD = {
@@ -67,6 +67,16 @@ BAD = {
     "weights of atoms": lambda: gm.empirical(MEANS, np.array([0.2, 0.2])),
     "point of another dimension": lambda: _mixture().log_prob(jnp.zeros(2)),
     "many points at once": lambda: _mixture().score(jnp.zeros((5, 3))),
+    "a number for a point": lambda: _mixture().log_prob(0.5),
+    "a number for the score": lambda: _mixture().score(0.5),
+    "a list of another dimension": lambda: _mixture().log_prob([0.0, 1.0]),
+    "a point of another dimension to denoise": lambda: _mixture().denoised_mean(
+        jnp.zeros(2), 0.8, 0.6
+    ),
+    "scales of many laws at once": lambda: _mixture().noised(jnp.ones(2), 0.5),
+    "scales of many denoised laws": lambda: _mixture().denoised(
+        jnp.zeros(3), 0.5, jnp.ones(2)
+    ),
     # measurements of a mixture
     "A of another dimension": lambda: _condition(A=np.ones((2, 4))),
     "A is a row": lambda: _condition(A=np.ones(3)),
@@ -74,6 +84,8 @@ BAD = {
     "noise of another shape": lambda: _condition(R=np.ones(3)),
     "singular noise": lambda: _condition(R=SINGULAR),
     "zero noise": lambda: _condition(R=0.0),
+    "y that is not a number": lambda: _condition(y=(0.0, np.nan)),
+    "A that is not finite": lambda: _condition(A=A * [1, 1, np.inf]),
     "negative noise": lambda: _condition(R=np.array([0.1, -0.1])),
     "affine of another dimension": lambda: _mixture().affine(jnp.ones((2, 4))),
     "affine with an offset of one entry": lambda: _affine(b=np.ones(1)),
@@ -86,6 +98,8 @@ BAD = {
     "affine with lopsided noise": lambda: _affine(R=np.eye(2) + np.eye(2, k=1) / 2),
     # measurements and problems
     "Linear with a row": lambda: gt.Linear(np.ones(3), 0.1),
+    "Linear with NaN": lambda: gt.Linear(A * np.nan, 0.1),
+    "Linear with an infinite offset": lambda: gt.Linear(A, 0.1, np.array([0, np.inf])),
     "Linear with singular noise": lambda: gt.Linear(A, SINGULAR),
     "Linear with indefinite noise": lambda: gt.Linear(A, np.diag([1.0, -1.0])),
     "Linear with lopsided noise": lambda: gt.Linear(A, SINGULAR * [[1, 0.1], [0.3, 1]]),
@@ -103,6 +117,9 @@ BAD = {
     "y does not fit the measurement": lambda: gt.InverseProblem(
         _mixture(), gt.Linear(A, 0.1), jnp.ones(3)
     ),
+    "y is NaN": lambda: gt.InverseProblem(
+        _mixture(), gt.Linear(A, 0.1), jnp.asarray([0.2, np.nan])
+    ),
     "A does not fit the prior": lambda: gt.InverseProblem(
         _mixture(), gt.Linear(np.ones((2, 4)), 0.1), jnp.ones(2)
     ),
@@ -115,6 +132,26 @@ BAD = {
     "t outside for the guidance": lambda: to_target(SPACE, gt.VP()).guidance(
         jnp.zeros(3), jnp.asarray(-1e-9)
     ),
+    "t outside for the reference's error": lambda: to_target(
+        SPACE, gt.VP()
+    ).reference_error(jnp.zeros(3), 1.5),
+    "x of another dimension for the reference's error": lambda: to_target(
+        SPACE, gt.VP()
+    ).reference_error(jnp.zeros(2), 0.5),
+    "t outside without guidance": lambda: approximations.Unguided().guidance(
+        to_target(SPACE, gt.VP()), jnp.zeros(3), 1.5
+    ),
+    "x of another dimension without guidance": lambda: (
+        approximations.Unguided().guidance(
+            to_target(SPACE, gt.VP()), jnp.zeros(2), jnp.asarray(0.5)
+        )
+    ),
+    "grid of two and a half steps": lambda: gt.time_grid(gt.VP(), 2.5),
+    "grid of a text of steps": lambda: gt.time_grid(gt.VP(), "10"),
+    "grid of no steps": lambda: gt.time_grid(gt.VP(), 0),
+    "best grid of two and a half steps": lambda: gt.time_grid(
+        to_target(SPACE, gt.VP()), 2.5, "optimal"
+    ),
     "grid increases": lambda: _sample(jnp.asarray([0.1, 0.5, 1.0])),
     "grid repeats a time": lambda: _sample(jnp.asarray([1.0, 0.5, 0.5, 0.1])),
     "grid leaves [0, 1]": lambda: _sample(jnp.asarray([1.1, 0.5, 0.1])),
@@ -122,6 +159,28 @@ BAD = {
     "grid of grids": lambda: _sample(jnp.asarray([[1.0, 0.5]])),
     "initial law of another dimension": lambda: _sample(
         jnp.asarray([1.0, 0.5]), initial=gm.isotropic(np.ones(1), np.zeros((1, 2)), 1.0)
+    ),
+    "no samples": lambda: _sample(jnp.asarray([1.0, 0.5]), num=0),
+    "fewer than no samples": lambda: _sample(jnp.asarray([1.0, 0.5]), num=-1),
+    "half a sample": lambda: _sample(jnp.asarray([1.0, 0.5]), num=0.5),
+    "kernel and approximation swapped": lambda: gt.Guided(
+        kernels.DDIM(), approximations.DPS()
+    ),
+    # hyper-parameters
+    "eta above one": lambda: kernels.DDIM(2.0),
+    "eta below zero": lambda: kernels.DDIM(-0.1),
+    "eta for each particle": lambda: kernels.DDIM(jnp.asarray([0.1, 0.2])),
+    "negative zeta": lambda: approximations.ZetaDPS(-0.3),
+    "NaN zeta": lambda: approximations.ZetaDPS(np.nan),
+    "negative zeta of the update": lambda: kernels.DPSUpdate(-1.0),
+    "infinite zeta of the update": lambda: kernels.DPSUpdate(np.inf),
+    "negative lam": lambda: approximations.DiffPIR(-1.0),
+    "zero lam": lambda: approximations.DiffPIR(0.0),
+    "infinite error of the score": lambda: approximations.ScoreError(
+        approximations.DPS(), np.inf
+    ),
+    "relative errors by coordinate": lambda: approximations.ScoreError(
+        approximations.DPS(), 0.0, jnp.ones(3)
     ),
     # names
     "unknown variance": lambda: kernels.DDPM("tiny"),
@@ -166,6 +225,11 @@ def test_bad_input_is_refused_with_what_to_do(name, without_shape_checks):
         (BAD["unknown variance"], ["tiny"]),
         (BAD["unknown grid"], ["'karras'"]),
         (BAD["zero variance"], ["empirical"]),
+        (BAD["eta above one"], ["eta", "2", "<= 1"]),
+        (BAD["zero lam"], ["lam > 0"]),
+        (BAD["grid of two and a half steps"], ["num_steps", "2.5"]),
+        (BAD["no samples"], ["num", "at least 1"]),
+        (BAD["kernel and approximation swapped"], ["DDIM, DPS"]),
     ],
 )
 def test_message_names_the_values(call, words, without_shape_checks):
@@ -176,7 +240,7 @@ def test_message_names_the_values(call, words, without_shape_checks):
 
 def _linear_only():
     catalogue = approximations.CATALOGUE
-    return [name for name in catalogue if catalogue[name].facts.needs == "linear"]
+    return [name for name in catalogue if catalogue[name]().facts.needs == "linear"]
 
 
 @pytest.mark.parametrize("name", _linear_only())
@@ -218,6 +282,21 @@ def test_kernels_that_divide_by_alpha_refuse_to_start_without_signal(kernel):
     assert "t_max" in message
 
 
+def test_heun_refuses_to_end_without_noise():
+    """Also where a law is asked for: `check` comes before what the law needs."""
+    times = jnp.asarray([1.0, 0.5, 0.0])
+    heun = gt.Guided(approximations.Exact(), kernels.Heun())
+    target = gt.problems.get("two-modes")
+    for ask in (
+        lambda: _sample(times, kernel=kernels.Heun()),
+        lambda: gt.laws.grid(heun, target, times),
+    ):
+        message = _message_of(ask, gt.UnsupportedError)
+        _assert_three_lines(message)
+        assert "t_min" in message
+        assert "Heun divides by sigma" in message
+
+
 def test_published_dps_update_refuses_a_second_guidance():
     message = _message_of(
         lambda: gt.Guided(approximations.DPS(), kernels.DPSUpdate()),
@@ -239,12 +318,39 @@ def test_values_are_not_checked_under_jit():
     assert np.all(np.isfinite(np.asarray(build(jnp.asarray([0.5, 0.6])).log_weights)))
 
 
+def test_hyper_parameters_are_not_checked_under_jit():
+    def variance(eta):
+        return kernels.DDIM(eta).eta + approximations.DiffPIR(-eta).lam
+
+    assert jax.jit(variance)(jnp.asarray(2.0)) == 0
+
+
+def test_numbers_and_lists_are_points_and_scales(without_shape_checks):
+    mix, x = _mixture(), [0, 1, 2]
+    point = jnp.asarray(x, float)
+    for ask in ("log_prob", "score", "responsibilities"):
+        assert np.all(getattr(mix, ask)(x) == getattr(mix, ask)(point))
+    scales = jnp.asarray(0.8), jnp.asarray(0.6)
+    law, same = mix.denoised(x, 0.8, 0.6), mix.denoised(point, *scales)
+    assert np.all(law.means == same.means)
+    means = mix.denoised_mean(x, 0.8, 0.6), mix.denoised_mean(point, *scales)
+    assert np.all(means[0] == means[1])
+
+
+def test_a_whole_number_of_numpy_is_a_number_of_steps(without_shape_checks):
+    assert gt.time_grid(gt.VP(), np.int64(3)).shape == (4,)
+
+
 def test_good_input_is_accepted():
     """Beside each refusal: a weight of zero, rounding in the sum, R of 1e-12."""
     gm.isotropic(np.array([0.0, 1.0]), MEANS, 1.0)
     gm.isotropic(np.array([0.3, 0.7 + 1e-8]), MEANS, 1e-12)
     gm.full(WEIGHTS, MEANS, np.stack([np.eye(3), np.diag([1.0, 0.0, 0.5])]))
+    gm.empirical(np.array([[0.0], [0.0], [1.0]]), np.array([0.0, 0.0, 1.0]))
     gt.Linear(golden().A, np.diag([1e-12, 1.0]))
+    kernels.DDIM(0.0), kernels.DDIM(1.0), kernels.DPSUpdate(0.0)
+    approximations.ZetaDPS(0.0), approximations.DiffPIR(1e-12)
+    assert not _sample(jnp.asarray([1.0, 0.5, 0.0])).info.nonfinite
     gt.Target(gt.InverseProblem(_mixture(), gt.Linear(A, 0.1), jnp.ones(2)), gt.VP())
     to_target(SPACE, gt.VP()).marginal(jnp.asarray(1.0))
     to_target(SPACE, gt.VP()).marginal(jnp.asarray(0.0))

@@ -24,7 +24,7 @@ class Unguided(AbstractCorrection):
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """Zero."""
-        return jnp.zeros_like(x)
+        return jnp.zeros_like(target.state(x, t)[0])
 
     def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
         """The prior's Cov[x0 | x_t]."""

@@ -45,6 +45,7 @@ class KernelFacts(NamedTuple):
         needs_signal: whether alpha > 0 is needed at every time of the grid.
         guides: whether the kernel adds guidance itself, so that it goes with `Unguided`.
         smooth: False if the mean jumps where the residual y - f(m) vanishes.
+        needs_noise: whether sigma > 0 is needed at every time of the grid, the last too.
     """
 
     summary: str
@@ -54,6 +55,7 @@ class KernelFacts(NamedTuple):
     needs_signal: bool
     guides: bool
     smooth: bool = True
+    needs_noise: bool = False
 
 
 class GuidedField(eqx.Module):

@@ -22,6 +22,7 @@ class Heun(AbstractKernel):
         affine=True,
         needs_signal=True,
         guides=False,
+        needs_noise=True,
     )
 
     def transition(
