@@ -13,7 +13,13 @@ from numpy.testing import assert_allclose
 import gmm_testbed as gt
 
 from ..oracles import numpy_mixture as ref
-from ..oracles.library import scales, to_target
+from ..oracles.library import (
+    PATHS,
+    drift_and_diffusion,
+    path_of,
+    scales,
+    to_target,
+)
 from ..oracles.problems import SPACE, golden
 
 kernels = gt.kernels
@@ -27,6 +33,7 @@ VARIANTS = {
 ROWS = {name: kind() for name, kind in kernels.CATALOGUE.items()} | VARIANTS
 DETERMINISTIC = {"DDIM", "ProbabilityFlow", "Heun"}
 PATH = gt.Rectified()  # alpha = 0 at t = 1, and not variance preserving
+START = path_of("Rectified")
 
 
 def _one_gaussian():
@@ -64,6 +71,7 @@ PARTS = {
     "short": (RNG.normal(size=(1, 3)), [0.5], [0.5 - 1e-7]),
     "ends": (RNG.normal(size=(3, 3)), [1e-5, 1e-2, 0.9999], [1e-6, 5e-3, 0.99]),
     "without signal": (RNG.normal(size=(1, 3)), [1.0], [0.9]),
+    "without noise": (np.array([[0.4, -1.1, 0.2]]), [0.2], [0.0]),
     "coarse": (np.zeros((64, 3)), GRIDS[0][:-1], GRIDS[0][1:]),
     "fine": (np.zeros((128, 3)), GRIDS[1][:-1], GRIDS[1][1:]),
 }
@@ -116,9 +124,9 @@ class Row:
             "gaussian": self.evaluate(self.kernel, GAUSSIAN),
         }
 
-    def evaluate(self, kernel, problem):
-        steps = (jnp.asarray(part) for part in (XS, TS, SS))
-        values = _evaluate(_sampler(kernel), to_target(problem, PATH), *steps)
+    def evaluate(self, kernel, problem, path=START, steps=(XS, TS, SS)):
+        steps = (jnp.asarray(part) for part in steps)
+        values = _evaluate(_sampler(kernel), to_target(problem, path), *steps)
         return {key: np.asarray(value) for key, value in values.items()}
 
     def at(self, part, key, kind="mixture"):
@@ -173,15 +181,15 @@ def test_no_recompilation_when_a_hyper_parameter_or_the_problem_changes(row):
     assert TRACES[name] == before
 
 
-def _moments(name, x, t, s):
+def _moments(name, x, t, s, path="Rectified"):
     """Mean and covariance of the step by the NumPy references, on the mixture."""
-    (at, st), (as_, ss) = ((*scales(PATH, jnp.asarray(time)),) for time in (t, s))
+    (at, st), (as_, ss) = (scales(PATHS[path], jnp.asarray(time)) for time in (t, s))
     step, eye = (at, st, as_, ss), np.eye(3)
     m = ref.posterior_mean(SPACE, x, at, st)
     C = ref.posterior_covariance(SPACE, x, at, st)
     small, large = ref.ddpm_variances(*step)
     ancestral = ref.ddpm_mean(x, m, *step)
-    drift, squared = -1 / (1 - t), 2 * t / (1 - t)  # of the path alpha = 1-t, sigma = t
+    drift, squared = drift_and_diffusion(path, t)
     euler = (x, m, t - s, drift, squared)
     _, _, c, _ = ref.bridge(*step)
     if name == "DPSUpdate":
@@ -207,12 +215,47 @@ def _moments(name, x, t, s):
     }[name]
 
 
-def test_mean_and_covariance_agree_with_the_references(row):
+def _at_equal_ratio(path):
+    """The steps inside, with the rest, at the same x / alpha and sigma / alpha."""
+    where, (ts, ss) = WHERE["inside"], (TS.copy(), SS.copy())
+    for times in (ts, ss):
+        times[where] = PATHS[path].time_at_log_snr(PATH.log_snr(times[where]))
+    ratio = PATHS[path].alpha(ts[where]) / PATH.alpha(TS[where])
+    xs = XS.copy()
+    xs[where] *= np.asarray(ratio)[:, None]
+    return xs, ts, ss
+
+
+@pytest.mark.float32
+@pytest.mark.parametrize("path", PATHS)
+def test_mean_and_covariance_agree_with_the_references(path, row, tolerance):
+    steps = _at_equal_ratio(path)
+    mine = row.evaluate(row.kernel, SPACE, path_of(path), steps)
+    rtol = tolerance.identity
     for index in range(len(XS))[WHERE["inside"]]:
-        mean, covariance = _moments(row.name, XS[index], TS[index], SS[index])
-        mine = row.on["mixture"]
-        assert_allclose(mine["mean"][index], mean, rtol=1e-9, atol=1e-11)
-        assert_allclose(mine["covariance"][index], covariance, rtol=1e-9, atol=1e-12)
+        mean, covariance = _moments(row.name, *(part[index] for part in steps), path)
+        near = {"rtol": 0, "atol": rtol * np.abs(mean).max()}
+        assert_allclose(mine["mean"][index], mean, **near)
+        near["atol"] = rtol * np.abs(covariance).max()
+        assert_allclose(mine["covariance"][index], covariance, **near)
+
+
+def test_steps_in_the_scales_do_not_depend_on_the_path(row):
+    """At equal signal-to-noise ratios x_s / alpha_s has one law; steps in t do not."""
+    where, laws = WHERE["inside"], []
+    if row.name in {"EulerMaruyama", "ProbabilityFlow"}:
+        return
+    if row.name in {"DDPM large", "DPSUpdate"}:
+        return  # published in units of x_t: a variance sigma_t^2, a gradient in x_t
+    for path in PATHS:
+        steps = _at_equal_ratio(path)
+        values = row.evaluate(row.kernel, SPACE, path_of(path), steps)
+        alpha = np.asarray(PATHS[path].alpha(steps[2][where]))
+        mean = values["mean"][where] / alpha[:, None]
+        laws.append((mean, values["covariance"][where] / alpha[:, None, None] ** 2))
+    for other in laws[1:]:
+        assert_allclose(other[0], laws[0][0], rtol=1e-9, atol=1e-10)
+        assert_allclose(other[1], laws[0][1], rtol=1e-9, atol=1e-10)
 
 
 def test_scale_is_zero_exactly_for_deterministic_kernels(row):
@@ -246,6 +289,11 @@ def test_finite_near_both_ends(row):
 def test_finite_without_signal_exactly_if_alpha_is_not_needed(row):
     finite = np.all(np.isfinite(row.at("without signal", "mean")))
     assert finite != row.facts.needs_signal
+
+
+def test_finite_without_noise_exactly_if_sigma_is_not_needed(row):
+    finite = np.all(np.isfinite(row.at("without noise", "mean")))
+    assert finite != row.facts.needs_noise
 
 
 def test_a_short_step_moves_little_exactly_if_the_order_is_positive(row):

@@ -51,6 +51,59 @@ def from_mixture(mix: gt.GaussianMixture) -> Mixture:
     return Mixture(*(np.asarray(part, np.float64) for part in parts))
 
 
+class OneOf(gt.AbstractPath):
+    """One of several paths, by a number that is data: one compilation serves them all."""
+
+    paths: tuple[gt.AbstractPath, ...]
+    index: jax.Array
+
+    def alpha(self, t):
+        return self._chosen("alpha", t)
+
+    def sigma(self, t):
+        return self._chosen("sigma", t)
+
+    def drift(self, t):
+        return self._chosen("drift", t)
+
+    def diffusion_squared(self, t):
+        return self._chosen("diffusion_squared", t)
+
+    def log_snr(self, t):
+        return self._chosen("log_snr", t)
+
+    def time_at_log_snr(self, log_snr):
+        return self._chosen("time_at_log_snr", log_snr)
+
+    def _chosen(self, method, argument):
+        values = [getattr(path, method)(argument) for path in self.paths]
+        return jnp.stack(values)[self.index]
+
+
+PATHS = {"VP": gt.VP(), "VE": gt.VE(0.01, 50.0), "Rectified": gt.Rectified()}
+
+
+def path_of(name: str) -> OneOf:
+    """A path of PATHS, for one program."""
+    return OneOf(tuple(PATHS.values()), jnp.asarray(list(PATHS).index(name)))
+
+
+def rates(name: str, t) -> tuple[float, float]:
+    """alpha' and sigma' of a path of PATHS, by hand."""
+    alpha, sigma = scales(PATHS[name], t)
+    if name == "VP":
+        slope = -0.5 * (0.1 + 19.9 * float(t)) * alpha
+        return slope, -slope * alpha / sigma
+    return {"VE": (0.0, sigma * np.log(5000.0)), "Rectified": (-1.0, 1.0)}[name]
+
+
+def drift_and_diffusion(name: str, t) -> tuple[float, float]:
+    """f = alpha' / alpha and g^2 = 2 sigma sigma' - 2 f sigma^2."""
+    (alpha, sigma), (slope, growth) = scales(PATHS[name], t), rates(name, t)
+    drift = slope / alpha
+    return drift, 2 * sigma * growth - 2 * drift * sigma**2
+
+
 def time_of(path: gt.AbstractPath, alpha: float, sigma: float):
     """The time at which the path has this signal-to-noise ratio."""
     return path.time_at_log_snr(jnp.asarray(2 * np.log(alpha / sigma)))
