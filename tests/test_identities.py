@@ -1,4 +1,9 @@
-"""Identities of denoising and guidance, against dense NumPy, in d = 1, 3 and 10."""
+"""Identities of denoising and guidance, against dense NumPy, in d = 1, 3 and 10.
+
+On three paths, at the same x / alpha and the same signal-to-noise ratios.
+"""
+
+import functools
 
 import equinox as eqx
 import jax
@@ -11,16 +16,18 @@ import gmm_testbed as gt
 
 from .oracles import numpy_mixture as ref
 from .oracles.library import (
+    PATHS,
     from_mixture,
+    path_of,
     posterior_and_evidence,
+    rates,
     scales,
     to_target,
 )
 from .oracles.problems import LINE, SPACE, TEN
 
 PROBLEMS = {"d1": LINE, "d3": SPACE, "d10": TEN}
-PATH = gt.VP()
-TIMES = np.array([0.08, 0.3, 0.3, 0.75])
+LOG_SNR = gt.VP().log_snr(np.array([0.08, 0.3, 0.3, 0.75]))
 STEP = 0.05
 RTOL = 1e-9
 APPROXIMATIONS = {
@@ -76,21 +83,25 @@ def _library(target, xs, ts):
 class Case:
     """One problem at several points: the package's values and the oracle's inputs."""
 
-    def __init__(self, problem):
-        self.problem = problem
-        self.target = to_target(problem, PATH)
+    def __init__(self, name, path):
+        self.name, self.path = name, path
+        self.problem = problem = PROBLEMS[name]
+        self.target = to_target(problem, path_of(path))
         exact = posterior_and_evidence(self.target.problem)
         self.posterior, self.evidence = exact
         dim = problem.A.shape[1]
-        self.xs = np.random.default_rng(dim).normal(size=(len(TIMES), dim))
-        self.states = [
-            (x, *scales(PATH, jnp.asarray(t)))
-            for x, t in zip(self.xs, TIMES, strict=True)
-        ]
-        values = _library(self.target, jnp.asarray(self.xs), jnp.asarray(TIMES))
+        self.times = np.asarray(PATHS[path].time_at_log_snr(LOG_SNR))
+        self.alpha, self.sigma = self.scales_at(self.times)
+        clean = 2 * np.random.default_rng(dim).normal(size=(len(self.times), dim))
+        self.xs = self.alpha[:, None] * clean
+        self.states = list(zip(self.xs, self.alpha, self.sigma, strict=True))
+        values = _library(self.target, jnp.asarray(self.xs), jnp.asarray(self.times))
         self.values = {name: np.asarray(value) for name, value in values.items()}
-        self.alpha = np.array([state[1] for state in self.states])
-        self.sigma = np.array([state[2] for state in self.states])
+
+    def scales_at(self, times):
+        """alpha and sigma at every time."""
+        pairs = [scales(PATHS[self.path], jnp.asarray(t)) for t in times]
+        return np.array(pairs).T
 
     def expect(self, name, oracle):
         """The package's `name` is the oracle's, at every point."""
@@ -107,9 +118,17 @@ def same(value, truth):
     assert np.all(error <= RTOL * size), error / size
 
 
+_case = functools.cache(Case)
+
+
 @pytest.fixture(scope="module", params=PROBLEMS)
-def case(request):
-    return Case(PROBLEMS[request.param])
+def problem(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=PATHS)
+def case(request, problem):
+    return _case(problem, request.param)
 
 
 def _marginal(problem, alpha, sigma):
@@ -200,7 +219,7 @@ def test_bayes_rule_at_every_time(case):
 
 
 def test_matched_kernel_has_the_moments_of_the_exact_reverse_kernel(case):
-    after = [scales(PATH, jnp.asarray(t - STEP)) for t in TIMES]
+    after = zip(*case.scales_at(case.times - STEP), strict=True)
     kernels = [
         ref.reverse_kernel(ref.posterior(case.problem), *state, *end)
         for state, end in zip(case.states, after, strict=True)
@@ -210,13 +229,12 @@ def test_matched_kernel_has_the_moments_of_the_exact_reverse_kernel(case):
 
 
 def test_probability_flow_velocity_is_that_of_the_clean_and_noise_estimates(case):
-    """u = alpha' m_y + sigma' E[eps | x_t, y], with the rates of the VP path."""
+    """u = alpha' m_y + sigma' E[eps | x_t, y]."""
     truth = []
-    for (x, alpha, sigma), t in zip(case.states, TIMES, strict=True):
-        _, _, drift, _ = ref.vp(t)
+    for (x, alpha, sigma), t in zip(case.states, case.times, strict=True):
+        slope, growth = rates(case.path, t)
         clean = ref.posterior_mean(case.problem, x, alpha, sigma)
-        noise = (x - alpha * clean) / sigma
-        truth.append(drift * alpha * clean - drift * alpha**2 / sigma * noise)
+        truth.append(slope * clean + growth * (x - alpha * clean) / sigma)
     same(case.values["velocity"], truth)
 
 
@@ -227,54 +245,32 @@ def test_posterior_mean_is_the_denoiser_at_the_fused_pivot(case):
 # --- approximations -----------------------------------------------------------------
 
 
-class FixedScales(gt.AbstractPath):
-    """alpha and sigma as data, so that one compilation serves every path."""
-
-    signal: jax.Array
-    noise: jax.Array
-
-    def alpha(self, t):
-        return self.signal
-
-    def sigma(self, t):
-        return self.noise
-
-    def drift(self, t):
-        raise NotImplementedError
-
-    def diffusion_squared(self, t):
-        raise NotImplementedError
-
-    def time_at_log_snr(self, log_snr):
-        raise NotImplementedError
-
-
 @eqx.filter_jit
-def _approximated(target, xs, alphas, sigmas):
-    def at(x, alpha, sigma):
-        path = FixedScales(alpha, sigma)
-        there = eqx.tree_at(lambda target: target.path, target, path)
-        guidance = {
-            name: method.guidance(there, x, alpha)
+def _approximated(target, xs, ts):
+    def at(x, t):
+        return {
+            name: (
+                method.guidance(target, x, t),
+                method.posterior_mean(target, x, t),
+                method.covariance(target, x, t),
+            )
             for name, method in APPROXIMATIONS.items()
         }
-        return guidance, there.prior_mean(x, alpha)
 
-    return jax.vmap(at)(xs, alphas, sigmas)
+    return jax.vmap(at)(xs, ts)
 
 
-def _means(target, xs, alphas, sigmas):
-    """Every method's M = m + (sigma^2 / alpha) g."""
-    inputs = (jnp.asarray(part) for part in (xs, alphas, sigmas))
-    guidance, m = _approximated(target, *inputs)
-    gain = np.asarray(sigmas**2 / alphas)[:, None]
-    return {name: m + gain * np.asarray(g) for name, g in guidance.items()}
+@functools.cache
+def _fields(problem, path):
+    """Guidance, mean and covariance of every method at the points of a case."""
+    case = _case(problem, path)
+    fields = _approximated(case.target, jnp.asarray(case.xs), jnp.asarray(case.times))
+    return jax.tree.map(np.asarray, fields)
 
 
 @pytest.fixture(scope="module")
 def approximated(case):
-    inputs = (case.xs, case.alpha, case.sigma)
-    return _approximated(case.target, *map(jnp.asarray, inputs))[0]
+    return _fields(case.name, case.path)
 
 
 ORACLES = {
@@ -290,7 +286,7 @@ ORACLES = {
 @pytest.mark.parametrize("name", ORACLES)
 def test_guidance_of_approximations(name, case, approximated):
     truth = np.array([ORACLES[name](case.problem, *state) for state in case.states])
-    same(approximated[name], truth)
+    same(approximated[name][0], truth)
 
 
 def test_data_variant_of_pigdm_uses_the_mean_variance_of_the_prior(case, approximated):
@@ -299,26 +295,44 @@ def test_data_variant_of_pigdm_uses_the_mean_variance_of_the_prior(case, approxi
         ref.pigdm(case.problem, x, a, s, variance * s**2 / (s**2 + a**2 * variance))
         for x, a, s in case.states
     ]
-    same(approximated["PiGDM data"], truth)
+    same(approximated["PiGDM data"][0], truth)
 
 
-def test_means_of_projection_and_proximal_methods(case):
-    means = _means(case.target, case.xs, case.alpha, case.sigma)
+def test_means_of_projection_and_proximal_methods(case, approximated):
     ddnm = [ref.ddnm_mean(case.problem, *state) for state in case.states]
     diffpir = [ref.diffpir_mean(case.problem, *state, 0.7) for state in case.states]
-    same(means["DDNM"], ddnm)
-    same(means["DiffPIR"], diffpir)
+    same(approximated["DDNM"][1], ddnm)
+    same(approximated["DiffPIR"][1], diffpir)
 
 
-def test_means_agree_between_paths_at_equal_signal_to_noise_ratio(case):
-    """At equal x / alpha and sigma / alpha the path does not matter."""
-    levels, results = jnp.asarray([0.2, 0.7, 0.9, 2.5]), []
-    for path in (PATH, gt.VE(0.01, 50.0), gt.Rectified()):
-        ts = path.time_at_log_snr(-2 * jnp.log(levels))
-        alphas, sigmas = path.alpha(ts), path.sigma(ts)
-        xs = alphas[:, None] * jnp.asarray(case.xs)
-        results.append(_means(case.target, xs, alphas, sigmas))
-    for method in APPROXIMATIONS:
-        first, *others = (result[method] for result in results)
-        for other in others:
-            same(other, first)
+def test_means_are_the_guidance_moved(case, approximated):
+    gain = (case.sigma**2 / case.alpha)[:, None]
+    for guidance, mean, _ in approximated.values():
+        same(mean, case.values["m"] + gain * guidance)
+
+
+def test_covariances_of_approximations(case, approximated):
+    oracles = {"Exact": ref.posterior_covariance, "TMPD": ref.tmpd_covariance}
+    for name, (_, _, covariance) in approximated.items():
+        oracle = oracles.get(name, ref.prior_covariance)
+        same(covariance, [oracle(case.problem, *state) for state in case.states])
+
+
+def test_truth_and_methods_do_not_depend_on_the_path(problem):
+    """At equal x / alpha and sigma / alpha: every moment, log p(y | x_t), alpha g."""
+    results = []
+    for path in PATHS:
+        case, fields = _case(problem, path), _fields(problem, path)
+        names = ("m", "C", "m_y", "C_y", "log_likelihood", "correction", "denoised")
+        values = {name: case.values[name] for name in names}
+        alpha = case.alpha[:, None]
+        values["guidance"] = alpha * case.values["guidance"]
+        values["score"] = alpha * case.values["score"]
+        for name, (guidance, mean, covariance) in fields.items():
+            values |= {(name, "g"): alpha * guidance, (name, "M"): mean}
+            values[name, "C"] = covariance
+        results.append(values)
+    first, *others = results
+    for other in others:
+        for name in first:
+            same(other[name], first[name])
