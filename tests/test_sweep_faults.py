@@ -182,7 +182,8 @@ def test_a_dask_cluster_survives_its_driver_and_its_workers(script, tmp_path):
         _, errors = driver.communicate(timeout=60)
         assert ("KeyboardInterrupt" in errors) == (sent == signal.SIGINT)
         before = stored(script)
-        lost = {f'{{"n": {n}}}' for n, _ in ended} - set(before)
+        # Of this run: what the last one lost may not have had its turn yet.
+        lost = {f'{{"n": {n}}}' for n, _ in ended[old:]} - set(before)
         assert len(lost) <= 2  # one on its way from each worker
         assert 2 <= len(before) < CELLS
     ended = lines(script, "ended")
