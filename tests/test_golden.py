@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import gmm_testbed as gt
+from gmm_testbed.kernels.base import bridge
 
 from .oracles.library import time_of, to_target
 from .oracles.problems import POINT, SCALES_S, SCALES_T, golden
@@ -71,6 +72,18 @@ def _evaluate(target, x, t, s):
         "DiffPIR": gt.approximations.DiffPIR(1.0).posterior_mean(target, x, t),
         "DDNM": gt.approximations.DDNM().posterior_mean(target, x, t),
     }
+    step = bridge(PATH, t, s)
+    values["bridge"] = jnp.stack([jnp.sqrt(1.0 - step.fresh), step.a, step.c])
+    added = PATH.sigma(t) ** 2 * step.fresh
+    gain = PATH.sigma(t) ** 2 / PATH.alpha(t)
+    values["added"] = jnp.stack([added, step.c * gain])
+    # N(m, nu^2 I) for x0 given x_t, seen through the measurement: its covariance V_y.
+    variance = PATH.sigma(t) ** 2 / (PATH.sigma(t) ** 2 + PATH.alpha(t) ** 2)
+    one = jnp.ones(1, x.dtype)
+    ball = gt.GaussianMixture.isotropic(one, values["m"][None], variance)
+    measurement = target.problem.measurement
+    seen = ball.conditioned(measurement.A, measurement.R, target.problem.y)
+    values["V_y"] = seen.covariance()
     fields = {name: a.guidance(target, x, t) for name, a in APPROXIMATIONS.items()}
     steps = {name: k.transition(target, x, t, s) for name, k in samplers.items()}
     return values, fields, steps
@@ -123,6 +136,15 @@ def test_mean_of_diffpir(values, printed):
 
 def test_mean_of_ddnm(values, printed):
     printed(values["DDNM"], 0.4543326201, -0.1086652402, 0.1913347598)
+
+
+def test_kalman_update_of_a_ball(values, printed):
+    printed(jnp.diagonal(values["V_y"]), 0.1433273234, 0.2166136699, 0.2219242747)
+
+
+def test_bridge(values, printed):
+    printed(values["bridge"], 0.6457628065, A_COEFFICIENT, C_COEFFICIENT)
+    printed(values["added"], 0.2098765432, 0.2361111111)
 
 
 def test_ancestral_step(steps, printed):
