@@ -9,6 +9,7 @@ from scipy.special import logsumexp, softmax
 
 import gmm_testbed as gt
 
+from .oracles import numpy_law
 from .oracles import numpy_mixture as ref
 from .oracles.library import (
     posterior_and_evidence,
@@ -16,7 +17,7 @@ from .oracles.library import (
     to_mixture,
     to_target,
 )
-from .oracles.problems import SPACE
+from .oracles.problems import LINE, SPACE, one_gaussian
 
 PATH = gt.VP()
 FIELDS = {
@@ -262,6 +263,63 @@ def test_point_midway_between_two_atoms_near_the_data():
     near(mine["m_y"], [2 * share - 1, 0.0])
     near(mine["correction"], [2 * share - 1, 0.0])
     assert_allclose(mine["m"], [0, 0], atol=1e-12)
+
+
+# --- laws in single precision --------------------------------------------------------
+
+
+def _levels(times, path):
+    """Scales at every time of a grid, as floats."""
+    return [scales(path, t) for t in np.asarray(times)]
+
+
+@pytest.mark.float32
+def test_affine_law_is_the_recursion_of_its_moments(tolerance):
+    """One Gaussian in d = 4: x_s = a x_t + c M(x_t) + noise, M affine, in NumPy."""
+    problem = one_gaussian(dim=4, dim_y=2)
+    target = to_target(problem, PATH)
+    times = gt.time_grid(PATH, 8, kind="log_snr", t_min=1e-2)
+    sampler = gt.Guided(gt.approximations.TMPD(), gt.kernels.DDPM())
+    law = gt.laws.affine(sampler, target, times)
+    levels, eye = _levels(times, PATH), np.eye(4)
+    mean, covariance = np.zeros(4), levels[0][1] ** 2 * eye
+    for (at, st), (as_, ss) in zip(levels[:-1], levels[1:], strict=True):
+        _, a, c, _ = ref.bridge(at, st, as_, ss)
+        offset, *columns = (
+            ref.posterior_mean(problem, x, at, st) for x in (0 * eye[0], *eye)
+        )
+        F = a * eye + c * (np.array(columns) - offset).T
+        mean = F @ mean + c * offset
+        noise, _ = ref.ddpm_variances(at, st, as_, ss)
+        covariance = F @ covariance @ F.T + noise * eye
+    near(law.mean(), mean, tolerance.identity)
+    near(law.covariance(), covariance, tolerance.identity)
+
+
+@pytest.mark.float32
+def test_law_on_the_line_has_the_moments_of_a_plain_propagation(tolerance):
+    """Three components, guided by TMPD: not a mixture after the first step."""
+    target = to_target(LINE, PATH)
+    times = gt.time_grid(PATH, 4, kind="log_snr", t_min=0.2)
+    sampler = gt.Guided(gt.approximations.TMPD(), gt.kernels.DDPM())
+    law = gt.laws.grid(sampler, target, times)
+
+    def rule(problem, x, alpha, sigma):
+        guidance = ref.tmpd(problem, x, alpha, sigma)
+        mean = ref.prior_mean(problem, x, alpha, sigma)
+        return ref.guidance_to_mean(guidance, mean, alpha, sigma)
+
+    grid = np.linspace(-9, 9, 601)
+    levels, step = _levels(times, PATH), grid[1] - grid[0]
+    sigma = levels[0][1]
+    start = np.exp(-0.5 * (grid / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
+    density = numpy_law.ddpm_law(LINE, levels, rule, start, grid)
+    assert_allclose(density.sum() * step, 1, rtol=1e-10)  # none has left the grid
+    mean = density @ grid * step
+    variance = density @ (grid - mean) ** 2 * step
+    assert_allclose(law.mean(), [mean], rtol=tolerance.identity)
+    assert_allclose(law.covariance(), [[variance]], rtol=tolerance.identity)
+    assert abs(float(law.escaped_mass)) < tolerance.identity
 
 
 # --- many components, many dimensions -----------------------------------------------
