@@ -97,23 +97,30 @@ def test_the_extra_is_named(monkeypatch):
 
 def test_the_experiment_gives_pictures_and_distances(tmp_path):
     study = module(str(EXPERIMENTS / "digits.py"))
-    study.NUM, study.SHOWN, study.TASKS = 8, 2, {"superresolution": "Coarse"}
-    study.METHODS = {"exact samples": None}
-    study.distance = lambda x, exact: gt.Estimate(0.25, 0.01)  # has tests of its own
-    grid = {"task": ["superresolution"], "method": ["exact samples"]}
-    small = gt.Experiment(study.restored.function, grid)
+    study.NUM, study.SETS, study.SHOWN = 8, 2, 2
+    study.TASKS, study.STEPS = {"superresolution": "Coarse"}, 2
+    study.METHODS = {"exact samples": None, "Exact": gt.approximations.Exact()}
+    values = iter([0.2, 0.3, 0.1, 0.1, 0.4, 0.6, 0.1, 0.1])  # samples, then the floor
+    study.distance = lambda x, exact: next(values)  # has tests of its own
+    grid = {"task": ["superresolution"], "method": list(study.METHODS)}
+    small = gt.Experiment(study.restored.function, grid, paired="method")
     study.restored = small
     with gt.sweep.Store(tmp_path / "store.sqlite") as store:
-        assert gt.sweep.run(small, store, show=False).done == 1
-        rows = study.tables(store)
-        (table,) = rows.values()
-        assert table[0]["law"] == "exact samples" and table[0]["sliced W1"] == 0.25
-        assert table[0]["sliced W1, s.e."] == 0.01
+        assert gt.sweep.run(small, store, show=False).done == 2
+        (table,) = study.tables(store).values()
+        gap = study.gaps(store, "sliced_w1")
         drawn = study.figures(store)["digits_superresolution"]
+    assert table[0]["law"] == "exact samples" and table[0]["sliced W1"] == 0.25
+    assert table[0]["sliced W1 ±"] == 0.05 and table[0]["floor"] == 0.1
+    assert table[0]["minus Exact"] == -0.25  # set by set: -0.2 and -0.3
+    assert table[0]["minus Exact ±"] == 0.05 and table[1]["minus Exact"] == ""
+    assert table[1]["not finite"] == 0 and list(gap) == [
+        ("superresolution", "exact samples")
+    ]
     panels = [axes for axes in drawn.axes if axes.images]
     assert [p.images[0].get_array().shape for p in panels] == [(8, 8), (4, 4)] + [
         (8, 8)
-    ] * 3
+    ] * 6
     assert study.observed(np.arange(32.0))[3, 7] == 31.0
 
 
@@ -121,4 +128,4 @@ def test_the_error_of_the_mean_is_freed_of_noise():
     study = module(str(EXPERIMENTS / "digits.py"))
     gap = gt.Estimate(np.array([0.5, -0.1]), np.array([0.1, 0.2]))
     found = study.mean_square(gap)
-    assert np.isclose(found.value, (0.25 + 0.01 - 0.01 - 0.04) / 2)
+    assert np.isclose(found, (0.25 + 0.01 - 0.01 - 0.04) / 2)
