@@ -5,6 +5,7 @@ had. Errors of two estimates are taken to be independent.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,6 +14,14 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
 from ._checks import floating
+from ._types import Scalar
+
+
+class Between(NamedTuple):
+    """Two exact numbers that have a quantity between them."""
+
+    lower: Scalar
+    upper: Scalar
 
 
 class Estimate(eqx.Module):

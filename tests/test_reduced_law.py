@@ -101,8 +101,45 @@ def test_one_gaussian_seen_twice_reduces_to_the_plane():
     np.testing.assert_allclose(law.covariance(), affine.covariance(), atol=1e-8)
     assert float(affine.kl(exact)) > 1e-3
     np.testing.assert_allclose(law.kl(exact), affine.kl(exact), rtol=1e-6)
-    with pytest.raises(gt.UnsupportedError, match="plane"):
+    found = law.w2_between(exact)
+    np.testing.assert_allclose(found.lower, affine.w2(exact), rtol=1e-6)
+    assert float(found.lower) < float(found.upper) < 1.1 * float(found.lower)
+    with pytest.raises(gt.UnsupportedError, match="w2_between"):
         law.w2(exact)
+
+
+@pytest.mark.slow
+def test_plane_in_fifty_dimensions_agrees_with_samples(key):
+    """Three modes off a line: means and variances in fifty dimensions, and a region."""
+    rng = np.random.default_rng(11)
+    means = np.array([[1.5, 0.2], [-1.0, 1.1], [0.3, -1.4]]) @ rng.normal(size=(2, 50))
+    means = 0.3 * means + rng.normal(size=50)
+    weights, A_row = np.array([0.5, 0.3, 0.2]), (means[0] - means[1])[None] / 2
+    target = built(weights, means, np.full((), VARIANCE), A_row)
+    times = gt.time_grid(target.path, 8, kind="log_snr", t_max=0.8, t_min=5e-2)
+    start = target.posterior(times[0])
+    law = gt.laws.reduced(SAMPLER, target, times, initial=start)
+    assert law.frame.shape == (50, 2)
+    num = 40_000
+    x = np.asarray(gt.sample(key, SAMPLER, target, times, num, initial=start).x)
+    covariance, frame = np.asarray(law.covariance()), np.asarray(law.frame)
+    z = (x.mean(axis=0) - law.mean()) / np.sqrt(np.diag(covariance) / num)
+    assert np.abs(z).max() < 4.5
+    directions = np.concatenate([frame, rng.normal(size=(50, 6))], axis=1)
+    spread = ((x - np.asarray(law.mean())) @ directions) ** 2
+    exact = np.einsum("ij,ik,jk->k", covariance, directions, directions)
+    z = (spread.mean(axis=0) - exact) / (spread.std(axis=0) / np.sqrt(num))
+    assert np.abs(z).max() < 4.5
+    density = law.inside.native(-1)
+    weights = np.asarray(density.weights()).reshape(density.log_density.shape)
+    i, j = (len(weights) // 2, weights.shape[1] // 2)
+    edges = [
+        float(0.5 * (a[k] + a[k - 1])) for a, k in ((density.x, i), (density.y, j))
+    ]
+    share = weights[:i, :j].sum()
+    found = ((x @ frame) < edges).all(axis=1).mean()
+    assert 0.02 < share < 0.98
+    assert abs(found - share) < 4.5 * np.sqrt(share * (1 - share) / num)
 
 
 def test_every_direction_adds_the_same():

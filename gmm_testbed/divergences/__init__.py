@@ -23,6 +23,7 @@ from .mode_weights import mode_weights as mode_weights
 from .moments import covariance_error as covariance_error
 from .moments import mean_error as mean_error
 from .plane import PlaneDensity as PlaneDensity
+from .plane_transport import w2_between as w2_between
 from .quadrature import AbstractDensity as AbstractDensity
 from .quadrature import covariance as covariance
 from .quadrature import fisher as fisher

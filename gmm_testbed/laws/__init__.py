@@ -12,7 +12,6 @@ from .line_law import FlowLaw as FlowLaw
 from .line_law import LineLaw as LineLaw
 from .plane_law import PlaneLaw as PlaneLaw
 from .reduced import ReducedLaw as ReducedLaw
-from .reduced import TotalVariation as TotalVariation
 from .reduced import reduced as reduced
 from .sandwich import Sandwich as Sandwich
 from .sandwich import sandwich_kl as sandwich_kl

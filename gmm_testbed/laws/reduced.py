@@ -12,8 +12,6 @@ line without information. KL, Fisher information and squared W2 add; d = 100,000
 much as d = 2.
 """
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +21,8 @@ from jaxtyping import Array, Float
 from .._checks import require, unsupported
 from .._types import Matrix, Scalar, Times, Vector
 from ..approximations.base import require_linear
-from ..divergences import closed_form
+from ..divergences import closed_form, w2_between
+from ..estimate import Between
 from ..measurements import Linear
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem, Target
@@ -32,13 +31,6 @@ from .base import AbstractLaw
 from .grid import grid
 from .split_check import require_split, steps_beyond
 from .splitting import frame_of, split
-
-
-class TotalVariation(NamedTuple):
-    """Two exact numbers with the total variation between them."""
-
-    lower: Scalar
-    upper: Scalar
 
 
 class ReducedLaw(eqx.Module):
@@ -133,15 +125,24 @@ class ReducedLaw(eqx.Module):
                 "no exact W2 for a law that reduces to the plane",
                 got="r = 2",
                 expected="a problem that reduces to the line",
-                hint="use kl, tv or fisher, or a sliced distance of samples",
+                hint="use w2_between, which bounds it from both sides",
             )
         part = split(mixture, self.frame)
-        gap = jnp.sum((self.mean_beyond() - part.centre) ** 2)
-        widths = jnp.sqrt(self.variances[-1]) - jnp.sqrt(part.variance)
-        beyond = gap + self.num_beyond * widths**2
-        return jnp.sqrt(self.inside.w2(part.inside) ** 2 + beyond)
+        return jnp.hypot(self.inside.w2(part.inside), self._w2_beyond(part))
 
-    def tv(self, mixture: GaussianMixture) -> TotalVariation:
+    def w2_between(self, mixture: GaussianMixture) -> Between:
+        """Two lengths with W2 between them; equal for a line.
+
+        In the plane by `divergences.w2_between`; the squares beyond it add.
+        """
+        if self.frame.shape[1] == 1:
+            exact = self.w2(mixture)
+            return Between(exact, exact)
+        part = split(mixture, self.frame)
+        found = w2_between(self.inside.at(-1, part.inside), part.inside)
+        return Between(*(jnp.hypot(each, self._w2_beyond(part)) for each in found))
+
+    def tv(self, mixture: GaussianMixture) -> Between:
         r"""Bounds of the total variation, equal if the laws agree in all factors but one.
 
         The laws are products of three: inside, along the line between the centres, and
@@ -160,9 +161,12 @@ class ReducedLaw(eqx.Module):
             rest = self.num_beyond - 1
             factors.append(_tv_centred(self.variances[-1], part.variance, rest))
         factors = jnp.stack(factors)
-        return TotalVariation(
-            jnp.max(factors), -jnp.expm1(jnp.sum(jnp.log1p(-factors)))
-        )
+        return Between(jnp.max(factors), -jnp.expm1(jnp.sum(jnp.log1p(-factors))))
+
+    def _w2_beyond(self, part):
+        gap = jnp.sum((self.mean_beyond() - part.centre) ** 2)
+        widths = jnp.sqrt(self.variances[-1]) - jnp.sqrt(part.variance)
+        return jnp.sqrt(gap + self.num_beyond * widths**2)
 
     def _kl(self, ratio, gap, variance):
         widths = ratio - 1.0 - jnp.log(ratio)
