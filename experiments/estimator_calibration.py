@@ -370,12 +370,17 @@ def filter_mean(clouds):
 
 
 def reference(distance):
-    """From forty batches of ten samples and as many of the truth: twenty are too few."""
+    """From eighty batches of forty samples and as many of the truth.
+
+    Forty batches of ten are too few: the divergence of one is skewed (1.8 for Sinkhorn's,
+    1.3 of forty samples), their error is large where the mean is, and intervals hold 92 to
+    93 %.
+    """
 
     def estimate(key):
         keys = jax.random.split(key)
-        x, z = (law.sample(k, 400) for law, k in zip((FAR, P), keys, strict=True))
-        return distance(x, z, batch_size=10)
+        x, z = (law.sample(k, 3200) for law, k in zip((FAR, P), keys, strict=True))
+        return distance(x, z, batch_size=40)
 
     return estimate, None, False
 
