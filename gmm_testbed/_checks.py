@@ -69,7 +69,7 @@ def check_count(value: Any, what: str) -> None:
     require(
         isinstance(value, numbers.Integral) and value >= 1,
         f"{what} must be a whole number",
-        got=f"{value!r}",
+        got=f"{what} {value!r}",
         expected="a whole number, at least 1",
         hint="write int(...) around a float that is whole",
     )

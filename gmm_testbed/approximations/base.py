@@ -28,7 +28,7 @@ class Facts(NamedTuple):
         summary: one line.
         reference: paper and equation.
         exact_for: names of problem classes where the field is exact: "any",
-            "one gaussian", "unit gaussian" (covariance I), "no noise-free limit", ...
+            "one gaussian", "isotropic gaussian" (covariance v I), "unit gaussian" (I), ...
         is_gradient: whether the field is the gradient of some function of x for d >= 2.
         affine_on_gaussian: whether M is affine in x for a one-Gaussian prior and a linear
             measurement, so that `gt.laws.affine` applies.
