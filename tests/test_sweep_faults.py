@@ -214,8 +214,7 @@ def test_a_pool_that_breaks_stops_the_run_and_a_second_goes_on(script):
     with gt.sweep.Store(script.parent / "s.sqlite") as store:
         with ProcessPoolExecutor(1, context) as pool:
             with pytest.raises(gt.InputError, match="the workers are gone"):
-                given = {"prepare": Prepared(script), "show": False}
-                gt.sweep.run(deadly, store, executor=pool, **given)
+                gt.sweep.run(deadly, store, executor=pool, show=False)
         assert store.status(deadly)["done"] == 1
         (script.parent / "harmless").touch()
         assert gt.sweep.run(deadly, store, show=False) == gt.sweep.Tally(1, 2)
@@ -262,7 +261,7 @@ def test_a_late_cell_does_not_abort_the_command(tmp_path):
 
 
 def test_a_new_process_computes_as_this_one_does(script, monkeypatch):
-    """Kind of new keys and environment are the driver's; `prepare` sets the precision."""
+    """Precision, kind of new keys and environment are the driver's; `prepare` adds."""
     study = gt.sweep.load(script)["settled"]
     monkeypatch.setenv("NPROC", "3")
     context, here = multiprocessing.get_context("spawn"), jax.default_prng_impl("rbg")
@@ -282,11 +281,9 @@ class Prepared:
 
     def __init__(self, script):
         self.script = script
-        self.x64 = jax.config.read("jax_enable_x64")
 
     def __call__(self):
         (self.script.parent / "prepared").touch()
-        jax.config.update("jax_enable_x64", self.x64)
 
 
 @pytest.fixture

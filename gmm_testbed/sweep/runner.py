@@ -79,10 +79,9 @@ def run(
         timeout: seconds that a cell may take, compilation included. What is late is
             left behind in its thread, since XLA cannot be interrupted: a script should
             end with `os._exit` while `left_behind` counts any.
-        prepare: called once in every process of the executor, before the first cell:
-            for the precision, which a new process does not have. Not in this one. NPROC,
-            XLA_FLAGS and what JAX takes for granted of products and keys
-            (`work.SETTINGS`) are those of this process without it.
+        prepare: called once in every process of the executor, before the first cell.
+            Precision, and other settings of JAX that change numbers (`work.SETTINGS`),
+            NPROC and XLA_FLAGS are those of this process without it.
         show: a progress bar on the standard error.
 
     Returns:

@@ -28,9 +28,12 @@ from .outcomes import Outcome, Status, read
 from .provenance import provenance
 from .scripts import module
 
-# Settings of JAX that change numbers without a sign of it; a new process has JAX's own.
-# Not the precision: it is for the user to set, and a worker with another one is refused.
-SETTINGS = ("jax_default_matmul_precision", "jax_default_prng_impl")
+# Settings of JAX that change keys or numbers; a new process has JAX's own.
+SETTINGS = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+)
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
@@ -108,8 +111,8 @@ def compute(
         "a worker has another precision than the driver",
         got=precision_in_use(),
         expected=settings.precision,
-        hint="give `prepare`, a function that makes JAX's settings in a process, or"
-        " make them at the top of the experiment's file",
+        hint="set jax_enable_x64 for the whole process, and nowhere else: not in"
+        " `prepare`, at the top of the experiment's file, or for one thread",
     )
     _listen()
     provenance()  # of the files as they are now, and not after an edit during the cell
