@@ -114,8 +114,9 @@ def test_measures_in_time_have_a_row_each_and_leave_out_what_is_missing():
     }
     labels = gt.plotting.IN_TIME["early_stopping"]
     drawn = gt.plotting.in_time("title", labels, ("Exact", "DPS"), ("DDPM",), curves)
-    first, second = drawn.axes
-    assert first.get_ylabel() == labels["tv"] and not second.lines
+    first, *others = drawn.axes
+    assert [axes.get_ylabel() for axes in drawn.axes] == [*labels.values()]
+    assert len(others) == 2 and not any(axes.lines for axes in others)
     np.testing.assert_array_equal(first.lines[1].get_data(), [[1.0, 0.1], [0.01, 0.7]])
 
 
