@@ -220,7 +220,8 @@ def test_quick_demo_writes_tables_rows_and_figures(invoke, tmp_path):
     assert len(keys) == len(rows)  # tidy: one row a value
     moments = [float(r["t"]) for r in rows if r["measure"] == "spread_ratio(t)"]
     assert 60 < len(moments) <= 80 and min(moments) == 0.01 and max(moments) == 1.0
-    for name in ("divergence", "spread", "early_stopping", "heatmaps"):
+    shown = "divergence", "spread", "early_stopping", "hallucination", "heatmaps"
+    for name in shown:
         for ending in ("png", "pdf"):
             file = tmp_path / f"{name}_two-modes.{ending}"
             assert file.stat().st_size > 5000

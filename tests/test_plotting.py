@@ -120,6 +120,20 @@ def test_measures_in_time_have_a_row_each_and_leave_out_what_is_missing():
     np.testing.assert_array_equal(first.lines[1].get_data(), [[1.0, 0.1], [0.01, 0.7]])
 
 
+def test_a_measure_that_is_zero_throughout_says_so(tmp_path):
+    """Zero has no place on a logarithmic axis: single ones are left out."""
+    labels = gt.plotting.IN_TIME["hallucination"]
+    first, second = labels
+    curves = {("DPS", "DDPM", first): [(1.0, 0.0), (0.1, 0.0)]}
+    curves["DPS", "DDPM", second] = [(1.0, 0.0), (0.1, 0.02)]
+    drawn = gt.plotting.in_time("title", labels, ("DPS",), ("DDPM",), curves)
+    gt.plotting.save(drawn, tmp_path / "figure")
+    words = [[text.get_text() for text in axes.texts] for axes in drawn.axes]
+    assert words == [["zero throughout"], []]
+    assert [axes.get_yscale() for axes in drawn.axes] == ["linear", "log"]
+    np.testing.assert_array_equal(drawn.axes[1].lines[0].get_ydata(), [np.nan, 0.02])
+
+
 # Heat-maps.
 
 

@@ -81,21 +81,30 @@ def against_time(
 ) -> None:
     """Draws a positive measure against the time t, noise on the left, data on the right.
 
+    Values of zero are left out; where there are no others, the panel says so.
+
     Args:
         axes: where to draw; both axes become logarithmic.
         curves: times (n,) and values (n,) by name of the method.
         label: of the vertical axis.
     """
+    seen = False
     for name, (times, values) in curves.items():
+        some = np.asarray(values) > 0
+        seen |= some.any()
         axes.plot(
             times,
-            values,
+            np.where(some, values, np.nan),
             label=name,
             color=colour(name),
             zorder=3 if name == "Exact" else 2,
         )
+    if curves and not seen:
+        middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
+        axes.text(0.5, 0.6, "zero throughout", color="0.4", **middle)
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    if seen:
+        axes.set_yscale("log")
     if not axes.xaxis_inverted():  # panels that share an axis invert it once
         axes.invert_xaxis()
     axes.xaxis.set_major_formatter("{x:g}")
