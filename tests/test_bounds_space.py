@@ -104,6 +104,7 @@ def test_the_slope_of_a_normal_density_in_n_dimensions(n, s):
     np.testing.assert_allclose(repaired, largest, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_too_few_sweeps_are_not_the_stationary_law(key, monkeypatch):
     known = gt.algorithms.SplitGibbs
     monkeypatch.setattr(split.algorithms, "SplitGibbs", lambda sweeps: known(1))

@@ -174,6 +174,7 @@ def test_samples_depend_on_the_seed_only(invoke):
     assert sliced.count("±") == 2  # the value, and its floor
 
 
+@pytest.mark.slow
 def test_options_reach_the_sampler(invoke):
     options = ("run", "ten", "--steps", 5, "--samples", 100, "--approximation")
     weak, strong = (

@@ -223,6 +223,7 @@ def test_what_is_followed_in_time_agrees_with_the_accurate_measures(target, law)
     assert curves["w1_to_data"][place] == pytest.approx(w1, rel=1e-3) and w1 > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["two-modes", "three-atoms"])
 def test_masses_followed_in_time_are_those_of_the_diagnostics(name):
     """Where every mode is possible and where one is ruled out; near and far from data."""

@@ -142,6 +142,7 @@ def test_plane_in_fifty_dimensions_agrees_with_samples(key):
     assert abs(found - share) < 4.5 * np.sqrt(share * (1 - share) / num)
 
 
+@pytest.mark.slow
 def test_every_direction_adds_the_same():
     """KL, Fisher and squared W2 are linear in d at fixed offset and frame."""
     dims, values = (5, 20, 100_000), []
@@ -197,6 +198,7 @@ def test_frames_are_found_in_every_form_of_covariance():
     np.testing.assert_allclose(parts.variance, 0.4, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_refusals_name_the_reason():
     rng = np.random.default_rng(2)
     near, A_row = problem(50), rng.normal(size=(1, 20))

@@ -32,6 +32,7 @@ def test_determinants_are_those_of_numpy():
     assert float(sign_and_log_det(jnp.zeros((2, 2)))[0]) != 1.0
 
 
+@pytest.mark.slow
 def test_flow_on_the_line_agrees_with_the_grid(two_modes, key):
     times = times_of(two_modes)
     sampler = gt.Guided(A.TMPD(), K.DDIM(0.0))

@@ -21,6 +21,7 @@ def plain_metrics(x, prior, posterior, light, truth, problem):
     return found | {"psnr_of_mean": x.mean(), "variance": x.var(ddof=1)}
 
 
+@pytest.mark.slow
 def test_two_cells_and_what_is_made_of_them(tmp_path):
     study = module(str(FILE))
     study.NUM, study.EXACT_SETS, study.SETS = 40, 6, 6

@@ -135,6 +135,7 @@ def _z_score(terms, truth):
     return np.abs(terms.mean(axis=0) - truth) / error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILTERS)
 def test_weighted_paths_are_unbiased(name, key, tolerance):
     r"""E[Z-hat sum_i W_i phi(path_i)] = p(y) E[phi(path) | y], at every time."""
