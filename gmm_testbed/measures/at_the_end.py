@@ -123,7 +123,7 @@ def final(grids: Grids, truth: Reference) -> dict[str, float]:
     return scalars(found | _plain(even, truth.target, truth.t))
 
 
-def scalars(values: dict[str, Array | float]) -> dict[str, float]:
+def scalars(values: dict[str, Any]) -> dict[str, float]:
     """Numbers by name; the entries of an array become name[0], name[1], ..."""
     found = {}
     for name, value in values.items():
