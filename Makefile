@@ -24,7 +24,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .benchmarks build dist
+	rm -rf $(VENV) .pytest_cache .jax_cache .ruff_cache .benchmarks build dist
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -128,23 +128,23 @@ class AbstractChain(AbstractSampler):
 
 def require_signal(part, target: Target, t: Scalar) -> None:
     """Refuses a start without signal, for what divides by alpha."""
-    if float(target.path.alpha(t)) <= 0.0:
-        unsupported(
-            f"{type(part).__name__} divides by alpha, which is 0 at the start",
-            got=f"times[0] = {float(t):.6g} with {type(target.path).__name__}",
-            expected="alpha > 0 at every time",
-            hint="start a little later: time_grid(path, N, t_max=0.999), or use DDIM",
-        )
+    hint = "start a little later: time_grid(path, N, t_max=0.999), or use DDIM"
+    _require_rate(part, target, "alpha", t, "start", "times[0]", hint)
 
 
 def require_noise(part, target: Target, t: Scalar) -> None:
     """Refuses an end without noise, for what divides by sigma there."""
-    if float(target.path.sigma(t)) <= 0.0:
+    hint = "stop a little earlier: time_grid(path, N, t_min=1e-3), or use DDIM"
+    _require_rate(part, target, "sigma", t, "end", "times[-1]", hint)
+
+
+def _require_rate(part, target, rate, t, where, name, hint):
+    if float(getattr(target.path, rate)(t)) <= 0.0:
         unsupported(
-            f"{type(part).__name__} divides by sigma, which is 0 at the end",
-            got=f"times[-1] = {float(t):.6g} with {type(target.path).__name__}",
-            expected="sigma > 0 at every time",
-            hint="stop a little earlier: time_grid(path, N, t_min=1e-3), or use DDIM",
+            f"{type(part).__name__} divides by {rate}, which is 0 at the {where}",
+            got=f"{name} = {float(t):.6g} with {type(target.path).__name__}",
+            expected=f"{rate} > 0 at every time",
+            hint=hint,
         )
 
 

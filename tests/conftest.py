@@ -21,6 +21,17 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 matplotlib.use("Agg")
 
 
+def pytest_configure(config):
+    """Keeps compiled programs from run to run, except from benchmarks, which time them.
+
+    Two thirds of a first run are compilation. The processes of a run share the programs.
+    """
+    if not config.getoption("benchmark_only"):
+        folder = config.rootpath / ".jax_cache"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
 class Tolerance(NamedTuple):
     """How far two numbers may be apart, by kind.
 

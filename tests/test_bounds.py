@@ -52,10 +52,13 @@ def test_an_unknown_bound_names_the_nearest():
         gt.bounds.check("T12")
 
 
-SLOW = {  # about ten seconds each, nearly all of it compilation
+SLOW = {  # six to twenty seconds each, nearly all of it compilation
+    "C21-components",
     "T1-path-identity",
+    "T2-reverse-paths",
     "T3-information",
     "T13-residual",
+    "T14-residual-divergence",
     "T16-particle-filters",
     "T17-importance-sampling",
     "T19-density-sandwich",
@@ -65,6 +68,7 @@ SLOW = {  # about ten seconds each, nearly all of it compilation
     "T23-training-score",
     "T25-flow-density",
     "T26-orders",
+    "T31-split-gibbs",
 }
 
 

@@ -85,6 +85,7 @@ def test_mean_distance_in_space_by_samples(key, tolerance):
     close(sampled, radial.mean_distance(prior, centre), tolerance)
 
 
+@pytest.mark.slow
 def test_energy_distance_of_two_mixtures(key, tolerance):
     q, p = split.posterior(1.0), split.posterior(0.0)
     sampled = gt.divergences.energy_distance(q.sample(key, 10000), p)
@@ -116,6 +117,7 @@ def test_too_few_sweeps_are_not_the_stationary_law(key, monkeypatch):
 CASE = {"coupling": 0.5, "dim": 3}
 
 
+@pytest.mark.slow
 def test_the_sampler_is_at_its_law(key, tolerance):
     found = {r.label: r for r in gt.bounds.check("T31-split-gibbs", key, **CASE)}
     close(found["sampler and its law"].left, 0.0, tolerance)

@@ -153,7 +153,7 @@ def test_particles_of_one_run_have_no_error(key):
     )
 
 
-def test_runs_of_a_filter_are_not_ranked_above_others_of_their_own(key):
+def test_runs_of_a_filter_are_not_ranked_above_others_of_their_own():
     """Pairs of equal methods by Student's threshold: one in twenty, not six."""
     rng = np.random.default_rng(5)
     ranked = 0

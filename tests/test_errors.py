@@ -176,6 +176,8 @@ BAD = {
     "infinite zeta of the update": lambda: kernels.DPSUpdate(np.inf),
     "negative lam": lambda: approximations.DiffPIR(-1.0),
     "zero lam": lambda: approximations.DiffPIR(0.0),
+    "negative threshold": lambda: gt.smc.Bootstrap(threshold=-0.5),
+    "threshold above one": lambda: gt.smc.Bootstrap(threshold=50.0),
     "infinite error of the score": lambda: approximations.ScoreError(
         approximations.DPS(), np.inf
     ),

@@ -9,6 +9,8 @@ import pytest
 import gmm_testbed as gt
 from gmm_testbed.sweep import study
 
+from .oracles import line_sampler as oracle
+
 FOLDER = Path(__file__).parents[1] / "experiments"
 QUICK = (  # two minutes of one core each, or less
     "burns2026_early_stopping",
@@ -64,7 +66,10 @@ def test_a_budget_bounds_what_is_measured(key):
 def test_a_cell_of_the_figure_of_the_readme(key):
     by_steps = study.read(FOLDER / "readme_figure.py").experiments["by_steps"]
     found = by_steps(key, method="Exact, matched variance", steps=10)
-    assert found["tv"] == pytest.approx(0.0132001253, rel=1e-6)
+    line = oracle.PROBLEMS["two-modes"]
+    x, law = oracle.last_law("Exact", "DDPM matched", line, 10)
+    truth = oracle.noised(oracle.posterior(line), gt.problems.T_MIN)
+    assert abs(found["tv"] - oracle.total_variation(x, law, truth)) < 1e-7
 
 
 def test_coverage_is_judged(key):

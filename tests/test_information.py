@@ -37,6 +37,7 @@ def test_by_samples_it_is_the_sum_over_coordinates(name, key, tolerance):
     assert np.all(np.abs(exact - known) > 10 * np.asarray(found.stderr))
 
 
+@pytest.mark.slow
 def test_optimal_grid_in_the_plane_is_that_of_the_line(key, tolerance):
     """The other coordinate is all but known: it spends nothing."""
     sure = turned((0.2, 1e-9))

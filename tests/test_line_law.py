@@ -58,6 +58,10 @@ def test_law_agrees_with_a_plain_numpy_propagation(two_modes):
     assert abs(float(law.mean()[0]) - grid @ expected * (grid[1] - grid[0])) < 1e-9
 
 
+def test_a_law_is_shown_in_one_line(two_modes):
+    assert repr(law_of(two_modes, A.DPS(), K.DDPM(), 5)) == "LineLaw(num_steps=5)"
+
+
 @pytest.mark.parametrize("steps", [5, 60, 300])
 @pytest.mark.parametrize("kernel", [K.DDPM(), K.DDPM("matched"), K.EulerMaruyama()])
 def test_mass_is_one_or_accounted_for(two_modes, kernel, steps):

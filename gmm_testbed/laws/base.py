@@ -33,6 +33,9 @@ class AbstractLaw(eqx.Module):
         By default it covers the exact posterior marginal, where that is a mixture.
         """
 
+    def __repr__(self) -> str:  # the states of every step would fill the screen
+        return f"{type(self).__name__}(num_steps={self.num_steps})"
+
     @property
     def num_steps(self) -> int:
         """N."""

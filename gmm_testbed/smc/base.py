@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import unsupported
+from .._checks import check_range, unsupported
 from .._types import Scalar, Times, Vector
 from ..draws import Draws
 from ..noise import key_words, standard_uniform
@@ -71,6 +71,9 @@ class AbstractFeynmanKac(AbstractSampler):
     facts: eqx.AbstractClassVar[SamplerFacts]
     resampling: eqx.AbstractVar[Callable]
     threshold: eqx.AbstractVar[Scalar]
+
+    def __check_init__(self):
+        check_range("threshold", self.threshold, least=0.0, most=1.0)
 
     @abstractmethod
     def log_twist(self, target: Target, x: Vector, t: Scalar) -> Scalar:

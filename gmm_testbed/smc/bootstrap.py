@@ -30,7 +30,11 @@ class Bootstrap(AbstractFeynmanKac):
 
     Attributes:
         resampling: "multinomial", "stratified", "systematic" or "residual".
-        threshold: () share of the effective sample size below which to resample.
+        threshold: () from 0 to 1: particles are resampled when the effective sample size
+            falls below this share of their number.
+
+    Raises:
+        InputError: for an unknown scheme, or a threshold outside [0, 1].
     """
 
     resampling: Callable = eqx.field(

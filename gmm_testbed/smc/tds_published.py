@@ -47,7 +47,11 @@ class PublishedTDS(AbstractFeynmanKac):
         twist: the approximation that guides, and whose likelihood is the twist.
         kernel: of the prior's chain and of the proposals; `DDPM("small")` by default.
         resampling: "multinomial", "stratified", "systematic" or "residual".
-        threshold: () share of the effective sample size below which to resample.
+        threshold: () from 0 to 1: particles are resampled when the effective sample size
+            falls below this share of their number.
+
+    Raises:
+        InputError: for an unknown scheme, or a threshold outside [0, 1].
     """
 
     twist: AbstractApproximation
