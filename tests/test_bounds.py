@@ -52,11 +52,13 @@ def test_an_unknown_bound_names_the_nearest():
         gt.bounds.check("T12")
 
 
-SLOW = {  # six to twenty seconds each, nearly all of it compilation
+SLOW = {  # four to twenty seconds each, nearly all of it compilation
     "C21-components",
+    "C23-transport",
     "T1-path-identity",
     "T2-reverse-paths",
     "T3-information",
+    "T4-relative-score",
     "T13-residual",
     "T14-residual-divergence",
     "T16-particle-filters",
@@ -69,6 +71,7 @@ SLOW = {  # six to twenty seconds each, nearly all of it compilation
     "T25-flow-density",
     "T26-orders",
     "T31-split-gibbs",
+    "T36-early-stopping",
 }
 
 

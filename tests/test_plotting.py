@@ -121,17 +121,19 @@ def test_measures_in_time_have_a_row_each_and_leave_out_what_is_missing():
 
 
 def test_a_measure_that_is_zero_throughout_says_so(tmp_path):
-    """Zero has no place on a logarithmic axis: single ones are left out."""
+    """Single zeros are far below the axis, which has eight decades at most."""
     labels = gt.plotting.IN_TIME["hallucination"]
     first, second = labels
     curves = {("DPS", "DDPM", first): [(1.0, 0.0), (0.1, 0.0)]}
-    curves["DPS", "DDPM", second] = [(1.0, 0.0), (0.1, 0.02)]
+    curves["DPS", "DDPM", second] = [(1.0, 0.02), (0.1, 0.0), (0.01, 1e-200)]
     drawn = gt.plotting.in_time("title", labels, ("DPS",), ("DDPM",), curves)
     gt.plotting.save(drawn, tmp_path / "figure")
     words = [[text.get_text() for text in axes.texts] for axes in drawn.axes]
     assert words == [["zero throughout"], []]
     assert [axes.get_yscale() for axes in drawn.axes] == ["linear", "log"]
-    np.testing.assert_array_equal(drawn.axes[1].lines[0].get_ydata(), [np.nan, 0.02])
+    assert drawn.axes[1].lines[0].get_ydata() == pytest.approx([0.02, 0.0, 1e-200])
+    np.testing.assert_allclose(drawn.axes[1].get_ylim(), [2e-10, 0.04])
+    assert not len(drawn.axes[0].get_yticks())
 
 
 # Heat-maps.

@@ -81,24 +81,17 @@ def against_time(
 ) -> None:
     """Draws a positive measure against the time t, noise on the left, data on the right.
 
-    Values of zero are left out; where there are no others, the panel says so.
+    Values of zero are far below the axis; where there are no others, the panel says so.
 
     Args:
         axes: where to draw; both axes become logarithmic.
         curves: times (n,) and values (n,) by name of the method.
         label: of the vertical axis.
     """
-    seen = False
+    seen = any(np.any(np.asarray(values) > 0) for _, values in curves.values())
     for name, (times, values) in curves.items():
-        some = np.asarray(values) > 0
-        seen |= some.any()
-        axes.plot(
-            times,
-            np.where(some, values, np.nan),
-            label=name,
-            color=colour(name),
-            zorder=3 if name == "Exact" else 2,
-        )
+        front = 3 if name == "Exact" else 2
+        axes.plot(times, values, label=name, color=colour(name), zorder=front)
     if curves and not seen:
         middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
         axes.text(0.5, 0.6, "zero throughout", color="0.4", **middle)

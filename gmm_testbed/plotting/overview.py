@@ -14,6 +14,7 @@ DIVERGENCES = {
 }
 """Label, how often it falls with the order of the kernel, and top of the axis."""
 
+_RANGE = 1e8  # of an axis: what is below is as good as nothing
 _FLOOR = 1e-5  # below, an exact method has its initial law's error and rounding only
 
 IN_TIME = {
@@ -104,8 +105,19 @@ def in_time(
                     shown[name] = times, values
             against_time(axes, shown, "")
         row[0].set_ylabel(label)
+        _limit(row, [line.get_ydata() for axes in row for line in axes.lines])
     _finish(drawn, panels, kernels, len(methods))
     return drawn
+
+
+def _limit(row, values):
+    values = np.concatenate([[], *values])
+    positive = values[values > 0]
+    if len(positive):
+        least, most = positive.min(), positive.max()
+        row[0].set_ylim(max(0.5 * least, most / _RANGE), 2.0 * most)
+    else:
+        row[0].set_yticks([])
 
 
 def _panels(title, rows, columns, height):
