@@ -33,6 +33,13 @@ def exponents(x, means, base, basis, spectrum):
     dim, rank = basis.shape[1:]
     if rank == 0:
         return -0.5 / base * squared_distances(x, means)
+    if projects(basis):
+        along = coordinates(x, means, basis)
+        quadratic = jnp.sum(along**2 / spectrum, axis=1)
+        if rank < dim:
+            outside, others = (v - v @ basis[0] @ basis[0].T for v in centred(x, means))
+            quadratic = quadratic + squared_distances(outside, others) / base
+        return -0.5 * quadratic
 
     def one(mean, base, basis, spectrum):
         offset = x - mean
@@ -43,6 +50,30 @@ def exponents(x, means, base, basis, spectrum):
         return -0.5 * quadratic
 
     return each(one, means, base, basis, spectrum)
+
+
+def projects(basis):
+    """Whether x and the means are projected once each, and not their differences.
+
+    One basis in many dimensions: vmapped over particles these are matrix products.
+    """
+    return basis.shape[0] == 1 and basis.shape[1] > _FEW
+
+
+def coordinates(x, means, basis):
+    """U_k^T (x - mean_k) for bases (K, d, r) or (1, d, r), (K, r)."""
+    if projects(basis):
+        x, means = centred(x, means)
+        return (x @ basis[0])[None] - means @ basis[0]
+    if basis.shape[0] == 1:
+        return jax.vmap(lambda mean: basis[0].T @ (x - mean))(means)
+    return jax.vmap(lambda mean, own: own.T @ (x - mean))(means, basis)
+
+
+def centred(x, means):
+    """x and the means (K, d), from the mean of the means: no larger than they must be."""
+    centre = jnp.mean(means, axis=0)
+    return x - centre, means - centre[None]
 
 
 def squared_distances(x, means):
@@ -56,13 +87,11 @@ def squared_distances(x, means):
     count, dim = means.shape
     if dim <= _FEW or not 1 < count <= _FEW_PAIRS:
         return jax.vmap(lambda mean: _squared_norm(x - mean))(means)
-    centre = jnp.mean(means, axis=0)
-    centred = means - centre[None]
-    rough = 0.5 * jnp.sum(centred**2, axis=1) - centred @ (x - centre)
-    nearest = jnp.argmin(rough)
+    x, means = centred(x, means)
+    nearest = jnp.argmin(0.5 * jnp.sum(means**2, axis=1) - means @ x)
     apart = jax.vmap(lambda mean: jnp.sum((means - mean[None]) ** 2, axis=1))(means)
     offset = x - means[nearest]
-    along = centred @ offset
+    along = means @ offset
     return offset @ offset + 2.0 * (along[nearest] - along) + apart[nearest]
 
 

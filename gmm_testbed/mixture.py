@@ -182,9 +182,8 @@ class GaussianMixture(eqx.Module):
         x = inputs.point(x, self.dim)
         share = self.responsibilities(x)
         if self.spectrum.shape[1] == self.dim:
-            pulled = self._over_components(
-                lambda mean, base, basis, spectrum: -(basis.T @ (x - mean)) / spectrum
-            )
+            along = components.coordinates(x, self.means, self.basis)
+            pulled = -along / self.spectrum
             return components.combine(self.basis, share[:, None] * pulled)
         precision = 1.0 / self.base
         pull = share * precision
@@ -192,11 +191,8 @@ class GaussianMixture(eqx.Module):
         outside = components.weighted(pull, self.means) - total * x
         if self.spectrum.shape[1] == 0:
             return outside
-        inside = self._over_components(
-            lambda mean, base, basis, spectrum: (
-                (basis.T @ (x - mean)) * (1.0 / base - 1.0 / spectrum)
-            )
-        )
+        along = components.coordinates(x, self.means, self.basis)
+        inside = along * (precision[:, None] - 1.0 / self.spectrum)
         return outside + components.combine(self.basis, share[:, None] * inside)
 
     @eqx.filter_jit
@@ -248,10 +244,23 @@ class GaussianMixture(eqx.Module):
         )
 
     def denoised_mean(self, x: Vector, alpha: Scalar, sigma: Scalar) -> Vector:
-        """`denoised(x, alpha, sigma).mean()`, (d,), with half the exponentials."""
+        """`denoised(x, alpha, sigma).mean()`, (d,), at a fraction of its cost."""
         x = inputs.point(x, self.dim)
-        log_joint = self.noised(alpha, sigma)._log_joint(x)
-        return components.average(log_joint, self._denoised_means(x, alpha, sigma))
+        noised = self.noised(alpha, sigma)
+        log_joint = noised._log_joint(x)
+        if self.atomic or not components.projects(self.basis):
+            return components.average(log_joint, self._denoised_means(x, alpha, sigma))
+        # summed over the components before anything has the size of (K, d)
+        share = components.shares(log_joint)
+        gain = alpha * self.base / noised.base
+        total = components.weighted(share, gain)
+        mean = components.weighted(share * sigma**2 / noised.base, self.means)
+        mean = mean + total * x
+        if self.spectrum.shape[1] == 0:
+            return mean
+        more = alpha * self.spectrum / noised.spectrum - gain[:, None]
+        along = components.coordinates(x, noised.means, self.basis)
+        return mean + components.combine(self.basis, share[:, None] * more * along)
 
     def _denoised_means(self, x, alpha, sigma):
         def moved(mean, base, basis, spectrum):

@@ -60,6 +60,10 @@ MIXTURES = {
     "full line": lambda: _full(LINE),
     "full": lambda: _full(SPACE),
     "rank two of five": lambda: _seen_once(5),
+    # one basis, or none, in more than 16 dimensions: by matrix products
+    "isotropic in 20": lambda: _isotropic(20),
+    "diagonal in 20": lambda: _diagonal(20),
+    "rank two of 20": lambda: _seen_once(20),
 }
 
 
@@ -79,6 +83,7 @@ def _everything(mix, x, alpha, sigma):
         "denoised weights": jnp.exp(law.log_weights),
         "denoised means": law.means,
         "denoised covariances": law.covariances(),
+        "denoised mean": mix.denoised_mean(x, alpha, sigma),
     }
 
 
@@ -133,6 +138,7 @@ def test_noising_and_denoising(case, tolerance):
     assert_allclose(values["denoised weights"], np.exp(law.log_weights), rtol, rtol)
     assert_allclose(values["denoised means"], law.means, rtol, rtol)
     assert_allclose(values["denoised covariances"], law.covariances, rtol, rtol)
+    assert_allclose(values["denoised mean"], ref.mean(law), rtol, rtol)
 
 
 @eqx.filter_jit
@@ -464,3 +470,29 @@ def test_distances_by_matrix_products_have_no_term_larger_than_the_result(
     np.testing.assert_allclose(
         slope, 2 * (x[0] - means), rtol=1e-9, atol=1e-9 * np.abs(means).max()
     )
+
+
+@pytest.mark.parametrize("apart, variance", [(30.0, 1e-3), (1e3, 1.0)])
+def test_one_basis_in_many_dimensions_against_extended_precision(apart, variance):
+    rng = np.random.default_rng(1)
+    A, means = rng.standard_normal((6, 40)) / np.sqrt(40), rng.standard_normal((7, 40))
+    prior = gt.GaussianMixture.isotropic(np.full(7, 1 / 7), apart * means, variance)
+    mix = prior.conditioned(A, 0.1 * variance, apart * A @ means[1])
+    assert components.projects(mix.basis) and mix.basis.shape == (1, 40, 6)
+    parts = mix.log_weights, mix.means, mix.base, mix.basis[0], mix.spectrum
+    log_weights, means, base, U, spectrum = (
+        np.asarray(p, np.longdouble) for p in parts
+    )
+    for key in range(3):
+        x = mix.sample(jax.random.key(key), 1)[0]
+        offset = np.asarray(x, np.longdouble) - means
+        inside = offset @ U
+        outside = offset - inside @ U.T
+        log = log_weights - 0.5 * (
+            (inside**2 / spectrum).sum(1) + np.log(spectrum).sum(1)
+        )
+        log = log - 0.5 * ((outside**2).sum(1) / base + 34 * np.log(base))
+        share = np.exp(log - log.max()) / np.exp(log - log.max()).sum()
+        score = -share @ (outside / base[:, None] + (inside / spectrum) @ U.T)
+        error = np.abs(np.asarray(mix.score(x)) - score).max() / np.abs(score).max()
+        assert error < 1e-10

@@ -85,14 +85,25 @@ def test_matrix_products_of_that_score(benchmark, large):
     timed(benchmark, lambda: product(gm.means, x), rounds=10)
 
 
-@pytest.mark.parametrize("components", [50, 100, 200, 400])
-def test_score_cost_in_components(benchmark, components):
+@pytest.mark.parametrize(
+    ("components", "dim", "rank"),
+    [
+        *((components, 20, 0) for components in (50, 100, 200, 400)),
+        *((25, dim, 0) for dim in (100, 200, 400, 800)),
+        *((25, 200, rank) for rank in (8, 16, 32, 64)),
+    ],
+)
+def test_score_cost(benchmark, components, dim, rank):
+    """Linear in the number of components, in the dimension and in the rank."""
     rng = np.random.default_rng(4)
     weights = np.full(components, 1 / components)
-    gm = gt.GaussianMixture.isotropic(
-        weights, rng.standard_normal((components, 20)), 1.0
-    )
-    x = jnp.asarray(rng.standard_normal((2000, 20)))
+    means = rng.standard_normal((components, dim))
+    gm = gt.GaussianMixture.isotropic(weights, means, 1.0)
+    if rank:
+        A = rng.standard_normal((rank, dim)) / np.sqrt(dim)
+        gm = gm.conditioned(jnp.asarray(A), jnp.asarray(0.1), jnp.zeros(rank))
+    assert gm.basis.shape[-1] == rank
+    x = jnp.asarray(rng.standard_normal((2000, dim)))
     score = jax.jit(lambda gm, x: jax.vmap(gm.score)(x))
     timed(benchmark, lambda: score(gm, x), rounds=10)
 
