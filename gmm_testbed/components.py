@@ -109,6 +109,25 @@ def apply(vector, base, basis, spectrum):
     return along if rank == dim else base * (vector - basis @ inside) + along
 
 
+def pull(share, x, means, base, basis, spectrum):
+    """sum_k share_k (b_k (I - U U^T) + U diag(spectrum_k) U^T) (mean_k - x), (d,).
+
+    It is summed over the components before anything has the size of (K, d).
+    """
+    dim, rank = basis.shape[1:]
+    if dim > _FEW:
+        x, means = centred(x, means)
+    if rank > 0:
+        along = coordinates(x, means, basis)
+    if rank == dim:
+        return -combine(basis, share[:, None] * spectrum * along)
+    factors = share * base
+    outside = weighted(factors, means) - weighted(factors, jnp.ones_like(factors)) * x
+    if rank == 0:
+        return outside
+    return outside + combine(basis, share[:, None] * (base[:, None] - spectrum) * along)
+
+
 def matrix(mean, base, basis, spectrum):
     """The covariance (d, d)."""
     eye = jnp.eye(mean.shape[0], dtype=mean.dtype)

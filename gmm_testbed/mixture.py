@@ -180,20 +180,8 @@ class GaussianMixture(eqx.Module):
     def score(self, x: Vector) -> Vector:
         r"""\(\nabla \log p(x) = \sum_k r_k \Sigma_k^{-1} (\mu_k - x)\), (d,)."""
         x = inputs.point(x, self.dim)
-        share = self.responsibilities(x)
-        if self.spectrum.shape[1] == self.dim:
-            along = components.coordinates(x, self.means, self.basis)
-            pulled = -along / self.spectrum
-            return components.combine(self.basis, share[:, None] * pulled)
-        precision = 1.0 / self.base
-        pull = share * precision
-        total = components.weighted(pull, jnp.ones_like(pull))
-        outside = components.weighted(pull, self.means) - total * x
-        if self.spectrum.shape[1] == 0:
-            return outside
-        along = components.coordinates(x, self.means, self.basis)
-        inside = along * (precision[:, None] - 1.0 / self.spectrum)
-        return outside + components.combine(self.basis, share[:, None] * inside)
+        form = self.means, 1.0 / self.base, self.basis, 1.0 / self.spectrum
+        return components.pull(self.responsibilities(x), x, *form)
 
     @eqx.filter_jit
     def sample(self, key: Key, num: int) -> Float[Array, "num d"]:
@@ -250,17 +238,11 @@ class GaussianMixture(eqx.Module):
         log_joint = noised._log_joint(x)
         if self.atomic or not components.projects(self.basis):
             return components.average(log_joint, self._denoised_means(x, alpha, sigma))
-        # summed over the components before anything has the size of (K, d)
         share = components.shares(log_joint)
-        gain = alpha * self.base / noised.base
-        total = components.weighted(share, gain)
-        mean = components.weighted(share * sigma**2 / noised.base, self.means)
-        mean = mean + total * x
-        if self.spectrum.shape[1] == 0:
-            return mean
-        more = alpha * self.spectrum / noised.spectrum - gain[:, None]
-        along = components.coordinates(x, noised.means, self.basis)
-        return mean + components.combine(self.basis, share[:, None] * more * along)
+        gains = alpha * self.base / noised.base, alpha * self.spectrum / noised.spectrum
+        form = noised.means, gains[0], self.basis, gains[1]
+        mean = components.weighted(share, self.means)
+        return mean - components.pull(share, x, *form)
 
     def _denoised_means(self, x, alpha, sigma):
         def moved(mean, base, basis, spectrum):
