@@ -6,6 +6,8 @@ are concrete; inside `jit` they are not, and the check is left out.
 
 import difflib
 import numbers
+import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -13,6 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+
+
+_INSIDE = {"gmm_testbed", "equinox", "jaxtyping", "beartype", "<string>"}
 
 
 class InputError(ValueError):
@@ -37,6 +42,14 @@ def require(ok: Any, what: str, *, got: Any, expected: str, hint: str) -> None:
 def unsupported(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
     """Raises `UnsupportedError`, which a sweep records as a reason to skip."""
     raise UnsupportedError(_message(what, got, expected, hint))
+
+
+def warn(what: str, *, got: Any, expected: str, hint: str) -> None:
+    """A `UserWarning` of the same three lines, where the caller of the package stands."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in _INSIDE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(_message(what, got, expected, hint), stacklevel=level)
 
 
 def concrete(*values: Any) -> bool:
@@ -64,13 +77,13 @@ def check_finite(value: Array, what: str) -> None:
         )
 
 
-def check_count(value: Any, what: str) -> None:
-    """Refuses what is not a whole number of at least 1."""
+def check_count(value: Any, what: str, least: int = 1) -> None:
+    """Refuses what is not a whole number of at least `least`."""
     require(
-        isinstance(value, numbers.Integral) and value >= 1,
+        isinstance(value, numbers.Integral) and value >= least,
         f"{what} must be a whole number",
         got=f"{what} {value!r}",
-        expected="a whole number, at least 1",
+        expected=f"a whole number, at least {least}",
         hint="write int(...) around a float that is whole",
     )
 

@@ -202,7 +202,7 @@ def _norm(x):
     return jnp.sqrt(1.0 + jnp.sum(x**2, keepdims=True))
 
 
-def _bent_line(R, nodes):
+def _bent_line(R, nodes=None):
     """Two curved measurements of a point on the line."""
     measurement = gt.Nonlinear(_bent, jnp.asarray(R), 2)
     prior, y = to_mixture(LINE.prior), jnp.asarray([0.5, 0.3])
@@ -248,10 +248,54 @@ def test_reported_error_of_the_reference_is_its_true_error():
     """A measurement narrower than the nodes are apart: a large error, and known."""
     R, x, t = [0.3, 0.2], 0.4, jnp.asarray(0.35)
     _, mean, _ = _line_moments(x, R, *scales(PATH, t))
-    mine = _reference(_bent_line(R, 64), jnp.asarray([x]), t)
+    with pytest.warns(UserWarning, match="32 nodes a dimension"):
+        target = _bent_line(R, 32)
+    mine = _reference(target, jnp.asarray([x]), t)
     error = abs(float(mine["posterior_mean"][0]) - mean)
     assert error > 1e-3
     assert_allclose(mine["reference_error"], error, rtol=0.1)
+
+
+@pytest.mark.parametrize("x, t", [(0.4, 1.0), (-1.0, 0.35)])
+def test_narrow_measurements_are_resolved_by_the_nodes_there_are(x, t, tolerance):
+    R, t = [0.1, 0.1], jnp.asarray(t)
+    _, mean, variance = _line_moments(x, R, *scales(PATH, t))
+    mine = _reference(_bent_line(R), jnp.asarray([x]), t)
+    rtol = tolerance.quadrature
+    assert_allclose(mine["posterior_mean"], [mean], rtol)
+    assert_allclose(mine["posterior_covariance"], [[variance]], rtol)
+    assert mine["reference_error"] < 1e-9
+
+
+def test_a_posterior_too_narrow_for_the_nodes_is_told_and_cured_by_more():
+    R = [0.01, 0.01]
+    with pytest.warns(UserWarning, match="nodes=") as told:
+        _bent_line(R)
+    assert "256 nodes a dimension" in str(told[0].message)
+    assert told[0].filename == __file__  # where the target was made
+    x, t = jnp.asarray([0.4]), jnp.asarray(1.0)
+    _, mean, _ = _line_moments(0.4, R, *scales(PATH, t))
+    found = _bent_line(R, 1024).posterior_mean(x, t)
+    assert_allclose(found, [mean], 1e-8)
+
+
+def test_modes_in_balance_do_not_hide_that_they_are_not_resolved():
+    """The mean of x^2 = 1 is zero for any symmetric nodes: the evidence tells."""
+    prior = gt.GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
+    problem = gt.InverseProblem(prior, gt.Nonlinear(jnp.square, 1e-4, 1), [1.0])
+    with pytest.warns(UserWarning, match="log p"):
+        gt.Target(problem, PATH)
+
+
+def test_far_in_the_tail_of_the_prior_the_nodes_end_and_that_is_told():
+    prior = gt.GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
+    seen = gt.Nonlinear(lambda x: x + 0.0, 1e-3, 1)
+    near, far = (gt.InverseProblem(prior, seen, [y]) for y in (7.0, 15.0))
+    known = gt.InverseProblem(prior, gt.Linear([[1.0]], 1e-3), [7.0]).posterior()
+    found = gt.Target(near, PATH, nodes=2048).likelihood.posterior_moments(prior)
+    assert_allclose(found[0], known.mean(), 1e-9)
+    with pytest.warns(UserWarning, match="nodes"):
+        gt.Target(far, PATH, nodes=2048)
 
 
 def test_quadrature_reference_in_the_plane_agrees_with_a_fine_grid(tolerance):
@@ -290,7 +334,7 @@ def test_quadrature_reference_in_the_plane_agrees_with_a_fine_grid(tolerance):
 
 
 def test_posterior_of_a_nonlinear_measurement_is_refused_with_the_references():
-    target = _bent_line([0.3, 0.2], 8)
+    target = _bent_line([0.3, 0.2])
     for ask in (
         target.problem.posterior,
         target.problem.log_evidence,
