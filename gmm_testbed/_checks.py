@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-
 _INSIDE = {"gmm_testbed", "equinox", "jaxtyping", "beartype", "<string>"}
 
 

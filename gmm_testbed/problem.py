@@ -26,7 +26,6 @@ from .mixture import GaussianMixture
 from .paths import AbstractPath
 from .time_grids import check_time
 
-
 _NODES = 256, 64  # a dimension, on the line and in the plane
 _REACH = 10.0  # standard deviations that the nodes cover
 _RESOLVED = 1e-3  # errors of the posterior that are not worth a warning
