@@ -199,9 +199,9 @@ def test_every_algorithm_says_what_it_is():
 
 
 def test_refusals():
-    fold = gt.Nonlinear(lambda x: x[:1] ** 2, 2.0, 1)
+    fold = gt.Nonlinear(lambda x: x[:1] ** 2, 0.1, 1)
     prior = gt.GaussianMixture.isotropic([1.0], [[0.5]], 0.3)
-    curved = gt.Target(gt.InverseProblem(prior, fold, [1.0]), gt.Rectified(), nodes=4)
+    curved = gt.Target(gt.InverseProblem(prior, fold, [1.0]), gt.Rectified())
     times = jnp.asarray([1.0, 0.5])
     for kind in algorithms.CATALOGUE.values():
         with pytest.raises(gt.UnsupportedError):
