@@ -37,7 +37,7 @@ def exponents(x, means, base, basis, spectrum):
         along = coordinates(x, means, basis)
         quadratic = jnp.sum(along**2 / spectrum, axis=1)
         if rank < dim:
-            outside, others = (v - v @ basis[0] @ basis[0].T for v in centred(x, means))
+            outside, others = (v - v @ basis[0] @ basis[0].T for v in (x, means))
             quadratic = quadratic + squared_distances(outside, others) / base
         return -0.5 * quadratic
 
@@ -63,17 +63,10 @@ def projects(basis):
 def coordinates(x, means, basis):
     """U_k^T (x - mean_k) for bases (K, d, r) or (1, d, r), (K, r)."""
     if projects(basis):
-        x, means = centred(x, means)
         return (x @ basis[0])[None] - means @ basis[0]
     if basis.shape[0] == 1:
         return jax.vmap(lambda mean: basis[0].T @ (x - mean))(means)
     return jax.vmap(lambda mean, own: own.T @ (x - mean))(means, basis)
-
-
-def centred(x, means):
-    """x and the means (K, d), from the mean of the means: no larger than they must be."""
-    centre = jnp.mean(means, axis=0)
-    return x - centre, means - centre[None]
 
 
 def squared_distances(x, means):
@@ -87,11 +80,13 @@ def squared_distances(x, means):
     count, dim = means.shape
     if dim <= _FEW or not 1 < count <= _FEW_PAIRS:
         return jax.vmap(lambda mean: _squared_norm(x - mean))(means)
-    x, means = centred(x, means)
-    nearest = jnp.argmin(0.5 * jnp.sum(means**2, axis=1) - means @ x)
+    centre = jnp.mean(means, axis=0)
+    centred = means - centre[None]
+    rough = 0.5 * jnp.sum(centred**2, axis=1) - centred @ (x - centre)
+    nearest = jnp.argmin(rough)
     apart = jax.vmap(lambda mean: jnp.sum((means - mean[None]) ** 2, axis=1))(means)
     offset = x - means[nearest]
-    along = means @ offset
+    along = centred @ offset
     return offset @ offset + 2.0 * (along[nearest] - along) + apart[nearest]
 
 
@@ -115,8 +110,6 @@ def pull(share, x, means, base, basis, spectrum):
     It is summed over the components before anything has the size of (K, d).
     """
     dim, rank = basis.shape[1:]
-    if dim > _FEW:
-        x, means = centred(x, means)
     if rank > 0:
         along = coordinates(x, means, basis)
     if rank == dim:
