@@ -472,11 +472,16 @@ def test_distances_by_matrix_products_have_no_term_larger_than_the_result(
     )
 
 
-@pytest.mark.parametrize("apart, variance", [(30.0, 1e-3), (1e3, 1.0)])
-def test_one_basis_in_many_dimensions_against_extended_precision(apart, variance):
+@pytest.mark.parametrize(
+    "apart, variance, last", [(30.0, 1e-3, 1.0), (1e3, 1.0, 1.0), (1.0, 1e-3, 1e10)]
+)
+def test_one_basis_in_many_dimensions_against_extended_precision(apart, variance, last):
+    """The last component may be far from all others, and weigh nothing."""
     rng = np.random.default_rng(1)
     A, means = rng.standard_normal((6, 40)) / np.sqrt(40), rng.standard_normal((7, 40))
-    prior = gt.GaussianMixture.isotropic(np.full(7, 1 / 7), apart * means, variance)
+    means[-1] *= last
+    weights = np.append(np.full(6, 1 / 6), 1e-300)
+    prior = gt.GaussianMixture.isotropic(weights, apart * means, variance)
     mix = prior.conditioned(A, 0.1 * variance, apart * A @ means[1])
     assert components.projects(mix.basis) and mix.basis.shape == (1, 40, 6)
     parts = mix.log_weights, mix.means, mix.base, mix.basis[0], mix.spectrum
