@@ -227,9 +227,9 @@ def sheet(store, task):
     picture(grid[0, 1], observed(first["y"]), "y")
     for axes in grid[0, 2:]:
         axes.axis("off")
-    for line, row in zip(grid[1:], rows, strict=True):
+    for number, (line, row) in enumerate(zip(grid[1:], rows, strict=True)):
         arrays, method = store.arrays(row), row.cell["method"]
-        top = line is grid[1]
+        top = number == 0
         picture(line[0], arrays["mean"].reshape(8, 8), "mean" if top else "")
         for k, (axes, image) in enumerate(
             zip(line[1:], arrays["samples"], strict=True)

@@ -121,6 +121,8 @@ def test_the_experiment_gives_pictures_and_distances(tmp_path):
     assert [p.images[0].get_array().shape for p in panels] == [(8, 8), (4, 4)] + [
         (8, 8)
     ] * 6
+    titles = ["truth", "y", "mean", "samples"] + [""] * 4  # above the first row of laws
+    assert [p.get_title() for p in panels] == titles
     assert study.observed(np.arange(32.0))[3, 7] == 31.0
 
 
