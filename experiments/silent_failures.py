@@ -382,7 +382,7 @@ def matrices(found):
     drawn = gt.plotting.figure(gt.plotting.FULL_WIDTH, 8.4)
     drawn.suptitle(
         "True divergence, and z of every metric on 200 samples\n"
-        "grey: |z| < 4, cannot tell them from exact ones",
+        "grey: |z| < 4, cannot tell them from exact ones; white: no value",
         fontsize=8.5,
     )
     labels = METRICS | COLUMNS
@@ -398,8 +398,9 @@ def matrices(found):
         )
         hidden = np.abs(values) < LINE
         shade = np.where(hidden, np.nan, np.clip(np.log10(np.abs(values)), 0.4, 2.5))
-        axes.set_facecolor("0.88")
         axes.imshow(shade, cmap="YlOrRd", vmin=0.3, vmax=2.6, aspect="auto")
+        blind = np.where(hidden, 0.88, np.nan)
+        axes.imshow(blind, cmap="gray", vmin=0.0, vmax=1.0, aspect="auto")
         for i, j in np.argwhere(np.isfinite(values)):
             size = abs(values[i, j])
             text = f"{values[i, j]:.0f}" if size >= 9.95 else f"{values[i, j]:.1f}"

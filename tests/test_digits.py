@@ -122,7 +122,7 @@ def test_the_experiment_gives_pictures_and_distances(tmp_path):
         (8, 8)
     ] * 6
     titles = ["truth", "y", "mean", "samples"] + [""] * 4  # above the first row of laws
-    assert [p.get_title() for p in panels] == titles
+    assert [p.get_title("left") for p in panels] == titles
     assert study.observed(np.arange(32.0))[3, 7] == 31.0
 
 
