@@ -53,6 +53,7 @@ def test_an_unknown_bound_names_the_nearest():
 
 
 SLOW = {  # four to twenty seconds each, nearly all of it compilation
+    "C18-prior-baseline",
     "C21-components",
     "C23-transport",
     "T1-path-identity",

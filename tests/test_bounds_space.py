@@ -24,6 +24,7 @@ def test_covariances_are_full_and_unequal():
     assert (abs(covariances[0] - covariances[1]) > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_divergences_from_a_normal_by_samples(key, tolerance):
     p = space.two_modes(3)
     whole, normal = p.whole(), gt.GaussianMixture.isotropic([1.0], [[0.0] * 3], 1.0)

@@ -33,6 +33,7 @@ def samples():
     }
 
 
+@pytest.mark.slow
 def test_the_floor_is_that_of_exact_samples(key, tolerance):
     """E W1 = int E|F_n - F|, the mean deviation of a binomial number (de Moivre)."""
     found = gt.divergences.floor(METRIC, key, MIXTURE, COUNT, repeats=60)

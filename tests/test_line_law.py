@@ -77,7 +77,7 @@ def test_mass_is_one_or_accounted_for(two_modes, kernel, steps):
     [
         (A.Exact(), K.DDPM(), 10),
         (A.DPS(), K.DDPM(), 40),
-        (A.ZetaDPS(0.3), K.DDIM(0.5), 100),
+        pytest.param(A.ZetaDPS(0.3), K.DDIM(0.5), 100, marks=pytest.mark.slow),
         (A.DDNM(), K.DDPM("matched"), 20),
     ],
 )

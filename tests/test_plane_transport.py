@@ -50,9 +50,8 @@ def test_a_shift_costs_its_length():
     np.testing.assert_allclose(found, [0.5, 0.5], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("per_sd", "rtol"), [(5, 1e-3), pytest.param(10, 1e-4, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("per_sd", "rtol"), [(5, 1e-3), (10, 1e-4)])
 def test_products_cost_the_sum_of_their_lines(per_sd, rtol):
     """The triangular map of two products is the best one: above exact, below a bound."""
     variances = [0.5, 0.3], [0.3, 0.6]

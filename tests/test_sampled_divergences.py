@@ -245,6 +245,7 @@ def test_errors_of_few_pairs_are_calibrated(mixture, shifted, key, tolerance):
     check_calibration(repeat, key, truth, tolerance)
 
 
+@pytest.mark.slow
 def test_errors_of_weighted_pairs_are_calibrated(mixture, shifted, key, tolerance):
     """Importance weights turn samples of one mixture into those of another."""
     p, q = (WEIGHTS, MEANS), (WEIGHTS[::-1], MEANS + SHIFT)

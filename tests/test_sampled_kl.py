@@ -60,6 +60,7 @@ def test_folds_noise_and_jumps_are_refused(two_modes, key):
         assert "hint" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_sandwich_closes_on_the_grid_law(two_modes, key):
     times = times_of(two_modes, 6, t_min=0.1)
     sampler = gt.Guided(A.TMPD(), K.DDPM())

@@ -117,6 +117,7 @@ def _run(key, problem, initial=None, times=TIMES, model=FILTER):
     return gt.sample(key, model, target, times, COUNT, initial=start, trajectory=True)
 
 
+@pytest.mark.slow
 def test_twisted_filter_with_the_exact_twist_has_no_variance(key):
     """On one Gaussian, here two equal components, TMPD's twist and kernel are exact."""
     means = np.broadcast_to(MIXTURE.prior.means[1], (2, 2))
@@ -195,6 +196,7 @@ def _chain_evidence(problem):
     return np.exp(ref.log_normal(y, H @ mean, H @ spread @ H.T + R))
 
 
+@pytest.mark.slow
 def test_published_filter_finds_the_evidence_of_its_chain(key, tolerance):
     """That is p(y) where the kernel reverses the noising: the large variance, N(., I)."""
     kernel = gt.kernels.DDPM("large")

@@ -68,6 +68,7 @@ def test_the_observations_have_their_law(tolerance):
     assert abs(np.mean(levels) - 0.5) < tolerance.z * error
 
 
+@pytest.mark.slow
 def test_steps_are_those_of_the_library_in_all_dimensions(table, tolerance):
     """Along the frame the fast step; beyond it a factor and noise, the same everywhere."""
     frame = gt.problems.grid25_frame(DIM, ROWS, SEED)
@@ -136,6 +137,7 @@ def test_the_spread_beyond_follows_its_recursion(table):
     assert abs(found[0] - 1.0) > 1e-3 < abs(found[1] - 1.0)
 
 
+@pytest.mark.slow
 def test_the_distance_is_the_sliced_one_of_all_dimensions(table):
     """Of shifted, wide samples: the area between distribution functions, by NumPy.
 
@@ -179,6 +181,7 @@ def test_the_distance_is_the_sliced_one_of_all_dimensions(table):
     assert found.value > 1.0 and found.stderr > 0.05
 
 
+@pytest.mark.slow
 def test_small_cells_and_what_is_made_of_them(table, tmp_path, monkeypatch):
     grid = {"dim": [DIM], "measurements": [ROWS]}
     noisy = grid | {"noise": [NOISE]}
