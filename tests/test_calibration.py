@@ -121,6 +121,7 @@ def test_exact_draws_are_calibrated(exact):
     assert p_values(exact).min() > 1e-4 and exact.pairs.nonfinite == 0
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_over_repetitions(exact):
     levels = [*exact.sbc.levels, exact.coverage.levels, exact.tarp.levels]
     blocks = jnp.stack(levels).reshape(4, 40, PAIRS // 40)

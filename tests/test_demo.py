@@ -52,6 +52,7 @@ def found(shifted, truth):
     return measures.final(measures.shared_grids(shifted), truth)
 
 
+@pytest.mark.slow
 def test_a_moved_posterior_is_off_by_how_far_it_was_moved(found, tolerance):
     for name in ("w1", "w2", "mean_error"):
         assert found[name] == pytest.approx(SHIFT, rel=1e-6), name
@@ -60,6 +61,7 @@ def test_a_moved_posterior_is_off_by_how_far_it_was_moved(found, tolerance):
     assert found["escaped_mass"] == 0.0
 
 
+@pytest.mark.slow
 def test_divergences_agree_with_plain_sums(found, shifted, target):
     x, law, exact = plain(shifted, target.posterior(jnp.asarray(T)))
     cell = x[1] - x[0]
@@ -75,6 +77,7 @@ def test_divergences_agree_with_plain_sums(found, shifted, target):
     assert found["fisher"] == pytest.approx(cell * np.sum(law * score**2), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_errors_to_the_data_add_what_the_last_noise_does(found, target):
     noise = float(target.path.sigma(T)) ** 2
     shrunk = 1.0 - float(target.path.alpha(T))
@@ -86,6 +89,7 @@ def test_errors_to_the_data_add_what_the_last_noise_does(found, target):
     assert 0.1 < found["w1_to_data"] < found["w2_to_data"] < 0.2
 
 
+@pytest.mark.slow
 def test_mode_weights_of_a_mixture_written_with_three_components(target, truth, found):
     assert truth.posterior.num_components == 3
     x = jnp.array([0.37])
@@ -202,6 +206,7 @@ def test_one_compiled_program_serves_the_four_kernels(target):
     assert counts[0] > 0 and counts[-1] == counts[0]
 
 
+@pytest.mark.slow
 def test_what_is_followed_in_time_agrees_with_the_accurate_measures(target, law):
     times, curves = measures.passing(law, target)
     assert times[0] == 1.0 and times[-1] == T and np.all(np.diff(times) < 0)
@@ -247,6 +252,7 @@ def test_masses_followed_in_time_are_those_of_the_diagnostics(name):
     assert curves["w1_to_data"][-1] == pytest.approx(accurate, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_divergences_from_the_posterior_at_time_0(found, shifted, target):
     """Plain sums against the mixture without noise; of atoms there are W1 and W2 only."""
     x, law, exact = plain(shifted, target.problem.posterior())
@@ -337,6 +343,7 @@ def test_a_wrong_text_is_refused_with_the_nearest_right_one(text, words):
     assert all(word in str(caught.value) for word in words)
 
 
+@pytest.mark.slow
 def test_every_measure_has_a_meaning(found):
     assert {name.partition("[")[0] for name in found} <= set(
         gt.plotting.tables.MEANINGS

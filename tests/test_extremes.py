@@ -274,6 +274,7 @@ def _levels(times, path):
 
 
 @pytest.mark.float32
+@pytest.mark.slow
 def test_affine_law_is_the_recursion_of_its_moments(tolerance):
     """One Gaussian in d = 4: x_s = a x_t + c M(x_t) + noise, M affine, in NumPy."""
     problem = one_gaussian(dim=4, dim_y=2)

@@ -245,6 +245,7 @@ def test_steps_that_tear_the_line_between_atoms_are_resolved(
     assert 0.5 * np.abs(first - second).sum() * (points[1] - points[0]) < 1e-9
 
 
+@pytest.mark.slow
 def test_modes_a_thousand_standard_deviations_apart():
     """Each mode alone is one Gaussian, which matched DDPM samples exactly."""
     prior = gt.GaussianMixture.isotropic([0.3, 0.7], [[-500.0], [500.0]], 1.0)

@@ -1,5 +1,7 @@
 """Wasserstein distances of laws on the line, against quantiles and closed forms."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,8 @@ from scipy.special import ndtr
 
 from gmm_testbed import GaussianMixture, InputError
 from gmm_testbed.divergences import LineDensity, closed_form, w1, w2, w2_squared
+
+coarse = functools.partial(pytest.param, marks=pytest.mark.slow)  # of nodes
 
 LAW = np.array([0.3, 0.5, 0.2]), np.array([-2.0, 1.0, 3.5]), np.array([1.0, 1.3, 0.8])
 OTHER = np.array([0.4, 0.6]), np.array([-1.0, 2.2]), np.array([1.2, 0.9])
@@ -90,7 +94,7 @@ def second_distance_squared(q, p):
 
 
 @pytest.mark.float32
-@pytest.mark.parametrize("nodes", [1.5, 3])
+@pytest.mark.parametrize("nodes", [coarse(1.5), 3])
 def test_w2_between_gaussians_is_the_closed_form(nodes, tolerance):
     target = np.array([1.0]), np.array([-0.4]), np.array([1.4])
     expected = np.sqrt(0.7**2 + 0.5**2)
@@ -119,7 +123,7 @@ def test_w1_of_a_shift_is_the_shift(tolerance):
     assert np.isclose(w2(law, mixture(shifted)), 0.7, rtol=tolerance.quadrature)
 
 
-@pytest.mark.parametrize(("nodes", "atol"), [(1.5, 1e-6), (3, 1e-8)])
+@pytest.mark.parametrize(("nodes", "atol"), [coarse(1.5, 1e-6), (3, 1e-8)])
 @pytest.mark.parametrize(
     ("law", "target"), [(LAW, OTHER), (OTHER, LAW), (GAUSSIAN, APART)]
 )
@@ -177,7 +181,7 @@ def test_w2_from_one_atom_is_the_root_mean_square():
     assert np.isclose(w1(on_grid(LAW, 3), atom), total, rtol=1e-7)
 
 
-@pytest.mark.parametrize(("nodes", "atol"), [(1.5, 2e-6), (3, 1e-9)])
+@pytest.mark.parametrize(("nodes", "atol"), [coarse(1.5, 2e-6), (3, 1e-9)])
 def test_w2_from_atoms_is_exact_atom_by_atom(nodes, atol):
     places, weights = ATOMS
     atoms = GaussianMixture.empirical(places[:, None], weights)
@@ -198,7 +202,7 @@ def test_w2_from_atoms_is_exact_atom_by_atom(nodes, atol):
     assert abs(w2(on_grid(LAW, nodes), atoms) - np.sqrt(expected)) < atol
 
 
-@pytest.mark.parametrize(("nodes", "atol"), [(1.5, 2e-6), (3, 1e-9)])
+@pytest.mark.parametrize(("nodes", "atol"), [coarse(1.5, 2e-6), (3, 1e-9)])
 def test_w1_from_atoms_is_the_integral(nodes, atol):
     places, weights = ATOMS
     atoms = GaussianMixture.empirical(places[:, None], weights)

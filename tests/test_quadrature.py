@@ -1,5 +1,7 @@
 """Laws on the line: moments, KL, TV and Fisher against the integrals of SciPy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +24,8 @@ from gmm_testbed.divergences import (
     tv,
     variance,
 )
+
+coarse = functools.partial(pytest.param, marks=pytest.mark.slow)  # of nodes
 
 LAW = np.array([0.3, 0.5, 0.2]), np.array([-2.0, 1.0, 3.5]), np.array([1.0, 1.3, 0.8])
 OTHER = np.array([0.4, 0.6]), np.array([-1.0, 2.2]), np.array([1.2, 0.9])
@@ -147,7 +151,7 @@ def test_resolution_error_tells_a_mixture_that_is_too_narrow_for_the_grid():
 
 
 @pytest.mark.float32
-@pytest.mark.parametrize("nodes", [1.5, 3])
+@pytest.mark.parametrize("nodes", [coarse(1.5), 3])
 def test_gaussians_have_their_closed_forms(nodes, tolerance):
     law = on_grid(GAUSSIAN, nodes)
     target = np.array([1.0]), np.array([-0.4]), np.array([1.4])
@@ -161,7 +165,7 @@ def test_gaussians_have_their_closed_forms(nodes, tolerance):
     assert np.isclose(found, closed_form.fisher(*q, *p), rtol=rtol)
 
 
-@pytest.mark.parametrize(("nodes", "atol"), [(1.5, 2e-6), (3, 1e-8), (5, 1e-10)])
+@pytest.mark.parametrize(("nodes", "atol"), [coarse(1.5, 2e-6), (3, 1e-8), (5, 1e-10)])
 def test_kl_both_ways_is_the_integral(nodes, atol):
     law, target = on_grid(LAW, nodes), mixture(OTHER)
     forward, backward = relative_entropy(LAW, OTHER), relative_entropy(OTHER, LAW)
@@ -170,14 +174,14 @@ def test_kl_both_ways_is_the_integral(nodes, atol):
     assert abs(kl_from(law, target) - backward) < atol
 
 
-@pytest.mark.parametrize(("nodes", "atol"), [(1.5, 1e-6), (3, 1e-8)])
+@pytest.mark.parametrize(("nodes", "atol"), [coarse(1.5, 1e-6), (3, 1e-8)])
 @pytest.mark.parametrize(("law", "target"), [(LAW, OTHER), (OTHER, LAW)])
 def test_tv_is_the_integral(law, target, nodes, atol):
     found = tv(on_grid(law, nodes), mixture(target))
     assert abs(found - total_variation(law, target)) < atol
 
 
-@pytest.mark.parametrize(("nodes", "atol"), [(1.5, 1e-4), (3, 1e-8), (5, 1e-10)])
+@pytest.mark.parametrize(("nodes", "atol"), [coarse(1.5, 1e-4), (3, 1e-8), (5, 1e-10)])
 def test_fisher_is_the_integral(nodes, atol):
     def integrand(x):
         return pdf(LAW, x) * (score(LAW, x) - score(OTHER, x)) ** 2
@@ -186,6 +190,7 @@ def test_fisher_is_the_integral(nodes, atol):
     assert abs(found - integral(integrand)) < atol
 
 
+@pytest.mark.slow
 def test_a_stretched_grid_gives_the_same():
     law, target = stretched(LAW, 161), mixture(OTHER)
     plain = on_grid(LAW, 5)

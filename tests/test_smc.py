@@ -95,6 +95,7 @@ def _assert_exact(out, log_evidence, num):
     assert out.info.nonfinite == 0
 
 
+@pytest.mark.slow
 def test_fully_adapted_filter_has_no_variance(key, tolerance):
     start = TARGET.posterior(jnp.asarray(TIMES[0]))
     times = jnp.asarray(TIMES)
