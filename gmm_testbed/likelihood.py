@@ -131,7 +131,7 @@ class QuadratureLikelihood(AbstractLikelihood):
     It is the trapezoidal rule, in the coordinates in which the component is standard
     normal. Gauss-Hermite's rule needs more nodes for the same accuracy, as its own reach
     out to sqrt(4 n), where there is no mass: at the centre 256 of them are as far apart
-    as 103 of these (Trefethen, SIAM Review 64 (2022), 132-150, section 5).
+    as 103 of these (Trefethen, SIAM Review 64 (2022), 132-150).
 
     Args:
         measurement: the forward map.

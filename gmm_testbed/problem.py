@@ -275,12 +275,13 @@ def _warn_of_few(nodes, prior, likelihood, finer):
     change = jnp.abs(likelihood.log_likelihood(prior) - finer.log_likelihood(prior))
     if concrete(moved) and not float(jnp.maximum(moved, change)) <= _RESOLVED:
         warn(
-            "the posterior is too narrow for the nodes of its quadrature",
+            "the nodes of the quadrature do not resolve the posterior",
             got=f"{nodes} nodes a dimension; twice as many move E[x0 | y] by {moved:.2g} "
             f"standard deviations, and log p(y) by {change:.2g}",
             expected=f"{_RESOLVED:g} or less",
             hint="pass more to Target(..., nodes=...), or use an empirical prior: "
-            "GaussianMixture.empirical(prior.sample(key, n))",
+            "GaussianMixture.empirical(prior.sample(key, n)); no number of nodes helps "
+            f"more than {_REACH:g} standard deviations from every mean of the prior",
         )
 
 

@@ -267,6 +267,14 @@ def test_narrow_measurements_are_resolved_by_the_nodes_there_are(x, t, tolerance
     assert mine["reference_error"] < 1e-9
 
 
+def test_gauss_hermite_nodes_are_as_far_apart_as_two_fifths_of_these():
+    """256 of them as 103 of these, at the centre."""
+    theirs, _ = np.polynomial.hermite_e.hermegauss(256)
+    ours = np.asarray(_bent_line([1.0, 0.8], 103).likelihood.nodes[:, 0])
+    assert_allclose(np.diff(theirs).min(), np.diff(ours), rtol=2e-3)
+    assert_allclose(theirs.max(), np.sqrt(4 * 256), rtol=0.05)
+
+
 def test_a_posterior_too_narrow_for_the_nodes_is_told_and_cured_by_more():
     R = [0.01, 0.01]
     with pytest.warns(UserWarning, match="nodes=") as told:
