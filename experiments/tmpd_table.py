@@ -46,7 +46,7 @@ METHODS = {
     "Exact": gt.Guided(gt.approximations.Exact(), gt.kernels.EulerMaruyama()),
     "TMPD": gt.Guided(gt.approximations.TMPD(), gt.kernels.EulerMaruyama()),
     "PiGDM": gt.Guided(gt.approximations.PiGDM(), gt.kernels.EulerMaruyama()),
-    "DPS": gt.Guided(gt.approximations.Unguided(), gt.kernels.DPSUpdate(ZETA_STEP)),
+    "DPS": gt.Published(gt.approximations.ZetaDPS(ZETA_STEP)),
     "ZetaDPS": gt.Guided(gt.approximations.ZetaDPS(ZETA), gt.kernels.EulerMaruyama()),
 }
 FLOOR, CEILING = "exact samples", "prior samples"

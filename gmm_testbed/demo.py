@@ -18,7 +18,8 @@ import numpy as np
 
 from . import approximations, kernels, laws, measures, plotting, problems
 from ._checks import InputError
-from .sampling import Guided, standard_initial
+from .algorithms import Guided
+from .method import standard_start
 from .time_grids import time_grid
 
 KERNELS = {
@@ -179,7 +180,7 @@ def _problem(plan, problem, output, advance) -> list[Row]:
     truth = measures.shared_reference(problems.get(problem), problems.T_MIN)
     target = truth.target
     grids = {n: time_grid(target.path, n, t_min=problems.T_MIN) for n in plan.steps}
-    initial = standard_initial(target, jnp.ones(()))
+    initial = standard_start(None, target, jnp.ones(())).mixture()
     chosen = tuple(KERNELS[name] for name in plan.kernels)
     rows, histories = [], {}
     for name in plan.approximations:

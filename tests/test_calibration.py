@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gmm_testbed.samplers import AbstractSampler, Cloud
 from scipy import stats
 
 import gmm_testbed as gt
@@ -22,7 +23,6 @@ from gmm_testbed.diagnostics.uniformity import (
     kolmogorov_tail,
     ranked,
 )
-from gmm_testbed.samplers import AbstractSampler, Cloud
 
 PATH = gt.VP()
 MEASUREMENT = gt.Linear([[1.0, 0.4]], 0.25)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gmm_testbed.draws import Draws
-from gmm_testbed.noise import key_words, standard_normal, threefry
+from gmm_testbed.random import Draws, key_words, standard_normal, threefry
 
 
 def test_words_are_those_of_the_generator_of_jax(key):

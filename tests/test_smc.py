@@ -10,8 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import gmm_testbed as gt
-from gmm_testbed.draws import Draws
-from gmm_testbed.noise import key_words
+from gmm_testbed.random import Draws, key_words
 from gmm_testbed.sampling import draw_starts
 
 from .oracles import numpy_mixture as ref

@@ -38,12 +38,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import approximations, kernels, laws
+from ..algorithms import Guided
 from ..estimate import Estimate
 from ..measurements import Linear
 from ..mixture import GaussianMixture
 from ..paths import VE
 from ..problem import InverseProblem, Target
-from ..sampling import Guided
 from .assumptions import count
 from .base import BUILT, AbstractBound, Case, Claim, Facts
 

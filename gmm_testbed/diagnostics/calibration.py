@@ -28,9 +28,9 @@ from jaxtyping import Array, Float
 from .._checks import require
 from .._types import Key, Times
 from ..measurements import Linear
+from ..method import AbstractDescribed
 from ..mixture import GaussianMixture
 from ..paths import AbstractPath
-from ..samplers import AbstractSampler
 from .pairs import Pairs, simulate
 from .uniformity import Uniformity, ranked, uniformity
 
@@ -56,7 +56,7 @@ def calibrate(
     prior: GaussianMixture,
     measurement: Linear,
     path: AbstractPath,
-    sampler: AbstractSampler,
+    sampler: AbstractDescribed,
     times: Times,
     num_pairs: int = 1000,
     num_draws: int = 99,
