@@ -1,10 +1,11 @@
 """Calibration: levels, their tests against SciPy and closed forms, and failure modes."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gmm_testbed.samplers import AbstractSampler, Cloud
 from scipy import stats
 
 import gmm_testbed as gt
@@ -16,13 +17,14 @@ from gmm_testbed.diagnostics import (
     tarp,
     uniformity,
 )
-from gmm_testbed.diagnostics.pairs import _of_population
 from gmm_testbed.diagnostics.uniformity import (
     ecdf_band,
     histogram_band,
     kolmogorov_tail,
     ranked,
 )
+from gmm_testbed.gaussian import isotropic, point
+from gmm_testbed.smc.base import AbstractFeynmanKac, no_look_ahead, nothing_shared
 
 PATH = gt.VP()
 MEASUREMENT = gt.Linear([[1.0, 0.4]], 0.25)
@@ -236,35 +238,39 @@ def test_guided_samplers(key):
     assert float(narrow.coverage.chi_square_p) < 1e-6
 
 
-class Marked(AbstractSampler):
-    """A population of the numbers 0, 1, ... with given log-weights."""
+class Marked(AbstractFeynmanKac):
+    """Particles at 0, with the weights of the noise that they were drawn with."""
 
-    log_weights: jax.Array
+    facts: ClassVar = gt.smc.Bootstrap.facts
+    shared = nothing_shared
+    look_ahead = no_look_ahead
+    dead: jax.Array
 
     def check(self, target, times):
         pass
 
-    def run(self, run):
-        x = jnp.arange(run.starts.shape[0], dtype=run.starts.dtype)
-        return Cloud(jnp.stack([x, x], axis=1), self.log_weights, jnp.asarray(0.0))
+    def start(self, target, shared, t):
+        return gt.smc.Move(isotropic(jnp.zeros(2), 1.0), lambda x: jnp.zeros(()))
+
+    def move(self, target, shared, x, t, s, last):
+        likelihood = jnp.where(x[0] > 0, 3.0, 1.0)
+        weight = jnp.where(self.dead, jnp.nan, jnp.log(likelihood))
+        return gt.smc.Move(point(x), lambda new: weight)
 
 
 def test_one_particle_of_a_population_is_drawn_by_weight(key, tolerance):
-    shares = np.array([0.1, 0.0, 0.7, 0.2])
+    """Two particles, of weight 3 where positive: P(+) = 1/4 + 3/4 * 1/2 = 5/8."""
     problem = gt.InverseProblem(MODES, MEASUREMENT, [0.4])
 
     @jax.jit
-    def drawn(weights):
-        case = Marked(weights), gt.Target(problem, PATH), ONE_STEP, jnp.asarray(1), 4
-        keys = jax.random.split(key, 2000)
-        return jax.vmap(lambda key: _of_population(key, *case))(keys)
+    def drawn(dead):
+        sampler = gt.smc.ParticleFilter(Marked(dead), "multinomial", 0.0)
+        case = gt.Target(problem, PATH), ONE_STEP, jnp.asarray(1), 2
+        return sampler.draws(jax.random.split(key, 2000), *case)
 
-    with np.errstate(divide="ignore"):
-        found = np.asarray(drawn(jnp.asarray(np.log(shares))), int)[:, 0]
-    error = np.sqrt(shares * (1 - shares) / 2000)
-    gap = np.bincount(found, minlength=4) / 2000 - shares
-    assert np.all(np.abs(gap) <= tolerance.z * error)
-    assert np.isnan(drawn(jnp.full(4, jnp.nan))).all()  # every particle died
+    share = float(np.mean(np.asarray(drawn(jnp.asarray(False)))[:, 0] > 0))
+    assert abs(share - 0.625) < tolerance.z * np.sqrt(0.625 * 0.375 / 2000)
+    assert np.isnan(drawn(jnp.asarray(True))).all()  # every particle died
 
 
 @pytest.mark.slow
