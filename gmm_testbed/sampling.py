@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ._checks import check_count, concrete, fail, floating, require
-from ._types import Key, Scalar, Times
+from ._types import Key, Keys, Scalar, Times
 from .method import AbstractDescribed, AbstractMethod, Facts, check_needs
 from .mixture import GaussianMixture
 from .problem import Target
@@ -64,7 +64,7 @@ class AbstractTraceable(AbstractSampler):
     @abstractmethod
     def draws(
         self,
-        keys: Key,
+        keys: Keys,
         target: Target,
         times: Times,
         steps: Int[Array, ""],
@@ -215,7 +215,7 @@ class Chains(AbstractTraceable):
 
     def draws(
         self,
-        keys: Key,
+        keys: Keys,
         target: Target,
         times: Times,
         steps: Int[Array, ""],

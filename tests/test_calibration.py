@@ -250,7 +250,9 @@ class Marked(AbstractFeynmanKac):
         pass
 
     def start(self, target, shared, t):
-        return gt.smc.Move(isotropic(jnp.zeros(2), 1.0), lambda x: jnp.zeros(()))
+        return gt.smc.Move(
+            isotropic(jnp.zeros(2), jnp.ones(())), lambda x: jnp.zeros(())
+        )
 
     def move(self, target, shared, x, t, s, last):
         likelihood = jnp.where(x[0] > 0, 3.0, 1.0)

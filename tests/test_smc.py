@@ -371,7 +371,7 @@ def test_conditional_filters_refuse(key, without_shape_checks):
     with pytest.raises(gt.InputError, match="reference"):
         smc.conditional(key, FILTER, *case, path, COUNT)
     with pytest.raises(gt.UnsupportedError, match="multinomial"):
-        smc.log_evidences(key, smc.Bootstrap(), *case, 2, 2)
+        smc.log_evidences(key, smc.ParticleFilter(smc.Bootstrap()), *case, 2, 2)
 
 
 # --- twists -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .._checks import check_range, floating
-from .._types import Key, Scalar, Times
+from .._types import Key, Keys, Scalar, Times
 from ..method import Facts
 from ..problem import Target
 from ..random import Draws, key_words
@@ -83,7 +83,7 @@ class ParticleFilter(AbstractTraceable):
 
     def draws(
         self,
-        keys: Key,
+        keys: Keys,
         target: Target,
         times: Times,
         steps: Int[Array, ""],
