@@ -11,11 +11,11 @@ from .outcomes import Found as Found
 from .outcomes import Measured as Measured
 from .outcomes import Metric as Metric
 from .outcomes import Outcome as Outcome
+from .outcomes import Row as Row
 from .outcomes import Status as Status
 from .runner import Tally as Tally
 from .runner import run as run
 from .scripts import load as load
-from .store import Row as Row
 from .store import Store as Store
 from .summary import Mean as Mean
 from .summary import differences as differences

@@ -8,7 +8,7 @@ from typing import Any
 
 from .._checks import fail, require
 from .files import replacing
-from .store import Row
+from .outcomes import Row
 
 
 def write(rows: Sequence[Row], path: str | Path) -> None:

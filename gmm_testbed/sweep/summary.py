@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .._checks import require
-from .store import Row
+from .outcomes import Row
 
 
 class Mean(NamedTuple):
