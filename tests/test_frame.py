@@ -86,7 +86,8 @@ def test_a_wide_frame_has_a_row_a_cell_and_a_column_a_metric(store):
     assert wide.index.names == ["method", "steps", "t"]
     assert wide.loc[("near", 100, 0.5), "tv"] == 25.5
     assert wide.loc[("far", 5, 0.0)].isna().all()
-    table = wide["tv"].xs(0.0, level="t").unstack("steps", sort=False)
+    table = wide["tv"].xs(0.0, level="t").unstack("steps")
+    assert wide.loc["far", 100]["tv"].iloc[0] == 150.0  # without a warning
     assert list(table.index) == ["near", "far"]  # as declared, not by letters
     assert table.loc["near"].to_dict() == {5: 1.25, 100: 25.0}
     assert store.wide(laws, "floor")["tv"].notna().sum() == 6

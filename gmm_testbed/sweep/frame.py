@@ -110,8 +110,10 @@ def wide(
     )
     found = found.reindex(columns=pd.Index(metrics, name="metric"))
     cells = frame.loc[~frame.duplicated(index), index]
+    # Levels in the order of the rows, and not of letters: `unstack` and `loc` keep it.
+    codes, levels = zip(*(pd.factorize(cells[name]) for name in index), strict=True)
     if len(index) == 1:
         found.index = pd.Index(cells[index[0]], name=index[0])
     else:
-        found.index = pd.MultiIndex.from_frame(cells)
+        found.index = pd.MultiIndex(levels=levels, codes=codes, names=index)
     return found

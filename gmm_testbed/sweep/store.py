@@ -222,10 +222,10 @@ class Store:
     ) -> "pandas.DataFrame":
         """Pandas frame of one experiment: a row a cell and seed, a column a metric.
 
-        Its index is the labels, in the order in which they are declared, and "seed" if
-        there are several; a cell without values, as one that was skipped, is a row of NaN.
-        So `store.wide(made)["w1"].unstack("steps", sort=False)` has a row a method and a
-        column a number of steps.
+        Its index is the labels, and "seed" if there are several, with values in the order
+        in which they are declared; a cell without values, as one that was skipped, is a
+        row of NaN. So `store.wide(made)["w1"].unstack("steps")` has a column a number of
+        steps, and `store.wide(made, "digest")["w1"].map(store.arrays)` is the arrays.
 
         Args:
             experiment: what it declares now; or a name, of which all there is.
