@@ -119,7 +119,11 @@ def helper(x):
 def study(key, n):
     return {"value": helper(n)}
 def claims(store):
-    return {"a": SCALE + SHIFTS["a"] + tau}
+    return {"a": SCALE + shown(SHIFTS["a"]) + tau}
+def figures(store):
+    return {}
+def shown(x):
+    return round(x, 3)
 if __name__ == "__main__":
     SHIFTS["z"] = 0
 '''
@@ -145,6 +149,9 @@ if __name__ == "__main__":
         ("import gmm_testbed as gt\n", "import os, gmm_testbed as gt\n", True),
         ('"A"}', '"B"}', True),
         ("+ tau}", "- tau}", True),
+        ("return {}\n", "return {'a': shown(SCALE)}\n", True),
+        ("def figures", "def tables", True),
+        ("round(x, 3)", "round(x, 4)", True),  # of claims alone
         ('["z"] = 0', '["z"] = 1', True),
         ("@gt.experiment", "import functools\n@gt.experiment", True),
         ("]})\n", "]})\n@(lambda function: function)\n", False),
