@@ -424,6 +424,23 @@ def test_threads_give_the_same_numbers(store, tmp_path):
     assert values[0] == values[1]
 
 
+def test_a_compilation_is_of_the_thread_that_asked_for_it():
+    from gmm_testbed.sweep.monitor import compile_seconds
+
+    def compiled(shift):
+        before = compile_seconds()
+        jax.jit(lambda x: x * 1.25 - shift)(1.0).block_until_ready()
+        return compile_seconds() - before
+
+    listed = gt.sweep.compilations()
+    before, here = len(listed), compile_seconds()
+    with ThreadPoolExecutor(1) as thread:
+        there = thread.submit(compiled, 7.125).result()
+    assert compile_seconds() == here < here + there
+    assert sum(listed[before:]) >= there
+    assert compiled(8.125) > 0.0
+
+
 def test_a_worker_of_another_precision_is_refused(store):
     other = "float32" if precision_in_use() == "float64" else "float64"
     from gmm_testbed.sweep.work import Settings, compute

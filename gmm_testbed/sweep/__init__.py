@@ -8,6 +8,8 @@ from .cluster import cluster as cluster
 from .declare import Experiment as Experiment
 from .declare import Job as Job
 from .declare import experiment as experiment
+from .monitor import compilations as compilations
+from .monitor import progress as progress
 from .outcomes import Found as Found
 from .outcomes import Measured as Measured
 from .outcomes import Metric as Metric

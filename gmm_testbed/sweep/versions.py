@@ -4,9 +4,10 @@ Cells are computed again when it changes, so it leaves out what cannot change nu
 counts is the function and, at the top of its file, the functions, classes, assignments and
 imported names that it mentions, directly or through one another; and, whatever they may
 mention, statements of other kinds, as `TABLE.update(a=1)` or one under a condition. An
-assignment counts by the name that it is to, even if it changes another on the way. So `claims`, `figures` and `tables`, and what only they use, may change freely. Nor do
-comments, docstrings, layout, the order of definitions, the experiment's own declaration,
-and `if __name__ == "__main__"` count. Imported code does not either: give `version=`, or
+assignment counts by the name that it is to, even if it changes another on the way. So
+`claims`, `figures` and `tables`, and what only they use, may change freely. Comments,
+docstrings, layout, the order of definitions, the experiment's own declaration, and
+`if __name__ == "__main__"` do not count, nor does imported code: give `version=`, or
 `force`, when that changes the numbers.
 """
 
