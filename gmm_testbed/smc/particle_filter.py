@@ -92,12 +92,15 @@ class ParticleFilter(AbstractTraceable):
         """One particle of a run of its own for each key, NaN if no weight is a number."""
 
         def one(key):
-            key_run, key_choice = jax.random.split(key)
+            # A fold of a key may be one of its splits: each use has a key of its own.
+            key_start, key_run, key_choice = jax.random.split(key, 3)
             law = start_of(self.model, target, times[0], Options())
-            words = jax.vmap(lambda i: key_words(jax.random.fold_in(key, i)))(
-                jnp.arange(particles)
-            )
-            starts = jax.vmap(lambda words: Draws(words, steps).of(law))(words)
+
+            def start(slot):
+                words = key_words(jax.random.fold_in(key_start, slot))
+                return Draws(words, steps).of(law)
+
+            starts = jax.vmap(start)(jnp.arange(particles))
             run = Run(key_run, target, times, steps, starts, None, particles, 0)
             cloud = particle_filter(self.filter, run, unfollowed(run))
             chosen = jax.random.categorical(key_choice, cloud.log_weights)
