@@ -23,6 +23,7 @@ from .likelihood import (
 )
 from .measurements import AbstractMeasurement, Linear
 from .mixture import GaussianMixture
+from .moments import Moments
 from .paths import AbstractPath
 from .time_grids import check_time
 
@@ -183,6 +184,10 @@ class Target(eqx.Module):
     def denoised(self, x: Vector, t: Scalar) -> GaussianMixture:
         """p(x0 | x_t = x), for sigma_t > 0."""
         return self.problem.prior.denoised(x, *self._scales(t))
+
+    def denoise(self, x: Vector, t: Scalar) -> Moments:
+        """`mean` and `times_covariance` of `denoised(x, t)`, from one evaluation."""
+        return self.problem.prior.denoised_moments(x, *self._scales(t))
 
     # --- moments and likelihood -----------------------------------------------------
 

@@ -175,26 +175,62 @@ def spread(particles, shared):
 
 @eqx.filter_jit
 def _chains(sampler, key, target, times, steps, particles, size: int, keep: int):
-    """Final state and, if kept, states at all times of every particle."""
-    key = jax.random.fold_in(key, 1)
+    """Final state and, if kept, states at all times of every particle.
 
-    def chain(particle):
-        index, start = particle
-        words = key_words(jax.random.fold_in(key, index))
-        states = None
+    Particles are the last axis, so that what is done coordinate by coordinate, as the
+    random numbers are, is one long vectorised loop for each. Every step starts behind a
+    barrier: else XLA takes constants of equal expressions out of the loop one by one, and
+    no longer sees that two evaluations of the denoiser are the same.
+    """
+    key = jax.random.fold_in(key, 1)
+    arrays, rest = eqx.partition((sampler, target, times), eqx.is_array)
+
+    def step(j, words, x):
+        here, x = jax.lax.optimization_barrier((arrays, x))
+        sampler, target, times = eqx.combine(here, rest)
+
+        def move(words, x):
+            return sampler.move(Draws(words, j), target, x, times[j], times[j + 1])
+
+        return jax.vmap(move, in_axes=(0, 1), out_axes=1)(words, x)
+
+    def chain(index, starts):
+        words = jax.vmap(lambda i: key_words(jax.random.fold_in(key, i)))(index)
+        x, states = starts.T, None
         if keep:
-            states = jnp.zeros((keep, start.shape[0]), start.dtype).at[0].set(start)
+            states = jnp.zeros((keep, *x.shape), x.dtype).at[0].set(x)
 
         def body(j, carry):
             x, states = carry
-            x = sampler.move(Draws(words, j), target, x, times[j], times[j + 1])
+            x = step(j, words, x)
             return x, states.at[j + 1].set(x) if keep else None
 
-        return jax.lax.fori_loop(0, steps, body, (start, states))
+        x, states = jax.lax.fori_loop(0, steps, body, (x, states))
+        return x.T, jnp.moveaxis(states, 2, 0) if keep else None
 
     def chains(particles):
-        return jax.lax.map(chain, particles, batch_size=size)
+        return in_batches(chain, particles, size)
 
     if particles[1].ndim == 3:  # a part on each device
         return jax.vmap(chains)(particles)
     return chains(particles)
+
+
+def in_batches(fn, particles, size: int):
+    """fn(*particles), of at most `size` particles at once; what is left over comes last.
+
+    Args:
+        fn: from arrays (batch, ...) to a tree of arrays (batch, ...).
+        particles: tuple of arrays (num, ...).
+        size: of a batch.
+    """
+    num = particles[0].shape[0]
+    whole = num // size * size
+    parts = []
+    if whole > 0:
+        batches = [a[:whole].reshape(-1, size, *a.shape[1:]) for a in particles]
+        done = jax.lax.map(lambda batch: fn(*batch), tuple(batches))
+        parts.append(jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), done))
+    if whole < num:
+        parts.append(fn(*(a[whole:] for a in particles)))
+    return jax.tree.map(lambda *each: jnp.concatenate(each), *parts)

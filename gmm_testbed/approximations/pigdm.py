@@ -73,8 +73,8 @@ class PiGDM(AbstractCorrection):
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """C H^T (R + r^2 H H^T)^{-1} (y - f(m)), (d,)."""
-        law = target.denoised(x, t)
-        mean, measurement = law.mean(), target.problem.measurement
+        law = target.denoise(x, t)
+        mean, measurement = law.mean, target.problem.measurement
         residual = target.problem.y - measurement.apply(mean)
         numerator, denominator = self.r2(
             target, target.path.alpha(t), target.path.sigma(t)
@@ -82,7 +82,7 @@ class PiGDM(AbstractCorrection):
         # An infinite r^2 makes the correction 0, also where H H^T is singular.
         tension = jnp.where(denominator > 0, denominator, 1.0)
         pulled = measurement.ridge(mean, residual, tension, numerator)
-        return law.covariance_product(denominator * pulled)
+        return law.times_covariance(denominator * pulled)
 
     def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
         """The prior's Cov[x0 | x_t]."""

@@ -33,21 +33,19 @@ class TMPD(AbstractCorrection):
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """C H^T (R + H C H^T)^{-1} (y - f(m)), (d,)."""
-        law = target.denoised(x, t)
-        HC, factor, residual = _update(target, law)
+        HC, factor, residual = _update(target, target.denoise(x, t))
         return HC.T @ _linalg.solve(factor, residual)
 
     def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
         """The Kalman update C - C H^T (R + H C H^T)^{-1} H C, (d, d)."""
-        law = target.denoised(x, t)
-        HC, factor, _ = _update(target, law)
+        HC, factor, _ = _update(target, target.denoise(x, t))
         half = jax.vmap(_linalg.solve_lower, in_axes=(None, 1), out_axes=1)(factor, HC)
-        return law.covariance() - half.T @ half
+        return target.prior_covariance(x, t) - half.T @ half
 
 
-def _update(target, law):
+def _update(target, moments):
     """H C, the Cholesky factor of I + H C H^T, and the residual, in units of the noise."""
-    H, residual = target.problem.whitened_at(law.mean())
-    HC = jax.vmap(law.covariance_product)(H)
+    H, residual = target.problem.whitened_at(moments.mean)
+    HC = jax.vmap(moments.times_covariance)(H)
     eye = jnp.eye(H.shape[0], dtype=H.dtype)
     return HC, _linalg.cholesky(eye + HC @ H.T), residual

@@ -46,12 +46,12 @@ class ZetaDPS(AbstractCorrection):
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """2 zeta C H^T r / |r|, (d,), and 0 where the residual r is 0."""
-        law = target.denoised(x, t)
-        mean = law.mean()
+        law = target.denoise(x, t)
+        mean = law.mean
         problem = target.problem
         direction = unit(problem.y - problem.measurement.apply(mean))
         pulled = problem.measurement.pullback(mean, direction)
-        return 2.0 * self.zeta * law.covariance_product(pulled)
+        return 2.0 * self.zeta * law.times_covariance(pulled)
 
     def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
         """The prior's Cov[x0 | x_t]."""
