@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from ._checks import unsupported
 from ._types import Key, Scalar, Times, Vector
-from .draws import Draws
+from .draws import Draws, normals
 from .mixture import GaussianMixture
 from .noise import key_words
 from .problem import Target
@@ -189,10 +189,12 @@ def _chains(sampler, key, target, times, steps, particles, size: int, keep: int)
         here, x = jax.lax.optimization_barrier((arrays, x))
         sampler, target, times = eqx.combine(here, rest)
 
-        def move(words, x):
-            return sampler.move(Draws(words, j), target, x, times[j], times[j + 1])
+        def move(words, normal, x):
+            draws = Draws(words, j, normal)
+            return sampler.move(draws, target, x, times[j], times[j + 1])
 
-        return jax.vmap(move, in_axes=(0, 1), out_axes=1)(words, x)
+        noise = normals(words, j, x.shape[0], x.dtype)
+        return jax.vmap(move, in_axes=(0, 1, 1), out_axes=1)(words, noise, x)
 
     def chain(index, starts):
         words = jax.vmap(lambda i: key_words(jax.random.fold_in(key, i)))(index)
