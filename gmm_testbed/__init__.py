@@ -45,6 +45,7 @@ from .problem import Target as Target
 from .sampling import Guided as Guided
 from .sampling import SampleSet as SampleSet
 from .sampling import sample as sample
+from .sampling import sample_together as sample_together
 from .sweep import Experiment as Experiment
 from .sweep import experiment as experiment
 from .tabulated_path import TabulatedPath as TabulatedPath

@@ -112,18 +112,26 @@ class AbstractChain(AbstractSampler):
 
     def run(self, run: Run) -> Cloud:
         """Every chain by itself."""
-        starts = run.starts
-        num, home = starts.shape[0], starts.sharding
-        shared = self, run.key, run.target, run.times, run.steps
-        pairs, shared = spread((jnp.arange(num), starts), shared)
-        x, states = _chains(*shared, pairs, run.size, run.keep)
-        if x.ndim == 3:
-            flat = jax.tree.map(
-                lambda a: a.reshape(-1, *a.shape[2:])[:num], (x, states)
-            )
-            x, states = jax.device_put(flat, home)
-        uniform = jnp.full(num, -np.log(num), x.dtype)
-        return Cloud(x, uniform, jnp.asarray(jnp.nan, x.dtype), states)
+        return run_together((self,), run)[0]
+
+
+def run_together(samplers: tuple[AbstractChain, ...], run: Run) -> list[Cloud]:
+    """What each of the samplers would return, from one program.
+
+    Particle i starts at the same place and has the same random numbers in all of them,
+    which are made once.
+    """
+    starts = run.starts
+    num, home = starts.shape[0], starts.sharding
+    shared = samplers, run.key, run.target, run.times, run.steps
+    pairs, shared = spread((jnp.arange(num), starts), shared)
+    found = _chains(*shared, pairs, run.size, run.keep)
+    if pairs[1].ndim == 3:
+        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:num], found)
+        found = jax.device_put(flat, home)
+    uniform = jnp.full(num, -np.log(num), starts.dtype)
+    unknown = jnp.asarray(jnp.nan, starts.dtype)
+    return [Cloud(x, uniform, unknown, states) for x, states in found]
 
 
 def require_signal(part, target: Target, t: Scalar) -> None:
@@ -174,8 +182,8 @@ def spread(particles, shared):
 
 
 @eqx.filter_jit
-def _chains(sampler, key, target, times, steps, particles, size: int, keep: int):
-    """Final state and, if kept, states at all times of every particle.
+def _chains(samplers, key, target, times, steps, particles, size: int, keep: int):
+    """Final state and, if kept, states at all times of every particle, by sampler.
 
     Particles are the last axis, so that what is done coordinate by coordinate, as the
     random numbers are, is one long vectorised loop for each. Every step starts behind a
@@ -183,32 +191,39 @@ def _chains(sampler, key, target, times, steps, particles, size: int, keep: int)
     no longer sees that two evaluations of the denoiser are the same.
     """
     key = jax.random.fold_in(key, 1)
-    arrays, rest = eqx.partition((sampler, target, times), eqx.is_array)
+    arrays, rest = eqx.partition((samplers, target, times), eqx.is_array)
 
     def step(j, words, x):
         here, x = jax.lax.optimization_barrier((arrays, x))
-        sampler, target, times = eqx.combine(here, rest)
+        samplers, target, times = eqx.combine(here, rest)
 
         def move(words, normal, x):
             draws = Draws(words, j, normal)
-            return sampler.move(draws, target, x, times[j], times[j + 1])
+            return tuple(
+                sampler.move(draws, target, own, times[j], times[j + 1])
+                for sampler, own in zip(samplers, x, strict=True)
+            )
 
-        noise = normals(words, j, x.shape[0], x.dtype)
+        noise = normals(words, j, x[0].shape[0], x[0].dtype)
         return jax.vmap(move, in_axes=(0, 1, 1), out_axes=1)(words, noise, x)
 
     def chain(index, starts):
         words = jax.vmap(lambda i: key_words(jax.random.fold_in(key, i)))(index)
-        x, states = starts.T, None
+        x, states = (starts.T,) * len(samplers), None
         if keep:
-            states = jnp.zeros((keep, *x.shape), x.dtype).at[0].set(x)
+            start = jnp.zeros((keep, *starts.T.shape), starts.dtype).at[0].set(starts.T)
+            states = (start,) * len(samplers)
 
         def body(j, carry):
             x, states = carry
             x = step(j, words, x)
-            return x, states.at[j + 1].set(x) if keep else None
+            if keep:
+                states = tuple(s.at[j + 1].set(v) for s, v in zip(states, x, strict=True))
+            return x, states
 
         x, states = jax.lax.fori_loop(0, steps, body, (x, states))
-        return x.T, jnp.moveaxis(states, 2, 0) if keep else None
+        kept = [jnp.moveaxis(s, 2, 0) for s in states] if keep else [None] * len(x)
+        return [(own.T, states) for own, states in zip(x, kept, strict=True)]
 
     def chains(particles):
         return in_batches(chain, particles, size)

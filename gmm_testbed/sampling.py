@@ -23,6 +23,7 @@ from .samplers import (
     Run,
     require_noise,
     require_signal,
+    run_together,
 )
 from .time_grids import check_times
 
@@ -155,25 +156,71 @@ def sample(
         UnsupportedError: if the sampler cannot serve the problem or the grid.
     """
     times = check_run(sampler, target, times)
+    run = _run(key, target, times, num, initial, batch_size, trajectory)
+    return sample_set(sampler.run(run), times.shape[0] - 1)
+
+
+def sample_together(
+    key: Key,
+    samplers: dict[str, AbstractChain],
+    target: Target,
+    times: Times,
+    num: int,
+    *,
+    initial: GaussianMixture | None = None,
+    batch_size: int = 4096,
+    trajectory: bool = False,
+) -> dict[str, SampleSet]:
+    """What `sample` returns for every one of several chains with this key, by name.
+
+    It is one program, which makes their common random numbers once.
+
+    Args:
+        key: random key.
+        samplers: by name, at least one; their particles must not meet (no `gt.smc`).
+        target: as the rest, see `sample`.
+        times: (N + 1,).
+        num: number of samples of each.
+        initial: law at times[0].
+        batch_size: samples of each at once on a device.
+        trajectory: whether to keep every state.
+
+    Raises:
+        InputError: as `sample`, or if there is no sampler, or one that is not a chain.
+        UnsupportedError: if one cannot serve the problem or the grid.
+    """
+    require(
+        bool(samplers) and all(isinstance(s, AbstractChain) for s in samplers.values()),
+        "these samplers do not run together",
+        got=", ".join(type(s).__name__ for s in samplers.values()) or "none",
+        expected="one chain or more, as Guided(approximation, kernel)",
+        hint="call gt.sample for each",
+    )
+    for sampler in samplers.values():
+        times = check_run(sampler, target, times)
+    run = _run(key, target, times, num, initial, batch_size, trajectory)
+    clouds = run_together(tuple(samplers.values()), run)
+    sets = [sample_set(cloud, times.shape[0] - 1) for cloud in clouds]
+    return dict(zip(samplers, sets, strict=True))
+
+
+def _run(key, target, times, num, initial, batch_size, trajectory) -> Run:
     check_count(num, "num")
     if initial is None:
         initial = standard_initial(target, times[0])
     _check_initial(initial, target)
     starts = draw_starts(key, initial, num)
     steps = times.shape[0] - 1
-    cloud = sampler.run(
-        Run(
-            key,
-            target,
-            padded(times),
-            jnp.asarray(steps),
-            starts,
-            initial,
-            max(min(batch_size, num), 1),
-            steps + 1 if trajectory else 0,
-        )
+    return Run(
+        key,
+        target,
+        padded(times),
+        jnp.asarray(steps),
+        starts,
+        initial,
+        max(min(batch_size, num), 1),
+        steps + 1 if trajectory else 0,
     )
-    return sample_set(cloud, steps)
 
 
 def sample_set(cloud: Cloud, steps: int) -> SampleSet:
