@@ -446,11 +446,10 @@ def tables(store):
 
 def by_estimator(store):
     """Metrics by estimator."""
-    found = {}
-    for experiment in (of_samples, of_laws):
-        for row in store.rows(experiment):
-            found.setdefault(row.cell["estimator"], {})[row.metric] = row.value
-    return found
+    by_name = store.frame(of_samples, of_laws).groupby("estimator", sort=False)
+    return {
+        name: dict(zip(at["metric"], at["value"], strict=True)) for name, at in by_name
+    }
 
 
 # --- truths ---------------------------------------------------------------------------

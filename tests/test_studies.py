@@ -182,7 +182,7 @@ def test_status_exports_every_value(at_home, invoke):
         assert result.exit_code == 0, result.output
         assert f"Written to out/{name}: 12 rows" in result.stdout
     lines = (at_home[0] / "out" / "rows.csv").read_text().splitlines()
-    assert lines[0].startswith("experiment,method,steps,n,version,seed,")
+    assert lines[0].startswith("experiment,method,steps,n,seed,metric,value,")
     assert len(lines) == 13
     refused = invoke("status", "tiny", "--export", "rows.txt")
     assert refused.exit_code == 2 and "ends in .csv or .parquet" in refused.stderr

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..sweep import Row, means
+from ..sweep import Row
 from ..sweep.study import Judged
 from .markup import Markup, element
 
@@ -78,20 +78,16 @@ def values(rows: Sequence[Row]) -> Markup | None:
         return None
     if len({row.seed for row in rows}) == 1:
         return table(_without_empty([_value(row) for row in known]), "Values")
-    found = [
-        {
-            **one.cell,
-            "metric": one.metric,
-            "mean": one.mean,
-            "low": None if math.isnan(one.low) else one.low,
-            "high": None if math.isnan(one.high) else one.high,
-            "seeds": one.seeds,
-            "left out": one.left_out,
-            "not finite": one.nonfinite,
-            "floor": one.floor,
-        }
-        for one in means(rows, LEVEL)
-    ]
+    import pandas as pd  # takes a while
+
+    from ..sweep.frame import long
+    from ..sweep.summary import means
+
+    names = {"left_out": "left out", "nonfinite": "not finite"}
+    summary = means(long(rows), LEVEL).drop(columns="experiment").rename(columns=names)
+    found = summary.astype(object).to_dict("records")
+    for row in found:  # a mean may be NaN; there may be no interval, floor or label
+        row |= {n: None for n, x in row.items() if n != "mean" and pd.isna(x)}
     return table(
         _without_empty(found), f"Means over seeds, with intervals of {LEVEL:.0%}"
     )
