@@ -65,10 +65,10 @@ def at_the_end(law: HostDensity, target: Target, t: ArrayLike) -> dict[str, Any]
     mean = float(share @ law.x)
     variance = float(share @ (law.x - mean) ** 2)
     log_posterior, modes = host.shares(posterior.log_parts(law.x))
-    weights, exact_weights = law.mass @ modes, np.exp(posterior.log_weights)
+    weights, exact_weights = modes @ law.mass, np.exp(posterior.log_weights)
     gaps = np.abs(weights - exact_weights).sum()
     _, prior_modes = host.shares(exact.prior.log_parts(law.x))
-    exact_mass = law.cell * np.exp(log_posterior) @ prior_modes
+    exact_mass = prior_modes @ (law.cell * np.exp(log_posterior))
     ruled_out = exact_mass < failures.THRESHOLD
     likely = _likely_region(law, exact)
     return found | {
@@ -80,7 +80,7 @@ def at_the_end(law: HostDensity, target: Target, t: ArrayLike) -> dict[str, Any]
         "mode_weight": weights,
         "mode_weight_exact": exact_weights,
         "mode_weight_error": 0.5 * (gaps + law.escaped),
-        "hallucinated_prior_mass": float((law.mass @ prior_modes)[ruled_out].sum()),
+        "hallucinated_prior_mass": float((prior_modes @ law.mass)[ruled_out].sum()),
         "hallucinated_prior_mass_exact": float(exact_mass[ruled_out].sum()),
         "hallucinated_likelihood_mass": likely[0],
         "hallucinated_likelihood_mass_exact": likely[1],
@@ -93,11 +93,9 @@ def _likely_region(law: HostDensity, exact: Exact) -> tuple[float, float]:
     root, cell = np.exp(0.5 * law.log_density), law.cell / _FINER
     square = spectral.upsampled(root, _FINER) ** 2
     points = np.linspace(law.x[0], law.x[-1], len(square))
-    log_prior = exact.prior.log_density(points)
-    log_posterior = exact.posterior.log_density(points)
-    slope = exact.prior.score(points)
-    steep = exact.posterior.score(points) - slope
-    region = cell * _region(log_prior, log_posterior, cell, slope, steep)
+    log_prior, slope = exact.prior.with_score(points)
+    log_posterior, steep = exact.posterior.with_score(points)
+    region = cell * _region(log_prior, log_posterior, cell, slope, steep - slope)
     return float(region @ square), float(region @ np.exp(log_posterior))
 
 
@@ -163,11 +161,11 @@ def _in_step(x, cell, law, exact: Exact) -> dict[str, float]:
     outside = max(1.0 - cell * float(density.sum()), 0.0)
     mean = cell * float(law @ x)
     variance = cell * float(law @ (x - mean) ** 2)
-    gaps = np.abs(cell * (law @ shares) - np.exp(posterior.log_weights)).sum()
+    gaps = np.abs(cell * (shares @ law) - np.exp(posterior.log_weights)).sum()
     _, modes = host.shares(prior.log_parts(x))
-    ruled_out = cell * (density @ modes) < failures.THRESHOLD
+    ruled_out = cell * (modes @ density) < failures.THRESHOLD
     fine = x[0] + cell / _FINER * np.arange(_FINER * len(x))
-    logs = (host.shares(parts.log_parts(fine))[0] for parts in (prior, posterior))
+    logs = prior.log_density(fine), posterior.log_density(fine)
     # The law ends in zeros at both ends: it is its own Fourier series.
     refined = _FINER * np.fft.irfft(np.fft.rfft(law), _FINER * len(law))
     likely = refined @ _region(*logs, cell / _FINER)
@@ -175,7 +173,7 @@ def _in_step(x, cell, law, exact: Exact) -> dict[str, float]:
         "tv": 0.5 * (cell * float(np.abs(law - density).sum()) + outside),
         "spread_ratio": variance / posterior.variance(),
         "mode_weight_error": 0.5 * float(gaps + escaped),
-        "hallucinated_prior_mass": cell * float((law @ modes)[ruled_out].sum()),
+        "hallucinated_prior_mass": cell * float((modes @ law)[ruled_out].sum()),
         "hallucinated_likelihood_mass": cell / _FINER * float(likely),
         "w1_to_data": _plain_w1(x, cell, law, data),
     }

@@ -25,6 +25,7 @@ _STEPS = 2  # along the coupling for W2, for a cell of the law and for one of th
 _NEWTON = 4
 _REACH = 10.0  # standard deviations of a component that the coupling follows
 _HALVINGS = 60
+_AT_ONCE = 1 << 20  # numbers in an array of components and points
 _LOG_UNSEEN = math.log(1e-12)  # mass outside the grid above which KL(p || q) is infinite
 
 
@@ -64,23 +65,34 @@ class Parts(NamedTuple):
         return float(np.exp(self.log_weights) @ (self.scales**2 + gaps**2))
 
     def log_parts(self, x: np.ndarray) -> np.ndarray:
-        """Log-density of each component times its weight, (n, K), at x (n,)."""
-        z = (x[:, None] - self.means) / self.scales
-        return self.log_weights - 0.5 * z**2 - np.log(self.scales * np.sqrt(2 * np.pi))
+        """Log-density of each component times its weight, (K, n), at x (n,)."""
+        weights, means, scales = (part[:, None] for part in self)
+        heights = weights - np.log(scales * np.sqrt(2 * np.pi))
+        return heights - 0.5 * ((x - means) / scales) ** 2
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         """Log-density (n,) at x (n,)."""
-        return shares(self.log_parts(x))[0]
+        return np.concatenate([shares(self.log_parts(some))[0] for some in self._few(x)])
 
-    def score(self, x: np.ndarray) -> np.ndarray:
-        """Derivative of the log-density, (n,), at x (n,)."""
-        offset = (self.means - x[:, None]) / self.scales**2
-        return (shares(self.log_parts(x))[1] * offset).sum(axis=1)
+    def with_score(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log-density (n,) at x (n,), and its derivative."""
+        found = []
+        for some in self._few(x):
+            log_density, modes = shares(self.log_parts(some))
+            pulls = (self.means[:, None] - some) / self.scales[:, None] ** 2
+            found.append((log_density, (modes * pulls).sum(axis=0)))
+        return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
-    def tail(self, x: np.ndarray, side: float = 1.0) -> np.ndarray:
-        """P(X <= x) for side 1, P(X > x) for side -1, (n,)."""
-        z = (x[:, None] - self.means) / self.scales
-        return ndtr(side * z) @ np.exp(self.log_weights)
+    def tail(self, x: np.ndarray) -> np.ndarray:
+        """P(X <= x), (n,), at x (n,)."""
+        means, scales = self.means[:, None], self.scales[:, None]
+        weights = np.exp(self.log_weights)
+        found = [weights @ ndtr((some - means) / scales) for some in self._few(x)]
+        return np.concatenate(found)
+
+    def _few(self, x):
+        """The points, so many at a time that arrays (K, n) stay small."""
+        return np.array_split(x, -(-x.size * len(self.means) // _AT_ONCE))
 
     def integrated(self, x: float, side: float = 1.0) -> float:
         """E (x - X)_+ for side 1, E (X - x)_+ for side -1."""
@@ -119,11 +131,11 @@ class Parts(NamedTuple):
 
 
 def shares(log_parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Log of the sum over components (n,), and what each has of it (n, K)."""
-    top = log_parts.max(axis=1, keepdims=True)
+    """Log of the sum over components (n,), and what each has of it (K, n)."""
+    top = log_parts.max(axis=0)
     parts = np.exp(log_parts - top)
-    total = parts.sum(axis=1, keepdims=True)
-    return (top + np.log(total))[:, 0], parts / total
+    total = parts.sum(axis=0)
+    return top + np.log(total), parts / total
 
 
 class HostDensity:
@@ -235,7 +247,8 @@ def fisher(law: HostDensity, mixture: Parts) -> float:
     factor, root = 4, np.exp(0.5 * law.log_density)
     points = np.linspace(law.x[0], law.x[-1], factor * (len(law.x) - 1) + 1)
     gradient = spectral.derivative(root, factor) / law.cell
-    rest = gradient - 0.5 * spectral.upsampled(root, factor) * mixture.score(points)
+    score = mixture.with_score(points)[1]
+    rest = gradient - 0.5 * spectral.upsampled(root, factor) * score
     return 4.0 * law.cell / factor * float(rest @ rest)
 
 
