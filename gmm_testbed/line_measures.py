@@ -42,8 +42,8 @@ class Exact(NamedTuple):
 
 def at_the_end(law: HostDensity, target: Target, t: ArrayLike) -> dict[str, Any]:
     """Measures by name of a law at time t, as `measures.of` has them."""
-    exact = _exact(target, np.asarray([t])).at(0)
-    posterior, data = exact.posterior, exact.data
+    truth = exact(target, np.asarray([t])).at(0)
+    posterior, data = truth.posterior, truth.data
     found = {
         "kl": host.kl_to(law, posterior),
         "kl_from": host.kl_from(law, posterior),
@@ -67,10 +67,10 @@ def at_the_end(law: HostDensity, target: Target, t: ArrayLike) -> dict[str, Any]
     log_posterior, modes = host.shares(posterior.log_parts(law.x))
     weights, exact_weights = modes @ law.mass, np.exp(posterior.log_weights)
     gaps = np.abs(weights - exact_weights).sum()
-    _, prior_modes = host.shares(exact.prior.log_parts(law.x))
+    _, prior_modes = host.shares(truth.prior.log_parts(law.x))
     exact_mass = prior_modes @ (law.cell * np.exp(log_posterior))
     ruled_out = exact_mass < failures.THRESHOLD
-    likely = _likely_region(law, exact)
+    likely = _likely_region(law, truth)
     return found | {
         "mean_error": mean - posterior.mean(),
         "mean_error_to_data": mean - data.mean(),
@@ -88,13 +88,13 @@ def at_the_end(law: HostDensity, target: Target, t: ArrayLike) -> dict[str, Any]
     }
 
 
-def _likely_region(law: HostDensity, exact: Exact) -> tuple[float, float]:
+def _likely_region(law: HostDensity, truth: Exact) -> tuple[float, float]:
     """Masses of the region of `diagnostics.hallucinated_likelihood_mass`."""
     root, cell = np.exp(0.5 * law.log_density), law.cell / _FINER
     square = spectral.upsampled(root, _FINER) ** 2
     points = np.linspace(law.x[0], law.x[-1], len(square))
-    log_prior, slope = exact.prior.with_score(points)
-    log_posterior, steep = exact.posterior.with_score(points)
+    log_prior, slope = truth.prior.with_score(points)
+    log_posterior, steep = truth.posterior.with_score(points)
     region = cell * _region(log_prior, log_posterior, cell, slope, steep - slope)
     return float(region @ square), float(region @ np.exp(log_posterior))
 
@@ -145,16 +145,16 @@ def in_time(law: LineLaw, target: Target) -> tuple[np.ndarray, dict[str, np.ndar
     share = np.linspace(1.0, 0.0, FOLLOWED) ** 2
     index = np.unique(np.round(law.num_steps * (1.0 - share)).astype(int))
     times = np.asarray(law.times)[index]
-    exact = _exact(target, times)
+    truth = exact(target, times)
     rows = []
     for row, i in enumerate(index):
         x, density = law.profile(int(i))
-        rows.append(_in_step(x, law.states[i].grid.spacing, density, exact.at(row)))
+        rows.append(_in_step(x, law.states[i].grid.spacing, density, truth.at(row)))
     return times, {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
 
 
-def _in_step(x, cell, law, exact: Exact) -> dict[str, float]:
-    prior, posterior, data = exact
+def _in_step(x, cell, law, truth: Exact) -> dict[str, float]:
+    prior, posterior, data = truth
     log_exact, shares = host.shares(posterior.log_parts(x))
     density = np.exp(log_exact)
     escaped = max(1.0 - cell * float(law.sum()), 0.0)
@@ -204,10 +204,13 @@ def _parts(target, times):
     )
 
 
-def _exact(target: Target, times: np.ndarray) -> Exact:
-    """Prior and posterior at the times (n,), n at most 20, and the posterior at t = 0."""
-    padded = np.pad(times, (0, max(FOLLOWED - len(times), 0)), mode="edge")
-    found = _parts(target, jnp.asarray(padded, target.problem.y.dtype))
-    return Exact(*(Parts(*(np.asarray(a) for a in parts)) for parts in found))
-
-
+def exact(target: Target, times: np.ndarray) -> Exact:
+    """What is exact on the line at the times (n,), sigma > 0 there."""
+    dtype = target.problem.y.dtype
+    padded = np.pad(times, (0, -len(times) % FOLLOWED), mode="edge").astype(dtype)
+    found = [_parts(target, some) for some in padded.reshape(-1, FOLLOWED)]
+    prior, posterior = (
+        Parts(*(np.concatenate(same) for same in zip(*parts, strict=True)))
+        for parts in zip(*(some[:2] for some in found), strict=True)
+    )
+    return Exact(prior, posterior, Parts(*map(np.asarray, found[0][2])))

@@ -22,6 +22,7 @@ from .estimate import Estimate
 from .laws import AbstractLaw, AffineLaw, ReducedLaw
 from .line_measures import at_the_end
 from .line_measures import in_time as in_time
+from .mixture import GaussianMixture
 from .problem import Target
 from .sampling import SampleSet
 
@@ -143,7 +144,9 @@ def _of_density(density: AbstractDensity, target: Target, t) -> dict[str, Any]:
                 "fisher": divergences.fisher,
             }
         for name, measure in measured.items():
-            name = "kl_from_data" if name + suffix == "kl_from_to_data" else name + suffix
+            name = (
+                "kl_from_data" if name + suffix == "kl_from_to_data" else name + suffix
+            )
             found[name] = measure(density, mixture)
     return found | _sums(density, target, t)
 
@@ -238,7 +241,7 @@ def of_samples(
         "spread_ratio": Estimate.mean_of(spread) / posterior.total_variance(),
     }
     if x.shape[1] > 1:
-        i, j = entry or furthest(covariance)
+        i, j = entry or furthest(x, posterior)
         found[f"covariance_error[{i},{j}]"] = _at(covariance, (i, j))
     if not posterior.atomic:
         found["mode_weight"] = divergences.mode_weights(x, posterior).weights
@@ -246,11 +249,17 @@ def of_samples(
     return found
 
 
-def furthest(covariance: Estimate) -> tuple[int, int]:
-    """Of the entries below the diagonal, the one most standard errors from zero."""
-    below = np.tril_indices(covariance.value.shape[0], -1)
-    errors = np.asarray(covariance.stderr)[below]
-    worst = int(np.argmax(np.abs(np.asarray(covariance.value)[below]) / errors))
+def furthest(x: Any, mixture: GaussianMixture) -> tuple[int, int] | None:
+    """Of the covariances of samples (n, d), the one most standard errors from zero error.
+
+    Its row and column, below the diagonal; None in d = 1.
+    """
+    error = divergences.covariance_error(x, mixture)
+    below = np.tril_indices(x.shape[1], -1)
+    if below[0].size == 0:
+        return None
+    z = np.abs(np.asarray(error.value)[below]) / np.asarray(error.stderr)[below]
+    worst = int(np.argmax(z))
     return int(below[0][worst]), int(below[1][worst])
 
 

@@ -21,12 +21,16 @@ from . import curves, spectral
 from .line import LineDensity
 
 PARTS = 8  # of a cell
-_STEPS = 2  # along the coupling for W2, for a cell of the law and for one of the mixture
+_STEPS = (
+    2  # along the coupling for W2, for a cell of the law and for one of the mixture
+)
 _NEWTON = 4
 _REACH = 10.0  # standard deviations of a component that the coupling follows
 _HALVINGS = 60
 _AT_ONCE = 1 << 20  # numbers in an array of components and points
-_LOG_UNSEEN = math.log(1e-12)  # mass outside the grid above which KL(p || q) is infinite
+_LOG_UNSEEN = math.log(
+    1e-12
+)  # mass outside the grid above which KL(p || q) is infinite
 
 
 class Parts(NamedTuple):
@@ -72,7 +76,9 @@ class Parts(NamedTuple):
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         """Log-density (n,) at x (n,)."""
-        return np.concatenate([shares(self.log_parts(some))[0] for some in self._few(x)])
+        return np.concatenate(
+            [shares(self.log_parts(some))[0] for some in self._few(x)]
+        )
 
     def with_score(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log-density (n,) at x (n,), and its derivative."""

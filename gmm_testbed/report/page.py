@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..plotting import INK
+from ..study.files import Judged, Study, noting
 from ..sweep import Row, Status, Store
 from ..sweep.files import replacing
 from ..sweep.provenance import provenance
-from ..sweep.study import Judged, Study, noting
 from . import tables
 from .markup import Markup, element, joined
 from .pictures import data_uri

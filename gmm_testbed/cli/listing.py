@@ -1,10 +1,10 @@
-"""Everything that has a name, as tables of one line each."""
+"""`gmm-testbed list`: everything that has a name, as tables of one line each."""
 
 from collections.abc import Iterator
 
 from rich.table import Table
 
-from . import (
+from .. import (
     algorithms,
     approximations,
     bounds,
@@ -12,17 +12,27 @@ from . import (
     plotting,
     problems,
     smc,
-    sweep,
+    study,
 )
+from .app import app, polite
+
+
+@app.command("list")
+@polite
+def list_command() -> None:
+    """Problems, methods, bounds and the experiments of this folder, one line each."""
+    screen = plotting.tables.console()
+    for table in tables():
+        screen.print(table)
 
 
 def tables() -> Iterator[Table]:
     """Problems, methods, bounds, and the experiments of the current folder."""
     listing = plotting.tables.listing
-    rows = []
-    for name, build in problems.CATALOGUE.items():
-        size = map(str, problems.SIZES[name])
-        rows.append((name, *size, (build.__doc__ or "").splitlines()[0]))
+    rows = [
+        (name, *map(str, problems.SIZES[name]), problems.describe(name))
+        for name in problems.names()
+    ]
     yield listing("Problems", ("name", "d", "K", "what it is"), rows)
     rows = [
         (name, facts.cost, f"{facts.summary} [{facts.reference}]")
@@ -48,10 +58,10 @@ def tables() -> Iterator[Table]:
     ]
     columns = ("name", "status", "what it says [source]")
     yield listing("Bounds, which `verify` checks", columns, rows)
-    rows = [(name, sweep.study.title(f)) for name, f in sweep.study.found().items()]
-    if rows:
-        title = f"Experiments of ./{sweep.study.FOLDER}, for `run NAME`"
-        yield listing(title, ("name", "what it shows"), rows)
+    rows = [(name, study.get(name).title) for name in study.OF_PACKAGE]
+    rows += [(name, study.title(file)) for name, file in study.found().items()]
+    title = f"Experiments, of the package and of ./{study.FOLDER}, for `run NAME`"
+    yield listing(title, ("name", "what it shows"), rows)
 
 
 def _defaults(catalogue):

@@ -1,0 +1,174 @@
+"""`gmm-testbed run NAME`: a problem with one sampler, or an experiment."""
+
+import copy
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+import typer.core
+
+from .. import plotting, problems, study, sweep
+from .._checks import InputError, choose, require
+from . import problem
+from .app import STORE, Store, app, polite, refuse, require_writable, settings, warn
+
+
+class ByName(typer.core.TyperGroup):
+    """A group whose commands are the names of problems and of experiments.
+
+    A problem has the options of the command `problem`, an experiment those of
+    `experiment`; each gets its name as that of its context.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every name that `run` takes, without paths of files."""
+        return list(_known())
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of a name; it refuses one that is unknown."""
+        try:
+            kind, words = _kind(name)
+        except InputError as error:
+            refuse(error)
+        command = copy.copy(self.commands[kind])
+        command.name, command.short_help = name, words
+        return command
+
+
+def _known() -> dict[str, tuple[str, str]]:
+    """Kind and title by name."""
+    of_package = {name: study.get(name).title for name in study.OF_PACKAGE}
+    files = {name: study.title(file) for name, file in study.found().items()}
+    described = {
+        name: ("problem", problems.describe(name)) for name in problems.names()
+    }
+    both = {name: ("experiment", words) for name, words in (of_package | files).items()}
+    twice = sorted(set(described) & set(both))
+    require(
+        not twice,
+        "the name is that of a problem and of an experiment",
+        got=", ".join(twice),
+        expected="names with one meaning",
+        hint=f"rename the file in {study.FOLDER}",
+    )
+    return described | both
+
+
+def _kind(name: str) -> tuple[str, str]:
+    if name.endswith(".py"):
+        return "experiment", name
+    return choose(name, _known(), "problem or experiment")
+
+
+commands = typer.Typer(
+    cls=ByName,
+    no_args_is_help=True,
+    subcommand_metavar="NAME [OPTIONS]",
+    help="One problem, with every measure there is; or an experiment, against its"
+    " claims. NAME may be a file of experiments. `run NAME --help` has the options.",
+)
+app.add_typer(commands, name="run")
+
+_Output = Annotated[
+    Path | None,
+    typer.Option(help="Folder of figures and of tables as CSV."),
+]
+
+
+def _option(words: str, field: str) -> Any:
+    default = str(problem.Case._field_defaults[field])
+    return typer.Option(help=words, show_default=default)
+
+
+@commands.command("problem")
+@polite
+def run_problem(
+    ctx: typer.Context,
+    output: _Output = None,
+    approximation: Annotated[
+        str | None,
+        _option("A name, or name:option=value, as ZetaDPS:zeta=0.5.", "approximation"),
+    ] = None,
+    kernel: Annotated[
+        str | None, _option("A name, or name:option=value, as DDIM:eta=0.5.", "kernel")
+    ] = None,
+    steps: Annotated[int | None, _option("Number of steps N.", "steps")] = None,
+    t_min: Annotated[float | None, _option("Where it stops.", "t_min")] = None,
+    samples: Annotated[
+        int | None, _option("How many, where no law can be computed.", "samples")
+    ] = None,
+    seed: Annotated[int | None, _option("Of the samples.", "seed")] = None,
+) -> None:
+    """The law of one sampler, and every measure of it there is."""
+    given = {
+        "approximation": approximation,
+        "kernel": kernel,
+        "steps": steps,
+        "t_min": t_min,
+        "samples": samples,
+        "seed": seed,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if output is not None:
+        require_writable(output)
+    case = problem.Case(ctx.info_name, **given)
+    problem.show(case, plotting.tables.console(), output)
+
+
+@commands.command("experiment")
+@polite
+def run_experiment(
+    ctx: typer.Context,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of figures and of tables as CSV.", show_default="results/NAME"
+        ),
+    ] = None,
+    store: Store = STORE,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes to start, each with one cell at a time.", min=1),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler to use.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also cells that are done.")
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds that a cell may take.")
+    ] = None,
+) -> None:
+    """An experiment against its claims: figures, tables, and what holds.
+
+    Exit code 1 if a claim is not as expected or a cell failed.
+    """
+    chosen = study.get(ctx.info_name)
+    output = output or Path("results") / chosen.name
+    options = {"workers": workers, "scheduler": scheduler, "timeout": timeout}
+    run_study(chosen, store, output, force=force, **options)
+
+
+def run_study(chosen: study.Study, store: Path, output: Path, **options: Any) -> None:
+    """Computes what a store lacks of a study, and shows it.
+
+    Args:
+        chosen: the study.
+        store: SQLite file.
+        output: folder of figures and tables.
+        **options: of `study.run`.
+
+    Raises:
+        Exit: with code 1 if something is not as it should be.
+    """
+    require_writable(output)
+    require_writable(store.parent)
+    screen = plotting.tables.console()
+    with sweep.Store(store) as opened:
+        tallies = study.run(chosen, opened, settings, **options)
+        warn(study.stale([chosen], opened))
+        fine = study.show(chosen, opened, tallies, screen, output)
+    if not fine:
+        raise typer.Exit(1)
