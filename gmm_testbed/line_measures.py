@@ -14,7 +14,8 @@ from jaxtyping import ArrayLike
 
 from .diagnostics import failures
 from .divergences import host, spectral
-from .divergences.host import HostDensity, Parts
+from .divergences.host import HostDensity
+from .divergences.line_parts import Parts, shares
 from .laws import LineLaw
 from .problem import Target
 
@@ -64,10 +65,10 @@ def at_the_end(law: HostDensity, target: Target, t: ArrayLike) -> dict[str, Any]
     share = law.mass / law.mass.sum()
     mean = float(share @ law.x)
     variance = float(share @ (law.x - mean) ** 2)
-    log_posterior, modes = host.shares(posterior.log_parts(law.x))
+    log_posterior, modes = shares(posterior.log_parts(law.x))
     weights, exact_weights = modes @ law.mass, np.exp(posterior.log_weights)
     gaps = np.abs(weights - exact_weights).sum()
-    _, prior_modes = host.shares(truth.prior.log_parts(law.x))
+    _, prior_modes = shares(truth.prior.log_parts(law.x))
     exact_mass = prior_modes @ (law.cell * np.exp(log_posterior))
     ruled_out = exact_mass < failures.THRESHOLD
     likely = _likely_region(law, truth)
@@ -155,14 +156,14 @@ def in_time(law: LineLaw, target: Target) -> tuple[np.ndarray, dict[str, np.ndar
 
 def _in_step(x, cell, law, truth: Exact) -> dict[str, float]:
     prior, posterior, data = truth
-    log_exact, shares = host.shares(posterior.log_parts(x))
+    log_exact, own_modes = shares(posterior.log_parts(x))
     density = np.exp(log_exact)
     escaped = max(1.0 - cell * float(law.sum()), 0.0)
     outside = max(1.0 - cell * float(density.sum()), 0.0)
     mean = cell * float(law @ x)
     variance = cell * float(law @ (x - mean) ** 2)
-    gaps = np.abs(cell * (shares @ law) - np.exp(posterior.log_weights)).sum()
-    _, modes = host.shares(prior.log_parts(x))
+    gaps = np.abs(cell * (own_modes @ law) - np.exp(posterior.log_weights)).sum()
+    _, modes = shares(prior.log_parts(x))
     ruled_out = cell * (modes @ density) < failures.THRESHOLD
     fine = x[0] + cell / _FINER * np.arange(_FINER * len(x))
     logs = prior.log_density(fine), posterior.log_density(fine)

@@ -43,8 +43,11 @@ def main() -> None:
 def settings() -> None:
     """Sets JAX as every command has it; each new process calls it too."""
     jax.config.update("jax_enable_x64", True)  # the library itself never sets it
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    if (
+        jax.config.jax_compilation_cache_dir is None
+    ):  # JAX_COMPILATION_CACHE_DIR sets it
         jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def cache_folder() -> Path:
