@@ -23,7 +23,7 @@ class ByName(typer.core.TyperGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every name that `run` takes, without paths of files."""
-        return list(_known())
+        return [name for known in _known() for name in known]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command of a name; it refuses one that is unknown."""
@@ -36,29 +36,27 @@ class ByName(typer.core.TyperGroup):
         return command
 
 
-def _known() -> dict[str, tuple[str, str]]:
-    """Kind and title by name."""
-    of_package = {name: study.get(name).title for name in study.OF_PACKAGE}
-    files = {name: study.title(file) for name, file in study.found().items()}
-    described = {
-        name: ("problem", problems.describe(name)) for name in problems.names()
-    }
-    both = {name: ("experiment", words) for name, words in (of_package | files).items()}
-    twice = sorted(set(described) & set(both))
-    require(
-        not twice,
-        "the name is that of a problem and of an experiment",
-        got=", ".join(twice),
-        expected="names with one meaning",
-        hint=f"rename the file in {study.FOLDER}",
-    )
-    return described | both
+def _known() -> tuple[dict[str, str], dict[str, str]]:
+    """What there is by name: problems, and experiments."""
+    found = {name: study.get(name).title for name in study.OF_PACKAGE}
+    found |= {name: study.title(file) for name, file in study.found().items()}
+    return {name: problems.describe(name) for name in problems.names()}, found
 
 
 def _kind(name: str) -> tuple[str, str]:
+    """The command for a name, and what the name stands for."""
     if name.endswith(".py"):
         return "experiment", name
-    return choose(name, _known(), "problem or experiment")
+    of_problems, of_experiments = _known()
+    words = choose(name, of_problems | of_experiments, "problem or experiment")
+    require(
+        name not in of_problems or name not in of_experiments,
+        "the name is that of a problem and of an experiment",
+        got=name,
+        expected="a name with one meaning",
+        hint=f"give the file, {study.FOLDER / name}.py, or rename it",
+    )
+    return "problem" if name in of_problems else "experiment", words
 
 
 commands = typer.Typer(
