@@ -94,7 +94,9 @@ def of(
         values = _of_reduced(found, target, t)
     else:
         density = found.at(-1) if isinstance(found, AbstractLaw) else found
-        if isinstance(density, LineDensity) and bool(np.all(density.jacobian == 1)):
+        if isinstance(density, LineDensity) and np.all(
+            np.asarray(density.jacobian) == 1
+        ):
             values = at_the_end(HostDensity(density), target, t)
         else:
             values = _of_density(density, target, jnp.asarray(t))
