@@ -167,7 +167,9 @@ def claims(experiment: Experiment, store: Store) -> dict[str, float]:
     """How many theorems are not as they should be."""
     found = checked(experiment, store)
     return {
-        "theorems that are not as they should be": sum(bool(c.problem) for c in found)
+        "theorems that are not as they should be": float(
+            sum(bool(c.problem) for c in found)
+        )
     }
 
 
