@@ -94,10 +94,8 @@ def build(text: str, family: str | None = None) -> AbstractDescribed:
     Raises:
         InputError: as `get`.
     """
-    name, colon, options = text.partition(":")
-    written = f"{name}({options})" if colon else text
     try:
-        tree = ast.parse(written.strip(), mode="eval").body
+        tree = ast.parse(in_brackets(text), mode="eval").body
     except SyntaxError:
         fail(
             "this is not the name of a method",
@@ -106,6 +104,12 @@ def build(text: str, family: str | None = None) -> AbstractDescribed:
             hint="gmm-testbed list prints the names",
         )
     return _made(tree, family)
+
+
+def in_brackets(text: str) -> str:
+    """The text with options in brackets; it may have them after a colon."""
+    name, colon, options = text.strip().partition(":")
+    return f"{name}({options})" if colon else name
 
 
 def _made(tree: ast.expr, family: str | None = None):

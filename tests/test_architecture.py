@@ -56,19 +56,14 @@ FLOORS = {
     "grids": 6,
     "diagnostics": 7,
     "bounds": 7,
-    "plotting": 8,
+    "line_measures": 8,
     "measures": 8,
+    "plotting": 8,
     "compare": 8,
-    "named": 8,
     "methods": 8,
-    "demo": 9,
-    "verify": 9,
-    "studies": 9,
-    "catalogue": 9,
+    "study": 9,
     "report": 9,
-    "single": 9,
     "cli": 9,
-    "__main__": 9,
     "__init__": 10,
 }
 # `sweep` runs any experiment; it knows no mathematics.
@@ -221,7 +216,7 @@ def test_no_module_is_a_drawer():
 
 def test_precision_is_set_by_the_command_line_only(module):
     """And passed on by a sweep: a new process of a worker has that of the driver."""
-    if name_of(module) in ("cli", "__main__", "sweep/work"):
+    if name_of(module) in ("cli/app", "sweep/work"):
         return
     tree = tree_of(module)
     settings = {s for s in strings(tree) if s.lower() == "jax_enable_x64"}

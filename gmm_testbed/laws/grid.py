@@ -79,6 +79,6 @@ def _has_noise(sampler, target, times, initial) -> bool:
     if point.size > 1:
         scale = first_law(sampler, target, times, point).root.most()
     else:  # the program that the law needs anyway
-        points, window = np.full((1, TILE_WIDTH), point), np.asarray(times[:2])
+        points, window = np.full((1, TILE_WIDTH), point), np.asarray(times)[:2]
         scale = transitions(fixed(sampler, target), points, window[:1], window[1:])[1]
     return bool(np.any(np.asarray(scale) != 0.0))
