@@ -22,7 +22,7 @@ METHODS = ("Exact", "DPS", "ZetaDPS", "PiGDM", "TMPD")
 SAMPLERS = {
     name: gt.Guided(gt.approximations.CATALOGUE[name](), gt.kernels.EulerMaruyama())
     for name in METHODS
-} | {"DPS update": gt.Guided(gt.approximations.Unguided(), gt.kernels.DPSUpdate(0.1))}
+} | {"DPS update": gt.Published(gt.approximations.ZetaDPS(0.1))}
 PROBLEMS = ("two-modes", "gap")
 LAST = (0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.003, 0.001)
 STEPS = 200

@@ -21,7 +21,7 @@ METHODS = ("Exact", "DPS", "ZetaDPS", "PiGDM", "TMPD")
 SAMPLERS = {
     name: gt.Guided(gt.approximations.CATALOGUE[name](), gt.kernels.EulerMaruyama())
     for name in METHODS
-} | {"DPS update": gt.Guided(gt.approximations.Unguided(), gt.kernels.DPSUpdate(0.1))}
+} | {"DPS update": gt.Published(gt.approximations.ZetaDPS(0.1))}
 POINTS = np.linspace(-4.0, 4.0, 161)
 LEFT = 1  # the mode at -0.7, of weight 0.54
 MEASURES = {

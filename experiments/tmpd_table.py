@@ -46,7 +46,7 @@ METHODS = {
     "Exact": gt.Guided(gt.approximations.Exact(), gt.kernels.EulerMaruyama()),
     "TMPD": gt.Guided(gt.approximations.TMPD(), gt.kernels.EulerMaruyama()),
     "PiGDM": gt.Guided(gt.approximations.PiGDM(), gt.kernels.EulerMaruyama()),
-    "DPS": gt.Guided(gt.approximations.Unguided(), gt.kernels.DPSUpdate(ZETA_STEP)),
+    "DPS": gt.Published(gt.approximations.ZetaDPS(ZETA_STEP)),
     "ZetaDPS": gt.Guided(gt.approximations.ZetaDPS(ZETA), gt.kernels.EulerMaruyama()),
 }
 FLOOR, CEILING = "exact samples", "prior samples"
@@ -446,8 +446,10 @@ def along_lines(weights, points, means, variances):
 def means(store, experiment=None):
     """Mean and interval over problems of every metric, by the labels and its name."""
     found = {}
-    for one in gt.sweep.means(store.rows(experiment or tmpd_setting)):
-        found.setdefault(tuple(one.cell.values()), {})[one.metric] = one
+    experiment = experiment or tmpd_setting
+    for one in gt.sweep.means(store.frame(experiment)).itertuples():
+        cell = tuple(getattr(one, label) for label in experiment.grid)
+        found.setdefault(cell, {})[one.metric] = one
     return found
 
 

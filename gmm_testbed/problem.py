@@ -15,6 +15,7 @@ from ._checks import (
 )
 from ._inputs import point
 from ._types import Matrix, Observation, Scalar, Vector
+from .denoisers import AbstractDenoised, AbstractDenoiser, Denoised, Prior
 from .likelihood import (
     AbstractLikelihood,
     AtomicLikelihood,
@@ -145,10 +146,12 @@ class Target(eqx.Module):
     exact_posterior: GaussianMixture | None
     likelihood: AbstractLikelihood
     finer: AbstractLikelihood | None
+    denoiser: AbstractDenoiser | None
 
     def __init__(self, problem, path, nodes: int | None = None):
         self.problem = problem
         self.path = path
+        self.denoiser = None
         self.exact_posterior = problem.posterior() if problem.has_posterior() else None
         self.finer = None
         if problem.prior.atomic:
@@ -189,6 +192,50 @@ class Target(eqx.Module):
     def denoised(self, x: Vector, t: Scalar) -> GaussianMixture:
         """p(x0 | x_t = x), for sigma_t > 0."""
         return self.problem.prior.denoised(x, *self._scales(t))
+
+    # --- what a method sees of the prior --------------------------------------------
+
+    def denoise(self, x: Vector, t: Scalar) -> AbstractDenoised:
+        """What the denoiser says of x0 at x (d,): exact unless `seen_through` another."""
+        return self.denoise_at(x, *self._scales(t))
+
+    def denoise_at(self, x: Vector, alpha: Scalar, sigma: Scalar) -> AbstractDenoised:
+        """The same at x = alpha x0 + sigma noise, (d,), on the path or not."""
+        if self.denoiser is None:
+            return Denoised(self.problem.prior, x, alpha, sigma)
+        return self.denoiser(x, alpha, sigma)
+
+    def seen_through(self, denoiser: AbstractDenoiser | GaussianMixture) -> "Target":
+        """The same problem, of whose prior methods see another denoiser.
+
+        Marginals, posterior and likelihood stay the truth; `Exact` adds the exact
+        correction to the denoiser's mean.
+
+        Args:
+            denoiser: any of `gt.denoisers`, or a mixture, whose exact denoiser it is.
+
+        Raises:
+            InputError: if a mixture has the wrong dimension.
+        """
+        if isinstance(denoiser, GaussianMixture):
+            require(
+                denoiser.dim == self.problem.prior.dim,
+                "the assumed prior has the wrong dimension",
+                got=f"dimension {denoiser.dim}",
+                expected=f"dimension {self.problem.prior.dim}",
+                hint="a denoiser is of the same x0 as the problem",
+            )
+            denoiser = Prior(denoiser)
+        return eqx.tree_at(
+            lambda target: target.denoiser, self, denoiser, is_leaf=lambda x: x is None
+        )
+
+    @property
+    def seen_exactly(self) -> "Target":
+        """The same problem with the exact denoiser."""
+        if self.denoiser is None:
+            return self
+        return eqx.tree_at(lambda target: target.denoiser, self, None)
 
     # --- moments and likelihood -----------------------------------------------------
 

@@ -1,129 +1,107 @@
-r"""`sample`, which runs any sampler, and the guided ones."""
+r"""`sample`, which runs any method or sampler over a grid of times.
 
-from typing import NamedTuple
+In a chain the particles do not meet, and each has its own random numbers; a population
+(`gt.smc`) moves as a whole; an external program (`gt.External`) runs on the host. The key
+of particle i at step j is folded from (i, j): results do not depend on the batch size, nor
+on the number of devices. The time grid is padded and the number of steps is data, so that
+one compilation serves every number of steps and every hyper-parameter value.
+"""
+
+import functools
+from abc import abstractmethod
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from ._checks import check_count, floating, require, unsupported
-from ._types import Key, Scalar, Times, Vector
-from .approximations import AbstractApproximation, Unguided
-from .approximations.base import require_linear
-from .draws import Draws
-from .kernels import AbstractKernel, GuidedField
+from ._checks import check_count, concrete, fail, floating, require
+from ._types import Key, Keys, Scalar, Times
+from .method import AbstractDescribed, AbstractMethod, Facts, check_needs
 from .mixture import GaussianMixture
 from .problem import Target
-from .samplers import (
-    AbstractChain,
-    AbstractSampler,
-    Cloud,
-    Run,
-    require_noise,
-    require_signal,
-)
+from .random import Draws, key_words
+from .sample_set import SampleSet as SampleSet
+from .sample_set import sample_set as sample_set
 from .time_grids import check_times
 
 _CAPACITY = 1024  # times a compiled program holds; longer grids double it
 
 
-class Guided(AbstractChain):
-    """A sampler: an approximation of the field, and a kernel that discretises it.
+class Options(NamedTuple):
+    """How a sampler is run.
+
+    Attributes:
+        initial: law at the first time, or None for the sampler's own.
+        batch_size: particles computed at once on a device.
+        trajectory: whether to keep every state.
+    """
+
+    initial: GaussianMixture | None = None
+    batch_size: int = 4096
+    trajectory: bool = False
+
+
+class AbstractSampler(AbstractDescribed):
+    """What `sample` runs. Everything it does may happen on the host."""
+
+    @abstractmethod
+    def check(self, target: Target, times: Times) -> None:
+        """Raises `UnsupportedError` if the sampler cannot serve the problem or grid."""
+
+    @abstractmethod
+    def run(
+        self, key: Key, target: Target, times: Times, num: int, options: Options
+    ) -> SampleSet:
+        """Samples (num, d) at the last of the times (N + 1,)."""
+
+
+class AbstractTraceable(AbstractSampler):
+    """A sampler that JAX can trace, so that a program may hold many of its runs."""
+
+    @abstractmethod
+    def draws(
+        self,
+        keys: Keys,
+        target: Target,
+        times: Times,
+        steps: Int[Array, ""],
+        particles: int,
+    ) -> Float[Array, "num d"]:
+        """Independent samples (num, d) at times[steps], one for each of the keys (num,).
+
+        Args:
+            keys: (num,).
+            target: the problem along its path.
+            times: (capacity,), padded.
+            steps: () N, data.
+            particles: of a population, of which one is drawn by its weight.
+        """
+
+
+@functools.singledispatch
+def sampler_of(thing: Any) -> AbstractSampler:
+    """The sampler that runs a method, or a sampler itself.
 
     Raises:
-        InputError: unless the parts are an approximation and a kernel.
-        UnsupportedError: if the kernel guides by itself and the approximation is not
-            `Unguided`.
+        InputError: for anything else.
     """
-
-    approximation: AbstractApproximation
-    kernel: AbstractKernel
-
-    def __check_init__(self):
-        require(
-            isinstance(self.approximation, AbstractApproximation)
-            and isinstance(self.kernel, AbstractKernel),
-            "the parts of a guided sampler are not what they should be",
-            got=f"{type(self.approximation).__name__}, {type(self.kernel).__name__}",
-            expected="an approximation, then a kernel",
-            hint="write Guided(approximations.DPS(), kernels.DDPM())",
-        )
-        if self.kernel.facts.guides and not isinstance(self.approximation, Unguided):
-            unsupported(
-                f"{type(self.kernel).__name__} adds its own guidance",
-                got=type(self.approximation).__name__,
-                expected="Unguided",
-                hint="guiding twice is not a published method; pass Unguided()",
-            )
-
-    @property
-    def smooth(self) -> bool:
-        """Whether the transitions depend smoothly on x."""
-        return self.approximation.facts.smooth and self.kernel.facts.smooth
-
-    def check(self, target: Target, times: Times) -> None:
-        if self.kernel.facts.needs_signal:
-            require_signal(self.kernel, target, times[0])
-        if self.kernel.facts.needs_noise:
-            require_noise(self.kernel, target, times[-1])
-        if self.approximation.facts.needs == "linear":
-            require_linear(self.approximation, target)
-
-    def transition(self, target: Target, x: Vector, t: Scalar, s: Scalar):
-        """The Gaussian law of x_s given x_t = x."""
-        return self.kernel.transition(GuidedField(self.approximation, target), x, t, s)
-
-    def step(
-        self, noise: Vector, target: Target, x: Vector, t: Scalar, s: Scalar
-    ) -> Vector:
-        """x_s given x_t = x and standard normal noise (d,): the noise is an argument."""
-        return self.transition(target, x, t, s).apply_noise(noise)
-
-    def move(
-        self, draws: Draws, target: Target, x: Vector, t: Scalar, s: Scalar
-    ) -> Vector:
-        return self.step(draws.normal(x.shape[0], x.dtype), target, x, t, s)
-
-
-class SampleInfo(NamedTuple):
-    """What happened.
-
-    Attributes:
-        nonfinite: number of samples with NaN or infinity, or with a weight that is NaN;
-            they are kept in x.
-        num_steps: N.
-        trajectory: (num, N + 1, d), the states that led to each sample, or None.
-        ess: (N + 1,), effective sample size at every time before resampling, or None
-            where particles do not meet.
-    """
-
-    nonfinite: int
-    num_steps: int
-    trajectory: Float[Array, "num times d"] | None
-    ess: Float[Array, " times"] | None = None
-
-
-class SampleSet(NamedTuple):
-    """Samples of a sampler.
-
-    Attributes:
-        x: (num, d).
-        log_weights: (num,), normalised; uniform where particles do not meet.
-        log_evidence: () estimate of log p(y), NaN where the sampler gives none.
-        info: `SampleInfo`.
-    """
-
-    x: Float[Array, "num d"]
-    log_weights: Float[Array, " num"]
-    log_evidence: Scalar
-    info: SampleInfo
+    if isinstance(thing, AbstractSampler):
+        return thing
+    fail(
+        "this is not a sampler",
+        got=type(thing).__name__,
+        expected="a method, such as gt.Guided(approximation, kernel), one of "
+        "gt.algorithms or gt.smc, or gt.External(fn)",
+        hint="the order is gt.sample(key, sampler, target, times, num)",
+    )
 
 
 def sample(
     key: Key,
-    sampler: AbstractSampler,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     num: int,
@@ -132,16 +110,18 @@ def sample(
     batch_size: int = 4096,
     trajectory: bool = False,
 ) -> SampleSet:
-    r"""Runs the sampler over the grid of times.
+    r"""Runs a sampler over the grid of times.
 
     Args:
         key: random key.
-        sampler: `Guided(approximation, kernel)`, or one of `gt.algorithms`, `gt.smc`.
+        sampler: a method such as `Guided(approximation, kernel)`, one of `gt.algorithms`
+            or `gt.smc`, `gt.smc.ParticleFilter(model)` or `gt.External(fn)`.
         target: the problem along its path.
         times: (N + 1,), decreasing.
         num: number of samples, at least 1.
         initial: law at times[0]: any mixture, such as `target.marginal(times[0])` or
-            `target.posterior(times[0])`; \(N(0, \sigma^2 I)\) by default.
+            `target.posterior(times[0])`; the method's own start by default, which is
+            \(N(0, \sigma^2 I)\) for most.
         batch_size: samples run at once on a device; changes memory and speed, not the
             samples.
         trajectory: whether to keep every state, (num, N + 1, d) in `info.trajectory`.
@@ -154,68 +134,38 @@ def sample(
             of samples.
         UnsupportedError: if the sampler cannot serve the problem or the grid.
     """
-    times = check_run(sampler, target, times)
+    sampler = sampler_of(sampler)
+    times = checked_times(times)
+    sampler.check(target, times)
     check_count(num, "num")
-    if initial is None:
-        initial = standard_initial(target, times[0])
-    _check_initial(initial, target)
-    starts = draw_starts(key, initial, num)
-    steps = times.shape[0] - 1
-    cloud = sampler.run(
-        Run(
-            key,
-            target,
-            padded(times),
-            jnp.asarray(steps),
-            starts,
-            initial,
-            max(min(batch_size, num), 1),
-            steps + 1 if trajectory else 0,
-        )
-    )
-    return sample_set(cloud, steps)
+    if initial is not None:
+        _check_initial(initial, target)
+    size = max(min(batch_size, num), 1)
+    return sampler.run(key, target, times, num, Options(initial, size, trajectory))
 
 
-def sample_set(cloud: Cloud, steps: int) -> SampleSet:
-    """The result for the user: the grid's padding cut off, non-finite samples counted."""
-    bad = ~np.isfinite(np.asarray(cloud.x)).all(axis=1)
-    bad |= np.isnan(np.asarray(cloud.log_weights))
-    ess = cloud.ess
-    info = SampleInfo(
-        int(bad.sum()),
-        steps,
-        cloud.states,
-        None if ess is None else ess[: steps + 1],
-    )
-    return SampleSet(cloud.x, cloud.log_weights, cloud.log_evidence, info)
-
-
-def check_run(sampler: AbstractSampler, target: Target, times: Times) -> Times:
-    """The grid as an array, once the sampler is known to serve the target on it."""
+def checked_times(times: Times) -> Times:
+    """The grid as an array (N + 1,), once it is known to decrease within [0, 1]."""
     times = floating(times)
     check_times(times)
-    sampler.check(target, times)
     return times
 
 
-def standard_initial(target: Target, t: Scalar) -> GaussianMixture:
-    r"""\(N(0, \sigma_t^2 I)\), the usual start."""
-    zero = jnp.zeros((1, target.problem.prior.dim), floating(t).dtype)
-    return GaussianMixture.isotropic(
-        jnp.ones(1, zero.dtype), zero, target.path.sigma(t) ** 2
-    )
+def check_run(method: AbstractMethod, target: Target, times: Times) -> Times:
+    """The grid as an array (N + 1,), once the method is known to serve the target on it."""
+    times = checked_times(times)
+    check_needs(method, target, times)
+    return times
 
 
-def first_scale(
-    sampler: Guided, target: Target, times: Times, initial: GaussianMixture
-) -> Array:
-    """Scale of the first step from the mean of the initial law: 0 without noise."""
-    return _scale(sampler, target, times[:2], initial.mean())
-
-
-@eqx.filter_jit
-def _scale(sampler, target, times, x):
-    return sampler.transition(target, x, times[0], times[1]).scale
+def initial_law(
+    method: AbstractMethod,
+    target: Target,
+    t: Scalar,
+    initial: GaussianMixture | None = None,
+) -> GaussianMixture:
+    """The given initial law, or the start of the method at time t, as a mixture."""
+    return method.start(target, t).mixture() if initial is None else initial
 
 
 def padded(times: Times) -> Array:
@@ -230,6 +180,145 @@ def padded(times: Times) -> Array:
 def draw_starts(key: Key, initial: GaussianMixture, num: int) -> Float[Array, "num d"]:
     """Particles at the first time."""
     return initial.sample(jax.random.fold_in(key, 0), num)
+
+
+class Chains(AbstractTraceable):
+    """Runs a method: one chain a particle.
+
+    The chains are spread over all devices of the platform; the numbers are the same to
+    rounding, as XLA may order the arithmetic of parts of another size otherwise.
+
+    Attributes:
+        method: what every particle does.
+    """
+
+    method: AbstractMethod
+
+    @property
+    def facts(self) -> Facts:
+        """Those of the method."""
+        return self.method.facts
+
+    def check(self, target: Target, times: Times) -> None:
+        check_needs(self.method, target, times)
+
+    def run(
+        self, key: Key, target: Target, times: Times, num: int, options: Options
+    ) -> SampleSet:
+        initial = initial_law(self.method, target, times[0], options.initial)
+        starts, steps = draw_starts(key, initial, num), times.shape[0] - 1
+        keep = steps + 1 if options.trajectory else 0
+        shared = self.method, key, target, padded(times), jnp.asarray(steps)
+        x, states = _spread_chains(shared, starts, options.batch_size, keep)
+        uniform = jnp.full(num, -np.log(num), x.dtype)
+        return sample_set(x, uniform, jnp.asarray(jnp.nan, x.dtype), steps, states)
+
+    def draws(
+        self,
+        keys: Keys,
+        target: Target,
+        times: Times,
+        steps: Int[Array, ""],
+        particles: int,
+    ) -> Float[Array, "num d"]:
+        initial = initial_law(self.method, target, times[0])
+
+        def one(key):
+            words = key_words(key)
+            start = Draws(words, steps).of(initial)
+            return chain(self.method, target, times, steps, words, start)[0]
+
+        return jax.vmap(one)(keys)
+
+
+@sampler_of.register
+def _(method: AbstractMethod) -> AbstractSampler:
+    return Chains(method)
+
+
+def chain(method, target, times, steps, words, start, keep: int = 0):
+    """The last state (d,) of one particle and, if kept, its states (keep, d).
+
+    Args:
+        method: `AbstractMethod`.
+        target: the problem along its path.
+        times: (capacity,), padded.
+        steps: () N, data.
+        words: (2,), the particle's key.
+        start: (d,), its state at times[0].
+        keep: states to return, N + 1 or 0.
+    """
+    states = None
+    if keep:
+        states = jnp.zeros((keep, start.shape[0]), start.dtype).at[0].set(start)
+
+    def body(j, carry):
+        x, memory, states = carry
+        draws = Draws(words, j)
+        law, memory = method.step(target, memory, x, times[j], times[j + 1], draws)
+        x = law.draw(draws)
+        return x, memory, states.at[j + 1].set(x) if keep else None
+
+    carry = start, method.memory(target, start, times[0]), states
+    x, _, states = jax.lax.fori_loop(0, steps, body, carry)
+    return x, states
+
+
+def _spread_chains(shared, starts, size: int, keep: int):
+    """All chains, those of each device in a part of their own."""
+    num = starts.shape[0]
+    pairs, shared = spread((jnp.arange(num), starts), shared)
+    x, states = _chains(*shared, pairs, size, keep)
+    if x.ndim == 3:
+        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:num], (x, states))
+        x, states = jax.device_put(flat, starts.sharding)
+    return x, states
+
+
+@eqx.filter_jit
+def _chains(method, key, target, times, steps, particles, size: int, keep: int):
+    """Final state and, if kept, states at all times of every particle."""
+    key = jax.random.fold_in(key, 1)
+
+    def one(particle):
+        index, start = particle
+        words = key_words(jax.random.fold_in(key, index))
+        return chain(method, target, times, steps, words, start, keep)
+
+    def chains(particles):
+        return jax.lax.map(one, particles, batch_size=size)
+
+    if particles[1].ndim == 3:  # a part on each device
+        return jax.vmap(chains)(particles)
+    return chains(particles)
+
+
+def spread(particles, shared):
+    """Particles (num, ...) as (devices, part, ...), one part on each device.
+
+    What they share is copied to all. Nothing is done if there is one device, or are fewer
+    particles than devices, or the particles are traced. The last particle is repeated to
+    fill the last part.
+
+    Args:
+        particles: tree of arrays (num, ...).
+        shared: any tree.
+    """
+    leaf = jax.tree.leaves(particles)[-1]
+    num = leaf.shape[0]
+    if not concrete(leaf):
+        return particles, shared
+    devices = jax.local_devices(backend=next(iter(leaf.devices())).platform)
+    if len(devices) == 1 or num < len(devices):
+        return particles, shared
+    part = -(-num // len(devices))
+    rows = np.minimum(np.arange(part * len(devices)), num - 1)
+    rows = rows.reshape(len(devices), part)
+    mesh = jax.sharding.Mesh(np.asarray(devices), ("devices",))
+    by_row = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("devices"))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    parts = jax.tree.map(lambda leaf: jax.device_put(leaf[rows], by_row), particles)
+    return parts, eqx.filter_shard(shared, everywhere)
 
 
 def _check_initial(initial: GaussianMixture, target: Target) -> None:

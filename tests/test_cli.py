@@ -174,7 +174,7 @@ def test_one_gaussian_in_space_is_measured_in_closed_form():
     found = problem.measured(sampler, target, times, 20_000, seed=3)
     assert found.how == "exact law, in closed form" and not found.remarks
     assert all(e.stderr == 0 for e in found.values.values())
-    update = gt.Guided(gt.approximations.Unguided(), gt.kernels.DPSUpdate(0.0))
+    update = gt.Published(gt.approximations.ZetaDPS(0.0))
     exact = problem.measured(
         gt.Guided(gt.approximations.Unguided(), gt.kernels.DDPM()), target, times, 1, 0
     )

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gmm_testbed.draws import Draws
-from gmm_testbed.noise import key_words, standard_normal, threefry
+from gmm_testbed.random import Draws, key_words, standard_normal, threefry
 
 
 def test_words_are_those_of_the_generator_of_jax(key):
@@ -43,8 +42,8 @@ def test_streams_and_parts_are_independent_of_each_other(key):
         draws = Draws(key_words(key), step)
         parts = [draws, draws.part(0), draws.part(1)]
         return jnp.stack(
-            [d.uniform(dtype, i) for d in parts for i in (0, 1, 2)]
-            + [d.normal(1, dtype, i)[0] for d in parts for i in (1, 2)]
+            [d.uniform(dtype, i) for d in parts for i in ("noise", "component", "end")]
+            + [d.normal(1, dtype, i)[0] for d in parts for i in ("component", "end")]
         )
 
     u = np.array(jax.jit(jax.vmap(numbers))(jnp.arange(20_000)), np.float64)

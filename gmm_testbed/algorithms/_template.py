@@ -12,14 +12,13 @@ from typing import ClassVar
 import equinox as eqx
 
 from .._checks import floating
-from .._types import Scalar, Times, Vector
-from ..draws import Draws
+from .._types import Scalar, Vector
+from ..gaussian import Gaussian, isotropic
+from ..method import AbstractMarkov, Cost, Facts, standard_start
 from ..problem import Target
-from ..samplers import SamplerFacts
-from .base import AbstractAlgorithm, require_linear
 
 
-class Template(AbstractAlgorithm):
+class Template(AbstractMarkov):
     """Copy this file, rename the class, add one row to CATALOGUE in `__init__.py`.
 
     Attributes:
@@ -29,21 +28,16 @@ class Template(AbstractAlgorithm):
 
     strength: Scalar = eqx.field(converter=floating, default=1.0)
 
-    facts: ClassVar[SamplerFacts] = SamplerFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="what it does, in a line",
         reference="Authors year, arXiv:number, equation",
-        exact_when="never",
-        needs="linear",
-        cost="1 D",
+        needs=frozenset({"linear"}),
+        cost=Cost(denoiser=1),
     )
 
-    def check(self, target: Target, times: Times) -> None:
-        require_linear(self, target)
+    start = standard_start
 
-    def move(
-        self, draws: Draws, target: Target, x: Vector, t: Scalar, s: Scalar
-    ) -> Vector:
-        """Numbers of different streams of `draws` are independent: 0, 1, 2, ..."""
-        path, noise = target.path, draws.normal(x.shape[0], x.dtype)
-        clean = self.strength * target.prior_mean(x, t)
-        return path.alpha(s) * clean + path.sigma(s) * noise
+    def transition(self, target: Target, x: Vector, t: Scalar, s: Scalar) -> Gaussian:
+        """N(alpha_s strength m, sigma_s^2 I)."""
+        path, clean = target.path, self.strength * target.denoise(x, t).mean
+        return isotropic(path.alpha(s) * clean, path.sigma(s) ** 2)

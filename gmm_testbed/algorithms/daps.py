@@ -4,9 +4,9 @@ A step from t to s takes an endpoint \(\hat x_0\) of \(x_t\), surrounds it by a 
 variance \(r_t^2\), conditions that on y, and adds new noise of the level of s:
 
 \[ x_0 \sim N(x_0; \hat x_0, r_t^2 I)\, N(y; A x_0, R), \qquad
-   x_s = \alpha_s x_0 + \sigma_s \varepsilon . \]
+   x_s = \alpha_s x_0 + \sigma_s \varepsilon , \]
 
-The endpoint is
+a Gaussian given the endpoint, which is
 
 - "mean": \(E[x_0 | x_t]\);
 - "ode": the end of the probability-flow ODE, published as a few Euler steps in
@@ -21,7 +21,7 @@ Exact when: prior N(mu, I), endpoint "mean" and \(r_t^2 = \sigma^2/(\sigma^2+\al
 at the first. `Jump` has the exact law in its place.
 """
 
-from collections.abc import Callable
+from abc import abstractmethod
 from typing import ClassVar
 
 import equinox as eqx
@@ -29,46 +29,83 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import choose
-from .._types import Scalar, Times, Vector
-from ..approximations.pigdm import R2
-from ..draws import Draws
+from .._types import Scalar, Vector
+from ..approximations.pigdm import AbstractSpread, spread
+from ..gaussian import AbstractStepLaw, Gaussian, Implicit, Mixture, Spectral, point
+from ..method import AbstractMarkov, Cost, Facts, standard_start
 from ..problem import Target
-from ..samplers import SamplerFacts, require_signal
-from .base import AbstractAlgorithm, conjugate, require_linear
+from .base import conjugate
 
 _ODE_STEPS = 5
 _ODE_END = 0.01  # noise level sigma/alpha, in the units of the data
 _ODE_POWER = 7.0
 
 
-def _mean(draws, target, x, t):
-    return target.prior_mean(x, t)
+class AbstractEndpoint(eqx.Module):
+    """Where a step takes x_t to."""
+
+    needs: eqx.AbstractClassVar[frozenset[str]]
+    law: eqx.AbstractClassVar[str]
+    calls: eqx.AbstractClassVar[int]
+
+    @abstractmethod
+    def __call__(self, target: Target, x: Vector, t: Scalar) -> AbstractStepLaw:
+        """The law of the endpoint, an estimate of x0."""
 
 
-def _ode(draws, target, x, t):
-    prior, alpha = target.problem.prior, target.path.alpha(t)
-    start = target.path.sigma(t) / alpha
-    end = jnp.minimum(start, _ODE_END)  # below the end there is nothing left to do
-    roots = start ** (1 / _ODE_POWER), end ** (1 / _ODE_POWER)
-    levels = jnp.linspace(*roots, _ODE_STEPS + 1) ** _ODE_POWER
+class Mean(AbstractEndpoint):
+    """E[x0 | x_t]."""
 
-    def step(i, z):
-        slope = (z - prior.denoised_mean(z, jnp.ones_like(alpha), levels[i])) / levels[
-            i
-        ]
-        return z + (levels[i + 1] - levels[i]) * slope
+    needs: ClassVar[frozenset[str]] = frozenset()
+    law: ClassVar[str] = "gaussian"
+    calls: ClassVar[int] = 1
 
-    return jax.lax.fori_loop(0, _ODE_STEPS, step, x / alpha)
+    def __call__(self, target: Target, x: Vector, t: Scalar) -> AbstractStepLaw:
+        return point(target.denoise(x, t).mean)
 
 
-def _sample(draws, target, x, t):
-    return draws.of(target.denoised(x, t), 3)
+class ODE(AbstractEndpoint):
+    """The end of five Euler steps of the probability-flow ODE."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"signal"})
+    law: ClassVar[str] = "gaussian"
+    calls: ClassVar[int] = _ODE_STEPS
+
+    def __call__(self, target: Target, x: Vector, t: Scalar) -> AbstractStepLaw:
+        alpha = target.path.alpha(t)
+        start = target.path.sigma(t) / alpha
+        end = jnp.minimum(start, _ODE_END)  # below the end there is nothing left to do
+        roots = start ** (1 / _ODE_POWER), end ** (1 / _ODE_POWER)
+        levels = jnp.linspace(*roots, _ODE_STEPS + 1) ** _ODE_POWER
+
+        def step(i, z):
+            mean = target.denoise_at(z, jnp.ones_like(alpha), levels[i]).mean
+            return z + (levels[i + 1] - levels[i]) * (z - mean) / levels[i]
+
+        return point(jax.lax.fori_loop(0, _ODE_STEPS, step, x / alpha))
 
 
-ENDPOINTS = {"mean": _mean, "ode": _ode, "sample": _sample}
+class Sample(AbstractEndpoint):
+    """A draw of p(x0 | x_t)."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"law of x0"})
+    law: ClassVar[str] = "implicit"
+    calls: ClassVar[int] = 1
+
+    def __call__(self, target: Target, x: Vector, t: Scalar) -> AbstractStepLaw:
+        return Mixture(target.denoise(x, t).law)
 
 
-class DAPS(AbstractAlgorithm):
+ENDPOINTS = {"mean": Mean(), "ode": ODE(), "sample": Sample()}
+
+
+def _endpoint(name) -> AbstractEndpoint:
+    if isinstance(name, AbstractEndpoint):
+        return name
+    return choose(name, ENDPOINTS, "endpoint")
+
+
+class DAPS(AbstractMarkov):
     r"""Decoupled annealing with the conjugate step.
 
     Args:
@@ -80,38 +117,47 @@ class DAPS(AbstractAlgorithm):
         InputError: for an unknown name.
     """
 
-    endpoint: Callable = eqx.field(
-        static=True,
-        converter=lambda name: choose(name, ENDPOINTS, "endpoint"),
-        default="ode",
+    endpoint: AbstractEndpoint = eqx.field(
+        static=True, converter=_endpoint, default="ode"
     )
-    r2: Callable = eqx.field(
-        static=True, converter=lambda name: choose(name, R2, "r2"), default="flat"
-    )
+    r2: AbstractSpread = eqx.field(static=True, converter=spread, default="flat")
 
-    facts: ClassVar[SamplerFacts] = SamplerFacts(
-        summary="endpoint of x_t, conditioned as a Gaussian around it, noised afresh",
-        reference="Zhang et al. 2025, arXiv:2407.01521",
-        exact_when='prior N(mu, I), DAPS("mean", "snr"), exact law at the first time',
-        needs="linear",
-        cost="5 D (ode) or 1 D, + m x m solve",
-    )
+    start = standard_start
 
-    def check(self, target: Target, times: Times) -> None:
-        require_linear(self, target)
-        if self.endpoint is _ode or self.r2 is R2["flat"]:
-            require_signal(self, target, times[0])
-
-    def move(
-        self, draws: Draws, target: Target, x: Vector, t: Scalar, s: Scalar
-    ) -> Vector:
-        path, problem, dim, dtype = target.path, target.problem, x.shape[0], x.dtype
-        numerator, denominator = self.r2(target, path.alpha(t), path.sigma(t))
-        clean = conjugate(
-            problem,
-            self.endpoint(draws, target, x, t),
-            numerator / denominator,
-            draws.normal(dim, dtype, 1),
-            draws.normal(problem.measurement.dim_y, dtype, 2),
+    @property
+    def facts(self) -> Facts:
+        """Of the endpoint and the variance."""
+        signal = frozenset() if self.r2.finite_without_signal else {"signal"}
+        exact = self.r2.exact_when if isinstance(self.endpoint, Mean) else ()
+        return Facts(
+            summary="endpoint of x_t, conditioned as a Gaussian around it, noised afresh",
+            reference="Zhang et al. 2025, arXiv:2407.01521",
+            needs=frozenset({"linear"}) | self.endpoint.needs | signal,
+            exact_when=tuple(where._replace(start="exact") for where in exact),
+            law=self.endpoint.law,
+            affine=self.endpoint.law == "gaussian",
+            cost=Cost(denoiser=self.endpoint.calls, measurement=1),
         )
-        return path.alpha(s) * clean + path.sigma(s) * draws.normal(dim, dtype)
+
+    def transition(
+        self, target: Target, x: Vector, t: Scalar, s: Scalar
+    ) -> AbstractStepLaw:
+        """The law of alpha_s x0 + sigma_s noise, Gaussian around the endpoint."""
+        law = self.endpoint(target, x, t)
+        if isinstance(law, Gaussian):
+            return self._around(target, law.mean, t, s)
+
+        def drawn(draws):
+            end = draws.of(law.law, "endpoint")
+            return self._around(target, end, t, s).draw(draws)
+
+        return Implicit(drawn)
+
+    def _around(self, target, endpoint, t, s) -> Gaussian:
+        path = target.path
+        numerator, denominator = self.r2(target, path.alpha(t), path.sigma(t))
+        clean = conjugate(target.problem, endpoint, numerator / denominator)
+        alpha, noise, root = path.alpha(s), path.sigma(s) ** 2, clean.root
+        spectrum = alpha**2 * root.spectrum + noise
+        root = Spectral(alpha**2 * root.base + noise, root.basis, spectrum)
+        return Gaussian(alpha * clean.mean, root)

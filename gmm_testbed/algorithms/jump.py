@@ -10,31 +10,28 @@ Exact when: always, from the exact law at the first time. The control for `DAPS`
 
 from typing import ClassVar
 
-from .._types import Scalar, Times, Vector
-from ..draws import Draws
+from .._types import Scalar, Vector
+from ..gaussian import Mixture
+from ..method import AbstractMarkov, Cost, Exact, Facts, standard_start
 from ..problem import Target
-from ..samplers import SamplerFacts
-from .base import AbstractAlgorithm
 
 
-class Jump(AbstractAlgorithm):
+class Jump(AbstractMarkov):
     """Draws of p(x0 | x_t, y), for any problem whose posterior is a mixture."""
 
-    facts: ClassVar[SamplerFacts] = SamplerFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="an exact draw of x0 given x_t and y, noised afresh",
         reference="the ideal of Zhang et al. 2025, arXiv:2407.01521",
-        exact_when="any grid, from the exact law at the first time",
-        needs="",
-        cost="1 D",
+        needs=frozenset({"posterior"}),
+        exact_when=(Exact(start="exact"),),
+        law="mixture",
+        cost=Cost(denoiser=1),
     )
 
-    def check(self, target: Target, times: Times) -> None:
-        target.posterior(times[0])  # raises if the posterior is not a mixture
+    start = standard_start
 
-    def move(
-        self, draws: Draws, target: Target, x: Vector, t: Scalar, s: Scalar
-    ) -> Vector:
-        path, dim, dtype = target.path, x.shape[0], x.dtype
-        law = target.exact_posterior.denoised(x, path.alpha(t), path.sigma(t))
-        clean = draws.of(law, 1)
-        return path.alpha(s) * clean + path.sigma(s) * draws.normal(dim, dtype)
+    def transition(self, target: Target, x: Vector, t: Scalar, s: Scalar) -> Mixture:
+        """The mixture of alpha_s x0 + sigma_s noise, x0 given x_t = x and y."""
+        path = target.path
+        clean = target.exact_posterior.denoised(x, path.alpha(t), path.sigma(t))
+        return Mixture(clean.noised(path.alpha(s), path.sigma(s)))

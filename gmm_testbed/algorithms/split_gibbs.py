@@ -21,70 +21,99 @@ Exact when: \(\rho \to 0\), and as many sweeps as it then takes to mix.
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
-from .._checks import concrete, require
-from .._types import Scalar, Times, Vector
-from ..draws import Draws
+from .._checks import check_count
+from .._types import Scalar, Vector
+from ..gaussian import Gaussian, Mixture, Spectral
+from ..method import (
+    AbstractComposed,
+    AbstractMarkov,
+    Cost,
+    Facts,
+    Leg,
+    standard_start,
+)
 from ..problem import Target
-from ..samplers import SamplerFacts, require_signal
-from .base import AbstractAlgorithm, conjugate, require_linear
+from .base import conjugate
 
 
-def _whole(value):
-    return jnp.asarray(value, jnp.int32)
+class Denoise(AbstractMarkov):
+    """A draw of p(x0 | x_t), at the level of the data."""
+
+    facts: ClassVar[Facts] = Facts(
+        summary="an exact draw of x0 given x_t",
+        reference="closed form",
+        needs=frozenset({"law of x0"}),
+        law="mixture",
+        uses_noise=False,
+    )
+
+    start = standard_start
+
+    def transition(self, target: Target, x: Vector, t: Scalar, s: Scalar) -> Mixture:
+        """p(x0 | x_t = x); s is not used."""
+        return Mixture(target.denoise(x, t).law)
 
 
-class SplitGibbs(AbstractAlgorithm):
+class Condition(AbstractMarkov):
+    """A draw of z around x0 given y, at distance rho of the level it goes to."""
+
+    facts: ClassVar[Facts] = Facts(
+        summary="a conjugate draw around x0, given y",
+        reference="closed form",
+        needs=frozenset({"linear"}),
+        affine=True,
+        cost=Cost(denoiser=0, measurement=1),
+    )
+
+    start = standard_start
+
+    def transition(self, target: Target, x: Vector, t: Scalar, s: Scalar) -> Gaussian:
+        """alpha_s times N(z; x, rho_s^2 I) N(y; A z, R), normalised; t is not used."""
+        alpha = target.path.alpha(s)
+        law = conjugate(target.problem, x, (target.path.sigma(s) / alpha) ** 2)
+        root, square = law.root, alpha**2
+        root = Spectral(square * root.base, root.basis, square * root.spectrum)
+        return Gaussian(alpha * law.mean, root)
+
+
+class SplitGibbs(AbstractComposed):
     """Split Gibbs sampler over the noise levels of the grid.
 
     Attributes:
-        sweeps: () integer, sweeps at each time of the grid but the last, at least 1.
+        sweeps: at each time of the grid but the last, at least 1; a program for each
+            number of them.
 
     Raises:
         InputError: if there is no sweep.
     """
 
-    sweeps: jax.Array = eqx.field(converter=_whole, default=1)
+    sweeps: int = eqx.field(static=True, default=1)
 
-    facts: ClassVar[SamplerFacts] = SamplerFacts(
-        summary="alternates the likelihood and the denoising posterior at distance rho",
-        reference="Coeurdoux et al. 2024, arXiv:2304.11134; Wu et al. 2024, 2405.18782",
-        exact_when="rho -> 0 with enough sweeps; at rho the noise is R + rho^2 A A^T",
-        needs="linear",
-        cost="1 D + m x m solve a sweep",
-    )
+    start = standard_start
 
     def __check_init__(self):
-        require(
-            not concrete(self.sweeps) or int(self.sweeps) >= 1,
-            "no sweep is asked for",
-            got=f"sweeps {self.sweeps}",
-            expected="at least 1",
-            hint="each time of the grid has its own sweeps: SplitGibbs(1) is PnP-DM",
+        check_count(self.sweeps, "sweeps")
+
+    @property
+    def facts(self) -> Facts:
+        """More than one sweep needs alpha > 0 at the first time."""
+        signal = {"signal"} if self.sweeps > 1 else frozenset()
+        return Facts(
+            summary="alternates the likelihood and the denoising posterior at distance rho",
+            reference="Coeurdoux et al. 2024, arXiv:2304.11134; Wu et al. 2024, 2405.18782",
+            needs=frozenset({"linear", "law of x0"}) | signal,
+            law="composed",
+            cost=Cost(denoiser=self.sweeps, measurement=self.sweeps),
         )
 
-    def check(self, target: Target, times: Times) -> None:
-        require_linear(self, target)
-        if self.sweeps > 1:
-            require_signal(self, target, times[0])
-
-    def move(
-        self, draws: Draws, target: Target, x: Vector, t: Scalar, s: Scalar
-    ) -> Vector:
-        def sweep(i, x):
-            end = jnp.where(i + 1 == self.sweeps, s, t)
-            return _sweep(draws.part(i), target, x, t, end)
-
-        return jax.lax.fori_loop(0, self.sweeps, sweep, x)
-
-
-def _sweep(draws, target, x, t, s):
-    """x_0 given x_t, and x_s given x_0 and y."""
-    dim, dtype, path = x.shape[0], x.dtype, target.path
-    clean = draws.of(target.denoised(x, t))
-    noise_z = draws.normal(dim, dtype, 2)
-    noise_y = draws.normal(target.problem.measurement.dim_y, dtype, 3)
-    rho = path.sigma(s) / path.alpha(s)
-    return path.alpha(s) * conjugate(target.problem, clean, rho**2, noise_z, noise_y)
+    def legs(self, t: Scalar, s: Scalar) -> tuple[Leg, ...]:
+        """Denoise and condition, as often as there are sweeps; the last one ends at s."""
+        data = jnp.zeros_like(t)
+        ends = [t] * (self.sweeps - 1) + [s]
+        return tuple(
+            leg
+            for end in ends
+            for leg in (Leg(Denoise(), t, data), Leg(Condition(), data, end))
+        )

@@ -2,13 +2,11 @@
 
 from .base import AbstractApproximation as AbstractApproximation
 from .base import AbstractCorrection as AbstractCorrection
-from .base import Facts as Facts
+from .base import log_twist as log_twist
 from .ddnm import DDNM as DDNM
 from .diffpir import DiffPIR as DiffPIR
 from .dps import DPS as DPS
 from .exact import Exact as Exact
-from .perturbed import ScoreError as ScoreError
-from .perturbed import WrongPrior as WrongPrior
 from .pigdm import PiGDM as PiGDM
 from .tmpd import TMPD as TMPD
 from .unguided import Unguided as Unguided

@@ -13,9 +13,10 @@ from typing import ClassVar
 import equinox as eqx
 
 from .._checks import floating
-from .._types import Matrix, Scalar, Vector
+from .._types import Scalar, Vector
+from ..method import Cost, Facts
 from ..problem import Target
-from .base import AbstractCorrection, Facts
+from .base import AbstractCorrection, prior_covariance
 
 
 class Template(AbstractCorrection):
@@ -31,19 +32,15 @@ class Template(AbstractCorrection):
     facts: ClassVar[Facts] = Facts(
         summary="what it does, in a line",
         reference="Authors year, arXiv:number, equation",
-        exact_for=(),
-        is_gradient=True,
-        affine_on_gaussian=True,
-        needs="",
-        cost="1 D + 1 J",
+        affine=True,
+        gradient=True,
+        cost=Cost(denoiser=1, jacobian=1),
     )
+
+    covariance = prior_covariance
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """M - m, (d,). A guidance formula g is turned into this by sigma^2 / alpha."""
-        law = target.denoised(x, t)
-        H, residual = target.problem.whitened_at(law.mean())
-        return self.strength * law.covariance_product(H.T @ residual)
-
-    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
-        """The method's own Cov[x0 | x_t, y], or the prior's."""
-        return target.prior_covariance(x, t)
+        denoised = target.denoise(x, t)
+        H, residual = target.problem.whitened_at(denoised.mean)
+        return self.strength * denoised.times_covariance(H.T @ residual)

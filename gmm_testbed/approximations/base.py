@@ -7,56 +7,28 @@ A diffusion posterior method replaces \(E[x_0 | x_t, y]\) by some \(M(x, t)\). T
 
 Most methods are a formula for the *correction* \(M - m\); writing that (and not M) keeps
 its accuracy as \(\sigma \to 0\), and nothing is divided by \(\alpha\), which may be 0
-at t = 1.
+at t = 1. What a method knows of the prior it asks of `target.denoise(x, t)`.
 """
 
+import functools
 from abc import abstractmethod
-from typing import NamedTuple
 
-import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from .._checks import unsupported
-from .._types import Matrix, Scalar, Vector
-from ..measurements import Linear
+from .. import _linalg
+from .._types import Matrix, Observation, Scalar, Vector
+from ..conditioning import log_normal_whitened
+from ..method import AbstractDescribed
 from ..problem import Target
 
 
-class Facts(NamedTuple):
-    """What is known of an approximation; the contract tests ask each claim.
-
-    Attributes:
-        summary: one line.
-        reference: paper and equation.
-        exact_for: names of problem classes where the field is exact: "any",
-            "one gaussian", "isotropic gaussian" (covariance v I), "unit gaussian" (I), ...
-        is_gradient: whether the field is the gradient of some function of x for d >= 2.
-        affine_on_gaussian: whether M is affine in x for a one-Gaussian prior and a linear
-            measurement, so that `gt.laws.affine` applies.
-        needs: "" or "linear".
-        cost: per point, in evaluations of the denoiser (D), products with its Jacobian
-            (J) and small solves.
-        smooth: False if the field jumps where the residual y - f(m) vanishes, as fields
-            over the residual's norm do for one measurement.
-    """
-
-    summary: str
-    reference: str
-    exact_for: tuple[str, ...]
-    is_gradient: bool
-    affine_on_gaussian: bool
-    needs: str
-    cost: str
-    smooth: bool = True
-
-
-class AbstractApproximation(eqx.Module):
+class AbstractApproximation(AbstractDescribed):
     """An approximation of E[x0 | x_t, y] and of the guidance.
 
     All methods take a `Target`, one point x (d,) and a time t (), and raise
     `UnsupportedError` if the problem lacks what `facts.needs` names.
     """
-
-    facts: eqx.AbstractClassVar[Facts]
 
     @abstractmethod
     def guidance(self, target: Target, x: Vector, t: Scalar) -> Vector:
@@ -68,11 +40,7 @@ class AbstractApproximation(eqx.Module):
 
     @abstractmethod
     def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
-        """The approximation of Cov[x0 | x_t = x, y], (d, d), used by matched kernels.
-
-        Methods that define none keep the prior's Cov[x0 | x_t], as the published codes
-        do when they guide a model with a learned variance.
-        """
+        """The approximation of Cov[x0 | x_t = x, y], (d, d), used by matched kernels."""
 
 
 class AbstractCorrection(AbstractApproximation):
@@ -88,22 +56,45 @@ class AbstractCorrection(AbstractApproximation):
 
     def posterior_mean(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """m plus the correction, (d,)."""
-        return target.prior_mean(x, t) + self.correction(target, x, t)
+        return target.denoise(x, t).mean + self.correction(target, x, t)
 
 
-def require_linear(approximation: AbstractApproximation, target: Target) -> Linear:
-    """The linear measurement of the target.
+def prior_covariance(
+    approximation: AbstractApproximation, target: Target, x: Vector, t: Scalar
+) -> Matrix:
+    """Cov[x0 | x_t], (d, d): what published codes keep, with a learned variance.
 
-    Raises:
-        UnsupportedError: if it is not linear.
+    A method without a covariance given y has the line `covariance = prior_covariance`.
+    """
+    return target.denoise(x, t).covariance()
+
+
+@functools.singledispatch
+def log_twist(
+    approximation: AbstractApproximation, target: Target, x: Vector, t: Scalar
+) -> Scalar:
+    r"""log psi_t(x): the likelihood p(y | x_t) that an approximation stands for.
+
+    An approximation that takes \(x_0 | x_t\) to be \(N(m, V)\) implies
+    \(\psi_t(x) = N(y; f(m), R + H V H^T)\). By default V = 0, the likelihood at the
+    denoised mean; a method with another one registers it in its own file. Any positive
+    twist leaves the weights of a filter correct; a narrow one makes them uneven.
     """
     measurement = target.problem.measurement
-    if isinstance(measurement, Linear):
-        return measurement
-    name = type(approximation).__name__
-    unsupported(
-        f"{name} needs a linear measurement",
-        got=type(measurement).__name__,
-        expected="Linear(A, R)",
-        hint="DPS, ZetaDPS, PiGDM and TMPD linearise a nonlinear measurement",
-    )
+    return measurement.log_prob(target.problem.y, target.denoise(x, t).mean)
+
+
+def gaussian_twist(
+    target: Target, residual: Observation, spread: Float[Array, "m m"]
+) -> Scalar:
+    """log N(y; f(m), R + spread) from the residual and the spread in units of R.
+
+    Args:
+        target: the problem along its path.
+        residual: (m,), y - f(m) in units of the noise.
+        spread: (m, m), H V H^T in units of the noise.
+    """
+    factor = _linalg.cholesky(jnp.eye(residual.shape[0], dtype=residual.dtype) + spread)
+    whitener = target.problem.measurement.whitener
+    log_det = 0.5 * _linalg.log_det(factor) - jnp.sum(jnp.log(jnp.diagonal(whitener)))
+    return log_normal_whitened(_linalg.solve_lower(factor, residual), log_det)

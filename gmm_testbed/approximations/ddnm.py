@@ -7,9 +7,10 @@ The noise of the measurement is ignored: \(A M = y\) at every time.
 
 from typing import ClassVar
 
-from .._types import Matrix, Scalar, Vector
+from .._types import Scalar, Vector
+from ..method import Cost, Facts, require_linear
 from ..problem import Target
-from .base import AbstractCorrection, Facts, require_linear
+from .base import AbstractCorrection, prior_covariance
 
 
 class DDNM(AbstractCorrection):
@@ -18,20 +19,18 @@ class DDNM(AbstractCorrection):
     facts: ClassVar[Facts] = Facts(
         summary="projects the denoised mean onto A x = y, ignoring the noise",
         reference="Wang, Yu & Zhang 2023, arXiv:2212.00490, eq. 13",
-        exact_for=(),
-        is_gradient=False,
-        affine_on_gaussian=True,
-        needs="linear",
-        cost="1 D",
+        needs=frozenset({"linear"}),
+        affine=True,
+        gradient=False,
+        uses_noise=False,
+        cost=Cost(denoiser=1, measurement=1),
     )
+
+    covariance = prior_covariance
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """A^+ (y - A m), (d,)."""
         measurement = require_linear(self, target)
-        mean = target.prior_mean(x, t)
+        mean = target.denoise(x, t).mean
         residual = target.problem.y - measurement.apply(mean)
         return measurement.pseudo_inverse @ residual
-
-    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
-        """The prior's Cov[x0 | x_t]."""
-        return target.prior_covariance(x, t)

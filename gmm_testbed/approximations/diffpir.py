@@ -14,9 +14,10 @@ from typing import ClassVar
 import equinox as eqx
 
 from .._checks import check_range, floating
-from .._types import Matrix, Scalar, Vector
+from .._types import Scalar, Vector
+from ..method import Cost, Facts, require_linear
 from ..problem import Target
-from .base import AbstractCorrection, Facts, require_linear
+from .base import AbstractCorrection, prior_covariance
 
 
 class DiffPIR(AbstractCorrection):
@@ -34,25 +35,22 @@ class DiffPIR(AbstractCorrection):
     facts: ClassVar[Facts] = Facts(
         summary="proximal step from the denoised mean with variance sigma^2/(lam alpha^2)",
         reference="Zhu et al. 2023, arXiv:2305.08995, eq. 12",
-        exact_for=(),
-        is_gradient=False,
-        affine_on_gaussian=True,
-        needs="linear",
-        cost="1 D",
+        needs=frozenset({"linear"}),
+        affine=True,
+        gradient=False,
+        cost=Cost(denoiser=1, measurement=1),
     )
 
     def __check_init__(self):
         check_range("lam", self.lam, least=0.0, positive=True)
 
+    covariance = prior_covariance
+
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """V A^T (R + A V A^T)^{-1} (y - A m), (d,)."""
         measurement = require_linear(self, target)
-        mean = target.prior_mean(x, t)
+        mean = target.denoise(x, t).mean
         residual = target.problem.y - measurement.apply(mean)
         tension = self.lam * target.path.alpha(t) ** 2
         variance = target.path.sigma(t) ** 2
         return variance * measurement.ridge(mean, residual, tension, variance)
-
-    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
-        """The prior's Cov[x0 | x_t]."""
-        return target.prior_covariance(x, t)

@@ -8,9 +8,10 @@ with \(J = \partial m / \partial x = (\alpha/\sigma^2)\, C\) and \(H = f'(m)\), 
 
 from typing import ClassVar
 
-from .._types import Matrix, Scalar, Vector
+from .._types import Scalar, Vector
+from ..method import Cost, Facts
 from ..problem import Target
-from .base import AbstractCorrection, Facts
+from .base import AbstractCorrection, prior_covariance
 
 
 class DPS(AbstractCorrection):
@@ -22,22 +23,18 @@ class DPS(AbstractCorrection):
     facts: ClassVar[Facts] = Facts(
         summary="likelihood at the denoised mean, weighted by the noise covariance",
         reference="Chung et al. 2023, arXiv:2209.14687, eq. 11",
-        exact_for=(),
-        is_gradient=True,
-        affine_on_gaussian=True,
-        needs="",
-        cost="1 D + 1 J",
+        affine=True,
+        gradient=True,
+        cost=Cost(denoiser=1, jacobian=1),
     )
+
+    covariance = prior_covariance
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """C H^T R^{-1} (y - f(m)), (d,)."""
-        law = target.denoised(x, t)
-        mean = law.mean()
+        denoised = target.denoise(x, t)
+        mean = denoised.mean
         problem = target.problem
-        return law.covariance_product(
+        return denoised.times_covariance(
             problem.measurement.misfit_gradient(problem.y, mean)
         )
-
-    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
-        """The prior's Cov[x0 | x_t]."""
-        return target.prior_covariance(x, t)

@@ -6,8 +6,10 @@ r"""The exact field: no approximation. The control for every other.
 from typing import ClassVar
 
 from .._types import Matrix, Scalar, Vector
+from ..method import Cost, Facts
+from ..method import Exact as Condition
 from ..problem import Target
-from .base import AbstractApproximation, Facts
+from .base import AbstractApproximation, log_twist
 
 
 class Exact(AbstractApproximation):
@@ -20,11 +22,10 @@ class Exact(AbstractApproximation):
     facts: ClassVar[Facts] = Facts(
         summary="the exact posterior mean; on an empirical prior, the FSR",
         reference="closed form; Burns & Fridovich-Keil 2026, arXiv:2605.30330",
-        exact_for=("any",),
-        is_gradient=True,
-        affine_on_gaussian=True,
-        needs="",
-        cost="1 D",
+        exact_when=(Condition(),),
+        affine=True,
+        gradient=True,
+        cost=Cost(denoiser=1),
     )
 
     def guidance(self, target: Target, x: Vector, t: Scalar) -> Vector:
@@ -32,9 +33,16 @@ class Exact(AbstractApproximation):
         return target.guidance(x, t)
 
     def posterior_mean(self, target: Target, x: Vector, t: Scalar) -> Vector:
-        """E[x0 | x_t = x, y], (d,)."""
-        return target.posterior_mean(x, t)
+        """E[x0 | x_t = x, y], (d,); the exact correction of another denoiser's mean."""
+        if target.denoiser is None:
+            return target.posterior_mean(x, t)
+        return target.denoise(x, t).mean + target.correction(x, t)
 
     def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
         """Cov[x0 | x_t = x, y], (d, d)."""
         return target.posterior_covariance(x, t)
+
+
+@log_twist.register(Exact)
+def _(approximation, target, x, t):
+    return target.log_likelihood(x, t)

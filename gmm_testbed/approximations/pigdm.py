@@ -3,42 +3,82 @@ r"""Pseudo-inverse guidance: \(x_0 | x_t\) taken as \(N(m, r_t^2 I)\).
 \[ \hat g = J^T H^T (R + r_t^2 H H^T)^{-1} (y - f(m)), \qquad
    M - m = C H^T (R + r_t^2 H H^T)^{-1} (y - f(m)) . \]
 
-The variance \(r_t^2\) differs between publications; each choice is a named variant.
+The variance \(r_t^2\) differs between publications; each choice is a class of its own.
 """
 
-from collections.abc import Callable
+from abc import abstractmethod
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import choose
-from .._types import Matrix, Scalar, Vector
+from .._types import Scalar, Vector
+from ..method import Cost, Exact, Facts
 from ..problem import Target
-from .base import AbstractCorrection, Facts
+from .base import AbstractCorrection, gaussian_twist, log_twist, prior_covariance
 
 
-def _snr(target, alpha, sigma):
-    return sigma**2, sigma**2 + alpha**2
+class AbstractSpread(eqx.Module):
+    """A variance r_t^2 that x0 is taken to have around the denoised mean."""
+
+    exact_when: eqx.AbstractClassVar[tuple[Exact, ...]]
+    finite_without_signal: eqx.AbstractClassVar[bool]
+
+    @abstractmethod
+    def __call__(
+        self, target: Target, alpha: Scalar, sigma: Scalar
+    ) -> tuple[Scalar, Scalar]:
+        """Numerator and denominator of r_t^2, () each: it may be infinite."""
 
 
-def _flat(target, alpha, sigma):
-    return sigma**2, alpha**2
+class SNR(AbstractSpread):
+    r"""\(\sigma^2/(\sigma^2+\alpha^2)\): exact for a prior N(mu, I)."""
+
+    exact_when: ClassVar[tuple[Exact, ...]] = (Exact("unit gaussian"),)
+    finite_without_signal: ClassVar[bool] = True
+
+    def __call__(
+        self, target: Target, alpha: Scalar, sigma: Scalar
+    ) -> tuple[Scalar, Scalar]:
+        return sigma**2, sigma**2 + alpha**2
 
 
-def _data(target, alpha, sigma):
-    variance = target.problem.prior.total_variance() / target.problem.prior.dim
-    return variance * sigma**2, sigma**2 + alpha**2 * variance
+class Flat(AbstractSpread):
+    r"""\(\sigma^2/\alpha^2\): that of a flat prior, infinite at alpha = 0."""
+
+    exact_when: ClassVar[tuple[Exact, ...]] = ()
+    finite_without_signal: ClassVar[bool] = False
+
+    def __call__(
+        self, target: Target, alpha: Scalar, sigma: Scalar
+    ) -> tuple[Scalar, Scalar]:
+        return sigma**2, alpha**2
 
 
-R2 = {"snr": _snr, "flat": _flat, "data": _data}
-"""Each variant gives numerator and denominator of r_t^2, which is infinite for "flat" at
-alpha = 0."""
+class Data(AbstractSpread):
+    r"""\(v\sigma^2/(\sigma^2+\alpha^2 v)\), v the prior's mean variance a coordinate."""
 
-_EXACT_FOR = {
-    _snr: ("unit gaussian",),
-    _flat: (),
-    _data: ("unit gaussian", "isotropic gaussian"),
-}
+    exact_when: ClassVar[tuple[Exact, ...]] = (Exact("isotropic gaussian"),)
+    finite_without_signal: ClassVar[bool] = True
+
+    def __call__(
+        self, target: Target, alpha: Scalar, sigma: Scalar
+    ) -> tuple[Scalar, Scalar]:
+        variance = target.problem.prior.total_variance() / target.problem.prior.dim
+        return variance * sigma**2, sigma**2 + alpha**2 * variance
+
+
+R2 = {"snr": SNR(), "flat": Flat(), "data": Data()}
+
+
+def spread(name) -> AbstractSpread:
+    """A variance r_t^2 by its name in `R2`, or one itself.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    return name if isinstance(name, AbstractSpread) else choose(name, R2, "r2")
 
 
 class PiGDM(AbstractCorrection):
@@ -54,9 +94,7 @@ class PiGDM(AbstractCorrection):
         InputError: for an unknown r2.
     """
 
-    r2: Callable = eqx.field(
-        static=True, converter=lambda name: choose(name, R2, "r2"), default="snr"
-    )
+    r2: AbstractSpread = eqx.field(static=True, converter=spread, default="snr")
 
     @property
     def facts(self) -> Facts:
@@ -64,17 +102,18 @@ class PiGDM(AbstractCorrection):
         return Facts(
             summary="Gaussian N(m, r_t^2 I) for x0 given x_t; variants snr, flat, data",
             reference="Song et al., ICLR 2023, eqs. 7-12",
-            exact_for=_EXACT_FOR[self.r2],
-            is_gradient=True,
-            affine_on_gaussian=True,
-            needs="",
-            cost="1 D + 1 J + m x m solve",
+            exact_when=self.r2.exact_when,
+            affine=True,
+            gradient=True,
+            cost=Cost(denoiser=1, jacobian=1, measurement=1),
         )
+
+    covariance = prior_covariance
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """C H^T (R + r^2 H H^T)^{-1} (y - f(m)), (d,)."""
-        law = target.denoised(x, t)
-        mean, measurement = law.mean(), target.problem.measurement
+        denoised = target.denoise(x, t)
+        mean, measurement = denoised.mean, target.problem.measurement
         residual = target.problem.y - measurement.apply(mean)
         numerator, denominator = self.r2(
             target, target.path.alpha(t), target.path.sigma(t)
@@ -82,8 +121,12 @@ class PiGDM(AbstractCorrection):
         # An infinite r^2 makes the correction 0, also where H H^T is singular.
         tension = jnp.where(denominator > 0, denominator, 1.0)
         pulled = measurement.ridge(mean, residual, tension, numerator)
-        return law.covariance_product(denominator * pulled)
+        return denoised.times_covariance(denominator * pulled)
 
-    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
-        """The prior's Cov[x0 | x_t]."""
-        return target.prior_covariance(x, t)
+
+@log_twist.register(PiGDM)
+def _(approximation, target, x, t):
+    path = target.path
+    numerator, denominator = approximation.r2(target, path.alpha(t), path.sigma(t))
+    H, residual = target.problem.whitened_at(target.denoise(x, t).mean)
+    return gaussian_twist(target, residual, numerator / denominator * (H @ H.T))

@@ -4,9 +4,10 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from .._types import Matrix, Scalar, Vector
+from .._types import Scalar, Vector
+from ..method import Cost, Facts
 from ..problem import Target
-from .base import AbstractCorrection, Facts
+from .base import AbstractCorrection, log_twist, prior_covariance
 
 
 class Unguided(AbstractCorrection):
@@ -15,17 +16,19 @@ class Unguided(AbstractCorrection):
     facts: ClassVar[Facts] = Facts(
         summary="ignores y: samples the prior",
         reference="Song et al. 2021, arXiv:2011.13456",
-        exact_for=(),
-        is_gradient=True,
-        affine_on_gaussian=True,
-        needs="",
-        cost="1 D",
+        affine=True,
+        gradient=True,
+        uses_noise=False,
+        cost=Cost(denoiser=1),
     )
+
+    covariance = prior_covariance
 
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """Zero."""
         return jnp.zeros_like(target.state(x, t)[0])
 
-    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
-        """The prior's Cov[x0 | x_t]."""
-        return target.prior_covariance(x, t)
+
+@log_twist.register(Unguided)
+def _(approximation, target, x, t):
+    return jnp.zeros((), x.dtype)

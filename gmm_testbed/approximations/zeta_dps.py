@@ -13,9 +13,10 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import check_range, floating
-from .._types import Matrix, Scalar, Vector
+from .._types import Scalar, Vector
+from ..method import Cost, Facts
 from ..problem import Target
-from .base import AbstractCorrection, Facts
+from .base import AbstractCorrection, prior_covariance
 
 
 class ZetaDPS(AbstractCorrection):
@@ -33,29 +34,25 @@ class ZetaDPS(AbstractCorrection):
     facts: ClassVar[Facts] = Facts(
         summary="DPS with step zeta over the residual's norm, ignoring the noise level",
         reference="Chung et al. 2023, arXiv:2209.14687, Algorithm 1",
-        exact_for=(),
-        is_gradient=True,
-        affine_on_gaussian=False,
-        needs="",
-        cost="1 D + 1 J",
+        gradient=True,
         smooth=False,
+        uses_noise=False,
+        cost=Cost(denoiser=1, jacobian=1),
     )
 
     def __check_init__(self):
         check_range("zeta", self.zeta, least=0.0)
 
+    covariance = prior_covariance
+
     def correction(self, target: Target, x: Vector, t: Scalar) -> Vector:
         """2 zeta C H^T r / |r|, (d,), and 0 where the residual r is 0."""
-        law = target.denoised(x, t)
-        mean = law.mean()
+        denoised = target.denoise(x, t)
+        mean = denoised.mean
         problem = target.problem
         direction = unit(problem.y - problem.measurement.apply(mean))
         pulled = problem.measurement.pullback(mean, direction)
-        return 2.0 * self.zeta * law.covariance_product(pulled)
-
-    def covariance(self, target: Target, x: Vector, t: Scalar) -> Matrix:
-        """The prior's Cov[x0 | x_t]."""
-        return target.prior_covariance(x, t)
+        return 2.0 * self.zeta * denoised.times_covariance(pulled)
 
 
 def unit(vector: Vector) -> Vector:

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._types import Times
+from ..algorithms import Guided
 from ..budget.path import blocks
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided
 
 _SAME = 1e-9  # relative
 
@@ -54,8 +54,7 @@ def noisy(sampler: Guided, target: Target, times: Times) -> bool:
 @eqx.filter_jit
 def _least_scale(sampler, target, x, windows):
     def least(window):
-        scale = sampler.transition(target, x, *window).scale
-        return jnp.min(jnp.diagonal(scale) if scale.ndim == 2 else scale)
+        return sampler.transition(target, x, *window).root.least()
 
     return jnp.min(jax.vmap(least)(windows))
 

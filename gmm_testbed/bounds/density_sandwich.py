@@ -12,8 +12,8 @@ sides have the least error.
 from typing import ClassVar
 
 from .. import approximations, kernels, laws
+from ..algorithms import Guided
 from ..estimate import Estimate
-from ..sampling import Guided
 from ..time_grids import time_grid
 from .base import AbstractBound, Case, Claim, Facts
 from .flow_density import gaussian_problem

@@ -17,12 +17,12 @@ import jax.numpy as jnp
 
 from .. import approximations, kernels, laws
 from .._checks import UnsupportedError
+from ..algorithms import Guided
 from ..estimate import Estimate
 from ..measurements import Linear
 from ..mixture import GaussianMixture
 from ..paths import VP
 from ..problem import InverseProblem, Target
-from ..sampling import Guided
 from ..time_grids import time_grid
 from .base import AbstractBound, Case, Claim, Facts
 

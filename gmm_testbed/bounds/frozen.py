@@ -29,11 +29,14 @@ import numpy as np
 from .. import approximations, laws
 from .._checks import floating
 from .._types import Scalar
+from ..algorithms import Guided
+from ..denoisers import Prior, ScoreError
 from ..divergences import line_expectation
-from ..kernels.base import AbstractKernel, KernelFacts, Transition
+from ..gaussian import Gaussian, isotropic
+from ..kernels.base import AbstractKernel
+from ..method import Facts
 from ..mixture import GaussianMixture
 from ..paths import OU
-from ..sampling import Guided
 from .assumptions import has_density
 from .base import BUILT, Claim, computed
 from .component_brackets import of_components
@@ -54,22 +57,20 @@ class Frozen(AbstractKernel):
 
     theta: Scalar = eqx.field(converter=floating)
 
-    facts: ClassVar[KernelFacts] = KernelFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="exponential integrator of the Ornstein-Uhlenbeck reverse SDE",
         reference="arXiv:2308.12240 (theta -1), arXiv:2209.11215 (theta 1)",
-        order=1,
         affine=True,
-        needs_signal=False,
-        guides=False,
+        order=1,
     )
 
-    def transition(self, field, x, t, s) -> Transition:
+    def transition(self, field, x, t, s) -> Gaussian:
         """N(e^(theta h) x + 2 (e^(theta h) - 1) V / theta, (e^(2 theta h) - 1) / theta)."""
         h = jnp.log(field.path.alpha(s) / field.path.alpha(t))
         frozen = field.score(x, t) + 0.5 * (1.0 - self.theta) * x
         gain = 2.0 * jnp.expm1(self.theta * h) / self.theta
-        scale = jnp.sqrt(jnp.expm1(2.0 * self.theta * h) / self.theta)
-        return Transition(jnp.exp(self.theta * h) * x + gain * frozen, scale)
+        variance = jnp.expm1(2.0 * self.theta * h) / self.theta
+        return isotropic(jnp.exp(self.theta * h) * x + gain * frozen, variance)
 
 
 class Sides(NamedTuple):
@@ -113,13 +114,13 @@ def sides(theta, T, error) -> Sides:
     """For two modes, the time T and a constant error of the score."""
     target = two_modes(OU(T))
     times = jnp.asarray(np.linspace(1.0, 0.0, STEPS + 1))
-    method = approximations.ScoreError(approximations.Exact(), offset=error)
-    sampler = Guided(method, Frozen(theta))
+    sampler = Guided(approximations.Exact(), Frozen(theta))
+    seen = target.seen_through(ScoreError(Prior(target.problem.prior), offset=error))
     gamma = GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
     posterior = target.problem.posterior()
     given = posterior, target.path, times, jnp.asarray(theta), jnp.asarray(error)
     (chain, paths), cells = of_paths(*given), _cells(*given)
-    law = laws.grid(sampler, target, times, initial=gamma)
+    law = laws.grid(sampler, seen, times, initial=gamma)
     first = _from_normal(target.posterior(times[0]))[0]
     kl, fisher = _from_normal(posterior)
     kept = BUILT, has_density(posterior)  # the path is made above

@@ -20,10 +20,10 @@ from typing import ClassVar
 import numpy as np
 
 from .. import approximations, information, kernels
+from ..algorithms import Guided
 from ..budget.grid import leading_order, optimal_grid
 from ..budget.path import budget
 from ..paths import VP
-from ..sampling import Guided
 from ..time_grids import time_grid
 from .assumptions import geometric
 from .base import AbstractBound, Case, Facts, computed

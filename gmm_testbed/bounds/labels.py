@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from .. import approximations, divergences, kernels, laws, problems
-from ..sampling import Guided
+from ..algorithms import Guided
 from ..time_grids import time_grid
 from .base import AbstractBound, Case, Facts, computed
 

@@ -21,11 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import approximations, divergences, kernels, laws, problems
+from ..algorithms import Guided
 from ..divergences import mixture_quantile
 from ..estimate import Estimate
 from ..kernels import AbstractKernel
 from ..problem import Target
-from ..sampling import Guided, padded
+from ..sampling import padded
 from ..time_grids import time_grid
 from .base import AbstractBound, Case, Claim, Facts
 from .flow_density import gaussian_problem
@@ -119,6 +120,7 @@ def _moved(sampler, target, times, count, points):
             return sampler.transition(target, x[None], times[j], times[j + 1])
 
         moved = jax.vmap(transition)(carry[0])
-        return moved.mean[:, 0], jnp.max(jnp.abs(moved.scale))
+        most = jax.vmap(lambda law: law.root.most())(moved)
+        return moved.mean[:, 0], jnp.max(most)
 
     return jax.lax.fori_loop(0, count, step, (points, jnp.zeros_like(times[0])))

@@ -47,7 +47,7 @@ class ParticleFilters(AbstractBound):
     def claims(self, key, case):
         target = problems.get("two-modes")
         times = time_grid(target.path, _STEPS, "log_snr", t_max=0.99, t_min=0.01)
-        model = smc.TDS(PiGDM(), resampling="multinomial")
+        model = smc.ParticleFilter(smc.TDS(PiGDM()), "multinomial")
         plain, kept = (
             smc.filters(
                 jax.random.fold_in(key, follow),

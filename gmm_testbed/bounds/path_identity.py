@@ -23,11 +23,11 @@ import jax
 import jax.numpy as jnp
 
 from .. import approximations, kernels, laws
+from ..algorithms import Guided
 from ..budget.path import budget
 from ..divergences import line_expectation
 from ..estimate import Estimate
 from ..paths import VP
-from ..sampling import Guided
 from ..time_grids import time_grid
 from .assumptions import noisy
 from .base import AbstractBound, Case, Claim, Facts

@@ -34,9 +34,10 @@ from ..information import (
     sample_rule,
 )
 from ..measurements import Linear
+from ..method import AbstractMethod, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided, check_run, standard_initial
+from ..sampling import check_run, initial_law
 from .terms import Terms, step_terms
 
 BLOCK = 16  # steps of a compiled program, which serves every number of steps
@@ -50,7 +51,7 @@ class Budget(NamedTuple):
         times: (N + 1,).
         initialisation: () KL of the exact law at times[0] from the initial law.
         approximation: (N,) of the method, half its squared error in units of the step.
-        score: (N,) of a perturbed score; 0 without one (see `approximations.perturbed`).
+        score: (N,) of the denoiser that the method sees; 0 for the exact one.
         cross: (N,) products of these errors, which have any sign.
         discretisation: (N,) of the exact field with the same kernel.
         total: () their sum: KL(exact paths || sampler's paths).
@@ -73,7 +74,7 @@ class Budget(NamedTuple):
 
 def budget(
     key: Key,
-    sampler: Guided,
+    sampler: AbstractMethod,
     target: Target,
     times: Times,
     num: int = 4096,
@@ -102,8 +103,7 @@ def budget(
     """
     times = check_run(sampler, target, times)
     target.posterior(times[0])  # raises if there is none
-    if initial is None:
-        initial = standard_initial(target, times[0])
+    initial = initial_law(sampler, target, times[0], initial)
     how, key, points = _method(key, sampler, target, initial, num)
     first, total, weights = _start(key, points, target, times[0], initial)
     windows, values, errors, least = blocks(times), [], [], np.inf
@@ -133,10 +133,9 @@ def _method(key, sampler, target, initial, num):
         prior.num_components == initial.num_components == 1
         and not prior.atomic
         and isinstance(problem.measurement, Linear)
-        and sampler.approximation.facts.affine_on_gaussian
-        and sampler.kernel.facts.affine
+        and sampler.facts.affine
     )
-    if prior.dim == 1 and sampler.smooth:
+    if prior.dim == 1 and sampler.facts.smooth:
         return "quadrature", None, 0
     if affine:
         return "closed form", None, 0
@@ -239,7 +238,7 @@ def _require_noise(sampler, least):
         return
     unsupported(
         "the paths of this sampler and the exact ones are singular",
-        got=f"a step of {type(sampler.kernel).__name__} without noise",
+        got=f"a step of {name_of(sampler)} without noise",
         expected="a kernel with noise at every step, and sigma > 0 at the last time",
         hint="use DDPM() or DDIM(eta=1.0) and t_min > 0; for a deterministic sampler "
         "gt.laws.grid gives the divergence of its law",

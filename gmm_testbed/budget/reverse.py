@@ -13,14 +13,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Key, Scalar, Times, Vector
-from ..components import LOG_2PI
 from ..divergences.quadrature import over_points
 from ..kernels.reverse import reverse
+from ..method import AbstractMethod
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided, check_run, sample, standard_initial
+from ..sampling import check_run, initial_law, sample
 from .path import BLOCK, blocks
-from .terms import log_volume, whiten
 
 
 def reverse_kernel(target: Target, x: Vector, t: Scalar, s: Scalar) -> GaussianMixture:
@@ -30,7 +29,7 @@ def reverse_kernel(target: Target, x: Vector, t: Scalar, s: Scalar) -> GaussianM
 
 def path_log_ratio(
     key: Key,
-    sampler: Guided,
+    sampler: AbstractMethod,
     target: Target,
     times: Times,
     num: int,
@@ -56,8 +55,7 @@ def path_log_ratio(
     """
     times = check_run(sampler, target, times)
     target.posterior(times[0])  # raises if there is none
-    if initial is None:
-        initial = standard_initial(target, times[0])
+    initial = initial_law(sampler, target, times[0], initial)
     drawn = sample(key, sampler, target, times, num, initial=initial, trajectory=True)
     paths = np.asarray(drawn.info.trajectory)
     total = _start(target, times[0], initial, paths[:, 0])
@@ -83,17 +81,9 @@ def _block(sampler, target, windows, used, moves, totals):
             x, moved, (t, s), counted = inputs
             made = sampler.transition(target, x, t, s)
             exact = reverse_kernel(target, x, t, s).log_prob(moved)
-            return total + jnp.where(
-                counted, _log_normal(made, moved) - exact, 0.0
-            ), None
+            return total + jnp.where(counted, made.log_prob(moved) - exact, 0.0), None
 
         *moves, total = path
         return jax.lax.scan(step, total, (*moves, windows, used))[0]
 
     return over_points(along, (*moves, totals))
-
-
-def _log_normal(made, x):
-    z = whiten(made.scale, x - made.mean)
-    size = jnp.asarray(x.shape[0], x.dtype)
-    return -0.5 * (z @ z + size * LOG_2PI) - log_volume(made.scale, size)

@@ -9,23 +9,22 @@ with \(I\) the information about \(x_0\) (in nats) and \(C^y = Cov[x_0 | x_t, y]
    + \|a - M\|^2_{S^{-1}} \big] - (I_s - I_t) . \]
 
 The last square is split along \(a - M = (a - a_0) + (a_0 - a_*) + (a_* - M)\), where
-\(a_0\) is the step of the method with the exact score and \(a_*\) that of the exact field.
+\(a_0\) is the step of the method with the exact denoiser and \(a_*\) that of the exact
+field in the same kernel, or M itself where there is no kernel.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from .. import _linalg
 from .._types import Scalar, Vector
-from ..approximations import AbstractApproximation, Exact
-from ..approximations.perturbed import AbstractPerturbed
-from ..kernels import GuidedField
+from ..algorithms import Guided
+from ..approximations import Exact
+from ..gaussian import AbstractRoot, Spectral
 from ..kernels.base import bridge
+from ..method import AbstractMarkov
 from ..problem import Target
-from ..sampling import Guided
 
 
 class Terms(NamedTuple):
@@ -45,7 +44,12 @@ class Terms(NamedTuple):
 
 
 def step_terms(
-    sampler: Guided, target: Target, x: Vector, t: Scalar, s: Scalar, gain: Scalar
+    sampler: AbstractMarkov,
+    target: Target,
+    x: Vector,
+    t: Scalar,
+    s: Scalar,
+    gain: Scalar,
 ) -> tuple[Terms, Scalar]:
     """The terms of the step from t to s at x_t = x, and the smallest scale of the step.
 
@@ -62,58 +66,32 @@ def step_terms(
     law = target.exact_posterior.denoised(x, path.alpha(t), path.sigma(t))
     mean = step.a * x + step.c * law.mean()
     made = sampler.transition(target, x, t, s)
-    clean = _clean(sampler.approximation)
     without, ideal = made.mean, mean
-    if clean is not sampler.approximation:
-        without = _mean(sampler, clean, target, x, t, s)
-    if not sampler.kernel.facts.guides:
-        ideal = _mean(sampler, Exact(), target, x, t, s)
-    scale = made.scale
+    if target.denoiser is not None:
+        without = sampler.transition(target.seen_exactly, x, t, s).mean
+    if isinstance(sampler, Guided):
+        exact = Guided(Exact(), sampler.kernel)
+        ideal = exact.transition(target.seen_exactly, x, t, s).mean
+    root = made.root
     score, approximation, kernel = (
-        whiten(scale, part)
+        root.whiten(part)
         for part in (made.mean - without, without - ideal, ideal - mean)
     )
     cross = approximation @ score + kernel @ (approximation + score)
-    rest = 0.5 * kernel @ kernel + _spread(scale, step, law)
-    rest += log_volume(scale, dim) - 0.5 * dim * (jnp.log(step.variance) + 1.0) - gain
+    rest = 0.5 * kernel @ kernel + _spread(root, step, law)
+    rest += root.log_det() - 0.5 * dim * (jnp.log(step.variance) + 1.0) - gain
     terms = Terms(0.5 * approximation @ approximation, 0.5 * score @ score, cross, rest)
-    return terms, jnp.min(jnp.diagonal(scale) if scale.ndim == 2 else scale)
+    return terms, root.least()
 
 
-def _clean(approximation: AbstractApproximation) -> AbstractApproximation:
-    """The method with the exact score."""
-    while isinstance(approximation, AbstractPerturbed):
-        approximation = approximation.approximation
-    return approximation
-
-
-def _mean(sampler, approximation, target, x, t, s):
-    field = GuidedField(approximation, target)
-    return sampler.kernel.transition(field, x, t, s).mean
-
-
-def whiten(scale: Float[Array, "..."], vector: Vector) -> Vector:
-    """S^{-1/2} vector, for a scale () or (d,) times I, or (d, d) lower."""
-    if scale.ndim == 2:
-        return _linalg.solve_lower(scale, vector)
-    return vector / scale
-
-
-def log_volume(scale: Float[Array, "..."], dim: Scalar) -> Scalar:
-    """log det of the scale."""
-    if scale.ndim == 2:
-        return jnp.sum(jnp.log(jnp.diagonal(scale)))
-    return dim * jnp.log(scale) if scale.ndim == 0 else jnp.sum(jnp.log(scale))
-
-
-def _spread(scale, step, law):
-    """Half the trace of S^{-1} (variance I + c^2 C)."""
+def _spread(root: AbstractRoot, step, law) -> Scalar:
+    """Half the trace of (S S^T)^{-1} (variance I + c^2 C), ()."""
     dim = jnp.asarray(law.dim, law.means.dtype)
-    if scale.ndim == 0:
+    if isinstance(root, Spectral) and root.spectrum.shape[0] == 0:
         total = dim * step.variance + step.c**2 * law.total_variance()
-        return 0.5 * total / scale**2
+        return 0.5 * total / root.base
     eye = jnp.eye(law.dim, dtype=law.means.dtype)
-    columns = jax.vmap(lambda column: whiten(scale, column))(eye)  # W^T
+    columns = jax.vmap(root.whiten)(eye)  # W^T
     rows = columns.T
     carried = jax.vmap(law.covariance_product)(rows)
     return 0.5 * (

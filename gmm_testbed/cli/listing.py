@@ -35,7 +35,7 @@ def tables() -> Iterator[Table]:
     ]
     yield listing("Problems", ("name", "d", "K", "what it is"), rows)
     rows = [
-        (name, facts.cost, f"{facts.summary} [{facts.reference}]")
+        (name, str(facts.cost), f"{facts.summary} [{facts.reference}]")
         for name, facts in _facts(_defaults(approximations.CATALOGUE))
     ]
     columns = ("name", "cost a point", "what it is [reference]")
@@ -47,8 +47,8 @@ def tables() -> Iterator[Table]:
     columns = ("name", "order", "what it is [reference]")
     yield listing("Kernels from time t to s < t", columns, rows)
     rows = [
-        (name, f"{facts.summary}; exact: {facts.exact_when} [{facts.reference}]")
-        for name, facts in _facts(algorithms.CATALOGUE | smc.CATALOGUE)
+        (name, f"{facts.summary} [{facts.reference}]")
+        for name, facts in _facts(_defaults(algorithms.CATALOGUE) | smc.CATALOGUE)
     ]
     columns = ("name", "what it is [reference]")
     yield listing("Samplers that are neither", columns, rows)

@@ -22,11 +22,12 @@ from .. import (
     sweep,
 )
 from .._checks import InputError
+from ..algorithms import Guided
 from ..divergences import PlaneDensity
 from ..estimate import Estimate
 from ..laws import AbstractLaw
 from ..problem import Target
-from ..sampling import Guided, sample
+from ..sampling import sample
 from ..time_grids import time_grid
 
 EXACT_GRID = "exact law, by quadrature"

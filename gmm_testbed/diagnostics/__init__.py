@@ -1,5 +1,6 @@
 """Diagnostics of samplers: failures of a law, and calibration over many observations."""
 
+from ..algorithms import PosteriorDraws as PosteriorDraws
 from . import deliberate as deliberate
 from .calibration import Calibration as Calibration
 from .calibration import calibrate as calibrate
@@ -15,7 +16,6 @@ from .failures import mode_weight_error as mode_weight_error
 from .failures import mode_weights as mode_weights
 from .failures import spread_ratio as spread_ratio
 from .pairs import Pairs as Pairs
-from .pairs import PosteriorDraws as PosteriorDraws
 from .pairs import simulate as simulate
 from .practitioner import coordinate_variance as coordinate_variance
 from .practitioner import frechet as frechet

@@ -6,10 +6,10 @@ sampler ends at times[-1] = t, so the truth is noised to that time,
 draws are exchangeable at every t, and nothing is owed to stopping early.
 
 A chain gives a draw. Of a population, such as a particle filter, a draw is one of its
-particles by weight, of a run of its own: particles of one run are not independent.
+particles by weight, of a run of its own: particles of one run are not independent. A
+program outside of JAX runs on the host, once for each observation.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -19,17 +19,22 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from .._checks import floating, require, unsupported
-from .._types import Key, Scalar, Times, Vector
-from ..components import log_total
-from ..draws import Draws, from_mixture
+from .._checks import require, unsupported
+from .._types import Key, Times
 from ..measurements import Linear
+from ..method import AbstractDescribed
 from ..mixture import GaussianMixture
-from ..noise import key_words
 from ..paths import AbstractPath
 from ..problem import InverseProblem, Target
-from ..samplers import AbstractChain, AbstractSampler, Run
-from ..sampling import check_run, padded, standard_initial
+from ..random import Draws, from_mixture, key_words
+from ..sampling import (
+    AbstractTraceable,
+    Chains,
+    Options,
+    checked_times,
+    padded,
+    sampler_of,
+)
 
 
 class Pairs(NamedTuple):
@@ -55,63 +60,12 @@ class Pairs(NamedTuple):
     nonfinite: int
 
 
-class PosteriorDraws(AbstractChain):
-    r"""Exact draws of \(p_t(\cdot|y)\), or of a known distortion: a control of every test.
-
-    A chain that forgets: every step draws afresh, so that a grid of one step will do. The
-    failures of `deliberate` are plugged in as the source:
-
-        def dropped(target, t):
-            return deliberate.one_mode_dropped(target.posterior(t))
-
-        PosteriorDraws(source=dropped)
-
-    Attributes:
-        scale: () times the standard deviations of each component; 1 is exact.
-        shift: () added to every coordinate, in its posterior standard deviations.
-        power: () of the weights of the components, normalised; 0 makes them equal.
-        source: of (target, t), traced: the mixture that the above distort, by default the
-            exact one. Every function is a program of its own, and builds its mixture
-            once an observation and step.
-    """
-
-    scale: Scalar = eqx.field(converter=floating, default=1.0)
-    shift: Scalar = eqx.field(converter=floating, default=0.0)
-    power: Scalar = eqx.field(converter=floating, default=1.0)
-    source: Callable[[Target, Scalar], GaussianMixture] = eqx.field(
-        static=True, default=Target.posterior
-    )
-
-    def check(self, target: Target, times: Times) -> None:
-        target.posterior(times[-1])  # raises where there is none
-
-    def law(self, target: Target, t: Scalar) -> GaussianMixture:
-        """The mixture that is drawn from."""
-        law = self.source(target, t)
-        log_weights = self.power * law.log_weights
-        spread = jnp.sqrt(jnp.diagonal(law.covariance()))
-        return GaussianMixture(
-            log_weights - log_total(log_weights),
-            law.means + (self.shift * spread)[None],
-            self.scale**2 * law.base,
-            law.basis,
-            self.scale**2 * law.spectrum,
-            atomic=law.atomic,
-        )
-
-    def move(
-        self, draws: Draws, target: Target, x: Vector, t: Scalar, s: Scalar
-    ) -> Vector:
-        level, noise = draws.uniform(x.dtype, 1), draws.normal(x.shape[0], x.dtype)
-        return from_mixture(self.law(target, s), level, noise)
-
-
 def simulate(
     key: Key,
     prior: GaussianMixture,
     measurement: Linear,
     path: AbstractPath,
-    sampler: AbstractSampler,
+    sampler: AbstractDescribed,
     times: Times,
     num_pairs: int,
     num_draws: int,
@@ -126,8 +80,7 @@ def simulate(
         prior: the mixture of x0.
         measurement: linear; y is drawn afresh for every x0.
         path: of the diffusion.
-        sampler: any that `gt.sample` runs, or `PosteriorDraws()` for exact draws. It
-            starts from \(N(0, \sigma^2 I)\).
+        sampler: any that `gt.sample` runs, or `PosteriorDraws()` for exact draws.
         times: (N + 1,), decreasing; the laws are compared at the last one.
         num_pairs: n.
         num_draws: L, for each pair.
@@ -150,7 +103,8 @@ def simulate(
         )
     zero = jnp.zeros(measurement.dim_y, measurement.A.dtype)
     template = Target(InverseProblem(prior, measurement, zero), path)
-    times = check_run(sampler, template, times)
+    sampler, times = sampler_of(sampler), checked_times(times)
+    sampler.check(template, times)
     require(
         not (prior.atomic and float(path.sigma(times[-1])) == 0.0),
         "atoms have no density at the last time",
@@ -158,15 +112,17 @@ def simulate(
         expected="sigma > 0 at times[-1]",
         hint="stop a little earlier: time_grid(path, N, t_min=1e-3)",
     )
-    size = 0 if isinstance(sampler, AbstractChain) else particles
-    chunks = min(-(-num_pairs * num_draws * max(size, 1) // batch_size), num_pairs)
+    population = 1 if isinstance(sampler, Chains) else particles
+    chunks = min(-(-num_pairs * num_draws * population // batch_size), num_pairs)
     chunk = -(-num_pairs // chunks)  # whole chunks: a rest would be a second program
-    steps = jnp.asarray(times.shape[0] - 1)
     problem = prior, measurement, path
-    found = _simulate(
-        key, problem, sampler, padded(times), steps, chunks, chunk, num_draws, size
-    )
-    found = jax.tree.map(lambda leaf: leaf[:num_pairs], found)
+    if isinstance(sampler, AbstractTraceable):
+        steps, sizes = jnp.asarray(times.shape[0] - 1), (num_draws, particles)
+        grid = padded(times)
+        found = _simulate(key, problem, sampler, grid, steps, chunks, chunk, *sizes)
+        found = jax.tree.map(lambda leaf: leaf[:num_pairs], found)
+    else:
+        found = _on_the_host(key, problem, sampler, times, num_pairs, num_draws)
     finite = np.isfinite(np.asarray(found[2])).all(axis=-1)
     return Pairs(*found, int((~finite).sum()))
 
@@ -181,62 +137,61 @@ def _simulate(
     chunks: int,
     chunk: int,
     num_draws: int,
-    size: int,
+    particles: int,
 ):
-    prior, measurement, path = problem
-    dim, dtype = prior.dim, prior.means.dtype
-    t = times[steps]
-    alpha, sigma = path.alpha(t), path.sigma(t)
-
     def pair(index):
-        key_truth, key_y, key_draws = jax.random.split(
-            jax.random.fold_in(key, index), 3
+        seen = _observed(jax.random.fold_in(key, index), problem, times[steps])
+        keys = jax.vmap(lambda number: jax.random.fold_in(seen.key, number))(
+            jnp.arange(num_draws)
         )
-        numbers = Draws(key_words(key_truth), jnp.asarray(0)).normal(3 * dim + 2, dtype)
-        levels, normal = ndtr(numbers[:2]), numbers[2:].reshape(3, dim)
-        x0, other = (from_mixture(prior, levels[i], normal[i]) for i in range(2))
-        y = measurement.sample(key_y, x0)
-        truth = alpha * x0 + sigma * normal[2]
-        target = Target(InverseProblem(prior, measurement, y), path)
-
-        def draw(number):
-            case = jax.random.fold_in(key_draws, number), sampler, target, times, steps
-            return _of_population(*case, size) if size else _of_chain(*case)
-
-        drawn = jax.vmap(draw)(jnp.arange(num_draws))
-        log_density = target.posterior(t).log_prob
-        onto = measurement.pseudo_inverse @ (y - measurement.apply(other))
-        return (
-            truth,
-            y,
-            drawn,
-            log_density(truth),
-            jax.vmap(log_density)(drawn),
-            alpha * (other + onto),
-        )
+        drawn = sampler.draws(keys, seen.target, times, steps, particles)
+        return _judged(seen, drawn, times[steps])
 
     return jax.lax.map(pair, jnp.arange(chunks * chunk), batch_size=chunk)
 
 
-def _of_chain(key, chain, target, times, steps):
-    """The last state of one chain."""
-    words, prior = key_words(key), target.problem.prior
-    noise = Draws(words, steps).normal(prior.dim, prior.means.dtype)
+def _on_the_host(key, problem, sampler, times, num_pairs, num_draws):
+    """The same for a sampler that is not traced: one run of it for each observation."""
+    observed, judged = eqx.filter_jit(_observed), eqx.filter_jit(_judged)
+    found = []
+    for index in range(num_pairs):
+        seen = observed(jax.random.fold_in(key, index), problem, times[-1])
+        made = sampler.run(seen.key, seen.target, times, num_draws, Options())
+        found.append(judged(seen, jnp.asarray(made.x), times[-1]))
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
 
-    def move(j, x):
-        return chain.move(Draws(words, j), target, x, times[j], times[j + 1])
 
-    return jax.lax.fori_loop(0, steps, move, target.path.sigma(times[0]) * noise)
+class _Observed(NamedTuple):
+    truth: Float[Array, " d"]
+    other: Float[Array, " d"]
+    target: Target
+    key: Key
 
 
-def _of_population(key, sampler, target, times, steps, size: int):
-    """One particle of one run of `size`, by weight; NaN if no weight is a number."""
-    key_run, key_choice = jax.random.split(key)
-    initial = standard_initial(target, times[0])
-    shape, dtype = (size, initial.dim), initial.means.dtype
-    noise = Draws(key_words(key), steps).normal(size * initial.dim, dtype)
-    starts = target.path.sigma(times[0]) * noise.reshape(shape)
-    cloud = sampler.run(Run(key_run, target, times, steps, starts, initial, size, 0))
-    chosen = jax.random.categorical(key_choice, cloud.log_weights)
-    known = jnp.isfinite(jnp.max(cloud.log_weights))
-    return jnp.where(known, cloud.x[chosen], jnp.nan)
+def _observed(key, problem, t) -> _Observed:
+    """A truth at time t, an independent draw of the prior, and the problem of its y."""
+    prior, measurement, path = problem
+    dim, dtype = prior.dim, prior.means.dtype
+    key_truth, key_y, key_draws = jax.random.split(key, 3)
+    numbers = Draws(key_words(key_truth), jnp.asarray(0)).normal(3 * dim + 2, dtype)
+    levels, normal = ndtr(numbers[:2]), numbers[2:].reshape(3, dim)
+    x0, other = (from_mixture(prior, levels[i], normal[i]) for i in range(2))
+    y = measurement.sample(key_y, x0)
+    truth = path.alpha(t) * x0 + path.sigma(t) * normal[2]
+    target = Target(InverseProblem(prior, measurement, y), path)
+    return _Observed(truth, other, target, key_draws)
+
+
+def _judged(seen: _Observed, drawn, t):
+    """What `Pairs` holds of one observation."""
+    measurement, y = seen.target.problem.measurement, seen.target.problem.y
+    log_density = seen.target.posterior(t).log_prob
+    onto = measurement.pseudo_inverse @ (y - measurement.apply(seen.other))
+    return (
+        seen.truth,
+        y,
+        drawn,
+        log_density(seen.truth),
+        jax.vmap(log_density)(drawn),
+        seen.target.path.alpha(t) * (seen.other + onto),
+    )

@@ -2,11 +2,8 @@
 
 from .base import AbstractKernel as AbstractKernel
 from .base import GuidedField as GuidedField
-from .base import KernelFacts as KernelFacts
-from .base import Transition as Transition
 from .ddim import DDIM as DDIM
 from .ddpm import DDPM as DDPM
-from .dps_update import DPSUpdate as DPSUpdate
 from .euler import EulerMaruyama as EulerMaruyama
 from .euler import ProbabilityFlow as ProbabilityFlow
 from .heun import Heun as Heun
@@ -18,5 +15,4 @@ CATALOGUE = {
     "EulerMaruyama": EulerMaruyama,
     "ProbabilityFlow": ProbabilityFlow,
     "Heun": Heun,
-    "DPSUpdate": DPSUpdate,
 }

@@ -12,50 +12,13 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from .._types import Matrix, Scalar, Vector
 from ..approximations import AbstractApproximation
+from ..gaussian import Gaussian
+from ..method import AbstractDescribed
 from ..paths import AbstractPath
 from ..problem import Target
-
-
-class Transition(NamedTuple):
-    """N(mean, scale scale^T): mean (d,); scale () or (d,) times I, or (d, d) lower."""
-
-    mean: Vector
-    scale: Float[Array, "..."]
-
-    def apply_noise(self, noise: Vector) -> Vector:
-        """mean + scale noise, for a standard normal noise (d,)."""
-        if self.scale.ndim == 2:
-            return self.mean + self.scale @ noise
-        return self.mean + self.scale * noise
-
-
-class KernelFacts(NamedTuple):
-    """What is known of a kernel.
-
-    Attributes:
-        summary: one line.
-        reference: paper and equation.
-        order: weak order of the law in the step size with a smooth field; 0 if the law
-            has no limit.
-        affine: whether mean is affine and scale constant in x when the field is affine.
-        needs_signal: whether alpha > 0 is needed at every time of the grid.
-        guides: whether the kernel adds guidance itself, so that it goes with `Unguided`.
-        smooth: False if the mean jumps where the residual y - f(m) vanishes.
-        needs_noise: whether sigma > 0 is needed at every time of the grid, the last too.
-    """
-
-    summary: str
-    reference: str
-    order: int
-    affine: bool
-    needs_signal: bool
-    guides: bool
-    smooth: bool = True
-    needs_noise: bool = False
 
 
 class GuidedField(eqx.Module):
@@ -83,15 +46,13 @@ class GuidedField(eqx.Module):
         return (alpha * self.posterior_mean(x, t) - x) / sigma**2
 
 
-class AbstractKernel(eqx.Module):
+class AbstractKernel(AbstractDescribed):
     """A family of Gaussian transitions, one for each field and pair of times."""
-
-    facts: eqx.AbstractVar[KernelFacts]
 
     @abstractmethod
     def transition(
         self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
-    ) -> Transition:
+    ) -> Gaussian:
         """The law of x_s given x_t = x (d,), for times s < t."""
 
 

@@ -13,7 +13,9 @@ import jax.numpy as jnp
 
 from .._checks import check_range, floating
 from .._types import Scalar, Vector
-from .base import AbstractKernel, GuidedField, KernelFacts, Transition, bridge
+from ..gaussian import Gaussian, isotropic
+from ..method import Cost, Facts
+from .base import AbstractKernel, GuidedField, bridge
 
 
 class DDIM(AbstractKernel):
@@ -28,13 +30,12 @@ class DDIM(AbstractKernel):
 
     eta: Scalar = eqx.field(converter=floating, default=0.0)
 
-    facts: ClassVar[KernelFacts] = KernelFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="interpolates deterministic (eta 0) and ancestral (eta 1) sampling",
         reference="Song, Meng & Ermon 2021, arXiv:2010.02502, eq. 12",
-        order=1,
         affine=True,
-        needs_signal=False,
-        guides=False,
+        order=1,
+        cost=Cost(denoiser=1),
     )
 
     def __check_init__(self):
@@ -42,7 +43,7 @@ class DDIM(AbstractKernel):
 
     def transition(
         self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
-    ) -> Transition:
+    ) -> Gaussian:
         """N(alpha_s M + kept noise, eta^2 sigma_s^2 (1 - rho^2) I)."""
         path = field.path
         clean = field.posterior_mean(x, t)
@@ -50,4 +51,4 @@ class DDIM(AbstractKernel):
         fresh = self.eta**2 * bridge(path, t, s).fresh
         kept = path.sigma(s) * jnp.sqrt(1.0 - fresh)
         mean = path.alpha(s) * clean + kept * noise
-        return Transition(mean, path.sigma(s) * jnp.sqrt(fresh))
+        return isotropic(mean, path.sigma(s) ** 2 * fresh)

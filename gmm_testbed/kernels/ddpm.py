@@ -11,7 +11,8 @@ The mean is \(a x + c M(x)\). The variance is
   \(\hat C\): of order 2 on the line only.
 """
 
-from collections.abc import Callable
+from abc import abstractmethod
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,35 +20,88 @@ import jax.numpy as jnp
 from .. import _linalg
 from .._checks import choose
 from .._types import Scalar, Vector
-from .base import AbstractKernel, GuidedField, KernelFacts, Transition, bridge
+from ..gaussian import AbstractRoot, Gaussian, Lower, isotropic
+from ..method import Cost, Facts
+from .base import AbstractKernel, GuidedField, bridge
 
 
-def _small(field, x, t, s):
-    return jnp.sqrt(bridge(field.path, t, s).variance)
+class AbstractVariance(eqx.Module):
+    """A covariance of the ancestral step."""
+
+    order: eqx.AbstractClassVar[int]
+
+    @abstractmethod
+    def __call__(
+        self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
+    ) -> AbstractRoot:
+        """Its root, at x (d,) for times s < t."""
 
 
-def _large(field, x, t, s):
-    return field.path.sigma(t) * jnp.sqrt(bridge(field.path, t, s).fresh)
+class Small(AbstractVariance):
+    """sigma_s^2 (1 - rho^2)."""
+
+    order: ClassVar[int] = 1
+
+    def __call__(
+        self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
+    ) -> AbstractRoot:
+        return isotropic(x, bridge(field.path, t, s).variance).root
 
 
-def _matched(field, x, t, s):
-    step = bridge(field.path, t, s)
-    eye = jnp.eye(x.shape[0], dtype=x.dtype)
-    return _linalg.cholesky(step.variance * eye + step.c**2 * field.covariance(x, t))
+class Large(AbstractVariance):
+    """sigma_t^2 (1 - rho^2)."""
+
+    order: ClassVar[int] = 1
+
+    def __call__(
+        self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
+    ) -> AbstractRoot:
+        fresh = bridge(field.path, t, s).fresh
+        return isotropic(x, field.path.sigma(t) ** 2 * fresh).root
 
 
-def _matched_scalar(field, x, t, s):
-    step = bridge(field.path, t, s)
-    mean_variance = jnp.trace(field.covariance(x, t)) / x.shape[0]
-    return jnp.sqrt(step.variance + step.c**2 * mean_variance)
+class Matched(AbstractVariance):
+    """sigma_s^2 (1 - rho^2) I + c^2 Cov[x0 | x_t, y]."""
+
+    order: ClassVar[int] = 2
+
+    def __call__(
+        self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
+    ) -> AbstractRoot:
+        step = bridge(field.path, t, s)
+        if x.shape[0] == 1:  # on the line every covariance is isotropic
+            variance = step.variance + step.c**2 * field.covariance(x, t)[0, 0]
+            return isotropic(x, variance).root
+        eye = jnp.eye(x.shape[0], dtype=x.dtype)
+        covariance = step.variance * eye + step.c**2 * field.covariance(x, t)
+        return Lower(_linalg.cholesky(covariance))
+
+
+class MatchedScalar(AbstractVariance):
+    """sigma_s^2 (1 - rho^2) + c^2 tr Cov[x0 | x_t, y] / d."""
+
+    order: ClassVar[int] = 1
+
+    def __call__(
+        self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
+    ) -> AbstractRoot:
+        step = bridge(field.path, t, s)
+        mean_variance = jnp.trace(field.covariance(x, t)) / x.shape[0]
+        return isotropic(x, step.variance + step.c**2 * mean_variance).root
 
 
 VARIANCES = {
-    "small": _small,
-    "large": _large,
-    "matched": _matched,
-    "matched_scalar": _matched_scalar,
+    "small": Small(),
+    "large": Large(),
+    "matched": Matched(),
+    "matched_scalar": MatchedScalar(),
 }
+
+
+def _variance(name) -> AbstractVariance:
+    if isinstance(name, AbstractVariance):
+        return name
+    return choose(name, VARIANCES, "variance")
 
 
 class DDPM(AbstractKernel):
@@ -60,29 +114,26 @@ class DDPM(AbstractKernel):
         InputError: for an unknown variance.
     """
 
-    variance: Callable = eqx.field(
-        static=True,
-        converter=lambda name: choose(name, VARIANCES, "variance"),
-        default="small",
+    variance: AbstractVariance = eqx.field(
+        static=True, converter=_variance, default="small"
     )
 
     @property
-    def facts(self) -> KernelFacts:
+    def facts(self) -> Facts:
         """Of order 2 if both moments are matched."""
-        return KernelFacts(
+        return Facts(
             summary="ancestral; variance small, large, matched (order 2) or "
             "matched_scalar",
             reference="Ho et al. 2020, arXiv:2006.11239; matched: Bao et al. 2022",
-            order=2 if self.variance is _matched else 1,
             affine=True,
-            needs_signal=False,
-            guides=False,
+            order=self.variance.order,
+            cost=Cost(denoiser=1),
         )
 
     def transition(
         self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
-    ) -> Transition:
+    ) -> Gaussian:
         """N(a x + c M, variance)."""
         step = bridge(field.path, t, s)
         mean = step.a * x + step.c * field.posterior_mean(x, t)
-        return Transition(mean, self.variance(field, x, t, s))
+        return Gaussian(mean, self.variance(field, x, t, s))

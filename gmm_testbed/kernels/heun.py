@@ -6,28 +6,27 @@ the trapezoidal rule with an Euler predictor.
 
 from typing import ClassVar
 
-import jax.numpy as jnp
-
 from .._types import Scalar, Vector
-from .base import AbstractKernel, GuidedField, KernelFacts, Transition
+from ..gaussian import Gaussian, point
+from ..method import Cost, Facts
+from .base import AbstractKernel, GuidedField
 
 
 class Heun(AbstractKernel):
     """Deterministic second-order sampler of EDM; needs alpha > 0 and sigma_s > 0."""
 
-    facts: ClassVar[KernelFacts] = KernelFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="Heun for the probability-flow ODE in sigma/alpha; deterministic, order 2",
         reference="Karras et al. 2022, arXiv:2206.00364, Algorithm 1",
-        order=2,
+        needs=frozenset({"signal", "noise"}),
         affine=True,
-        needs_signal=True,
-        guides=False,
-        needs_noise=True,
+        order=2,
+        cost=Cost(denoiser=2),
     )
 
     def transition(
         self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
-    ) -> Transition:
+    ) -> Gaussian:
         """The point after one Heun step."""
         path = field.path
         alpha_t, alpha_s = path.alpha(t), path.alpha(s)
@@ -37,4 +36,4 @@ class Heun(AbstractKernel):
         predicted = z + (u_s - u_t) * slope
         slope_s = (predicted - field.posterior_mean(alpha_s * predicted, s)) / u_s
         mean = alpha_s * (z + 0.5 * (u_s - u_t) * (slope + slope_s))
-        return Transition(mean, jnp.zeros((), x.dtype))
+        return point(mean)

@@ -8,9 +8,11 @@ from jaxtyping import Array, Int
 
 from .._checks import floating
 from .._types import Matrix, Scalar, Vector
-from ..approximations import AbstractApproximation, Facts
+from ..approximations import AbstractApproximation
+from ..gaussian import Gaussian, isotropic
+from ..method import Facts
 from ..problem import Target
-from .base import AbstractKernel, GuidedField, KernelFacts, Transition
+from .base import AbstractKernel, GuidedField
 
 
 class Selected(AbstractKernel):
@@ -27,25 +29,24 @@ class Selected(AbstractKernel):
     kernels: tuple[AbstractKernel, ...]
     index: Int[Array, ""] = eqx.field(converter=jnp.asarray)
 
-    facts: ClassVar[KernelFacts] = KernelFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="one of several kernels, in one compiled program",
         reference="",
-        order=1,
+        needs=frozenset({"signal"}),
         affine=True,
-        needs_signal=True,
-        guides=False,
+        order=1,
     )
 
     def transition(
         self, field: GuidedField, x: Vector, t: Scalar, s: Scalar
-    ) -> Transition:
+    ) -> Gaussian:
         """The transition of the chosen kernel; d = 1."""
         known = _Known(field.posterior_mean(x, t), field.covariance(x, t))
         here = GuidedField(known, field.target)
         moves = [kernel.transition(here, x, t, s) for kernel in self.kernels]
         means = jnp.stack([move.mean for move in moves])
-        scales = jnp.stack([move.scale.reshape(()) for move in moves])
-        return Transition(means[self.index], scales[self.index])
+        variances = jnp.stack([move.covariance()[0, 0] for move in moves])
+        return isotropic(means[self.index], variances[self.index])
 
 
 class _Known(AbstractApproximation):
@@ -57,11 +58,6 @@ class _Known(AbstractApproximation):
     facts: ClassVar[Facts] = Facts(
         summary="moments at one point",
         reference="",
-        exact_for=(),
-        is_gradient=False,
-        affine_on_gaussian=False,
-        needs="",
-        cost="none",
     )
 
     def guidance(self, target: Target, x: Vector, t: Scalar) -> Vector:

@@ -13,9 +13,10 @@ from .._checks import require, unsupported
 from .._types import Scalar, Times
 from ..divergences import closed_form
 from ..measurements import Linear
+from ..method import AbstractMethod, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided, check_run, standard_initial
+from ..sampling import check_run, initial_law
 
 _TOLERANCE = 1e4  # in units of the dtype's rounding
 
@@ -70,7 +71,7 @@ class AffineLaw(eqx.Module):
 
 
 def affine(
-    sampler: Guided,
+    sampler: AbstractMethod,
     target: Target,
     times: Times,
     *,
@@ -91,8 +92,7 @@ def affine(
     """
     times = check_run(sampler, target, times)
     _require_affine(sampler, target)
-    if initial is None:
-        initial = standard_initial(target, times[0])
+    initial = initial_law(sampler, target, times[0], initial)
     means, covariances, error = _recursion(
         sampler, target, times, initial.mean(), initial.covariance()
     )
@@ -102,7 +102,7 @@ def affine(
         "a transition is not affine",
         got=f"relative deviation {float(error):.3g} from its linearisation",
         expected=f"at most {float(slack):.3g}",
-        hint="correct affine_on_gaussian in the method's facts, or take more steps if "
+        hint="correct `affine` in the method's facts, or take more steps if "
         "the numbers overflow",
     )
     return AffineLaw(target, times, means, covariances)
@@ -111,7 +111,6 @@ def affine(
 @eqx.filter_jit
 def _recursion(sampler, target, times, mean, covariance):
     probe = jnp.cos(jnp.arange(mean.shape[0], dtype=mean.dtype) + 1.0)
-    eye = jnp.eye(mean.shape[0], dtype=mean.dtype)
 
     def step(carry, window):
         mean, covariance, worst = carry
@@ -124,9 +123,9 @@ def _recursion(sampler, target, times, mean, covariance):
         predicted = here.mean + F @ probe
         size = 1.0 + jnp.max(jnp.abs(predicted))
         error = jnp.max(jnp.abs(there.mean - predicted)) / size
-        error += jnp.max(jnp.abs(there.scale - here.scale)) / size
-        root = here.scale if here.scale.ndim == 2 else here.scale * eye
-        new = here.mean, F @ covariance @ F.T + root @ root.T
+        noise = here.covariance()
+        error += jnp.max(jnp.abs(there.covariance() - noise)) / size
+        new = here.mean, F @ covariance @ F.T + noise
         return (*new, jnp.maximum(worst, error)), new
 
     windows = jnp.stack([times[:-1], times[1:]], axis=1)
@@ -136,9 +135,8 @@ def _recursion(sampler, target, times, mean, covariance):
     return means, jnp.concatenate([covariance[None], covariances]), worst
 
 
-def _require_affine(sampler: Guided, target: Target) -> None:
+def _require_affine(sampler: AbstractMethod, target: Target) -> None:
     problem = target.problem
-    approximation, kernel = sampler.approximation, sampler.kernel
     linear = isinstance(problem.measurement, Linear)
     for ok, got, expected in (
         (
@@ -148,14 +146,9 @@ def _require_affine(sampler: Guided, target: Target) -> None:
         ),
         (linear, type(problem.measurement).__name__, "a Linear measurement"),
         (
-            approximation.facts.affine_on_gaussian,
-            f"{type(approximation).__name__}, not affine in x",
-            "an approximation that is affine for a Gaussian prior",
-        ),
-        (
-            kernel.facts.affine,
-            f"{type(kernel).__name__}, not affine in x",
-            "a kernel that is affine for an affine field",
+            sampler.facts.affine,
+            f"{name_of(sampler)}, not affine in x",
+            "a method whose steps are affine for a Gaussian prior",
         ),
     ):
         if not ok:

@@ -21,9 +21,10 @@ from .. import _linalg
 from .._checks import require, unsupported
 from .._types import Key, Times
 from ..estimate import Estimate
+from ..method import AbstractMethod, first_law, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided, check_run, first_scale, padded, standard_initial
+from ..sampling import check_run, initial_law, padded
 
 
 class FlowSamples(NamedTuple):
@@ -40,7 +41,7 @@ class FlowSamples(NamedTuple):
 
 def flow_samples(
     key: Key,
-    sampler: Guided,
+    sampler: AbstractMethod,
     target: Target,
     times: Times,
     num: int,
@@ -66,8 +67,7 @@ def flow_samples(
             set of atoms.
     """
     times = check_run(sampler, target, times)
-    if initial is None:
-        initial = standard_initial(target, times[0])
+    initial = initial_law(sampler, target, times[0], initial)
     require(
         not initial.atomic,
         "the change of variables starts from a density",
@@ -97,7 +97,7 @@ def flow_samples(
 
 def flow_kl(
     key: Key,
-    sampler: Guided,
+    sampler: AbstractMethod,
     target: Target,
     times: Times,
     num: int,
@@ -127,7 +127,7 @@ def flow_kl(
 
 def flow_tv(
     key: Key,
-    sampler: Guided,
+    sampler: AbstractMethod,
     target: Target,
     times: Times,
     num: int,
@@ -181,17 +181,15 @@ def _pushed(sampler, target, times, steps, starts, log_starts, size: int):
 
 
 def _require_smooth_flow(sampler, target, times, initial) -> None:
-    name = (
-        f"{type(sampler.approximation).__name__} with {type(sampler.kernel).__name__}"
-    )
-    if np.any(np.asarray(first_scale(sampler, target, times, initial)) != 0.0):
+    name = name_of(sampler)
+    if float(first_law(sampler, target, times, initial.mean()).root.most()) != 0.0:
         unsupported(
             "the change of variables needs a deterministic sampler",
             got=f"{name}, which adds noise",
             expected="ProbabilityFlow, DDIM(0.0) or Heun",
             hint="use gt.laws.sandwich_kl, or gt.laws.grid in d <= 2",
         )
-    if not sampler.smooth and target.problem.measurement.dim_y == 1:
+    if not sampler.facts.smooth and target.problem.measurement.dim_y == 1:
         unsupported(
             "the field of this sampler jumps where the residual vanishes",
             got=f"{name} with one measurement",

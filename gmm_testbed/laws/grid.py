@@ -4,9 +4,10 @@ import numpy as np
 
 from .._checks import unsupported
 from .._types import Times
+from ..method import AbstractMethod, first_law, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided, check_run, first_scale, standard_initial
+from ..sampling import check_run, initial_law
 from .base import AbstractLaw
 from .line_law import flow_law, line_law
 from .line_steps import TILE_WIDTH, fixed, transitions
@@ -14,7 +15,7 @@ from .plane_law import plane_law
 
 
 def grid(
-    sampler: Guided,
+    sampler: AbstractMethod,
     target: Target,
     times: Times,
     *,
@@ -41,8 +42,7 @@ def grid(
             be resolved.
     """
     times = check_run(sampler, target, times)
-    if initial is None:
-        initial = standard_initial(target, times[0])
+    initial = initial_law(sampler, target, times[0], initial)
     dim = target.problem.prior.dim
     if dim > 2:
         unsupported(
@@ -52,7 +52,7 @@ def grid(
             hint="use gt.laws.affine for one Gaussian, or gt.sample",
         )
     noisy = _has_noise(sampler, target, times, initial)
-    jumps = not sampler.smooth and target.problem.measurement.dim_y == 1
+    jumps = not sampler.facts.smooth and target.problem.measurement.dim_y == 1
     if jumps and (dim == 2 or not noisy):
         unsupported(
             "the field of this sampler jumps where the residual vanishes",
@@ -67,7 +67,7 @@ def grid(
     if not noisy:
         unsupported(
             "no grid law for a deterministic sampler in the plane",
-            got=f"{type(sampler.kernel).__name__} in d = 2",
+            got=f"{name_of(sampler)} in d = 2",
             expected="a kernel with noise, or d = 1",
             hint="use gt.sample",
         )
@@ -77,7 +77,7 @@ def grid(
 def _has_noise(sampler, target, times, initial) -> bool:
     point = np.asarray(initial.mean())
     if point.size > 1:
-        scale = first_scale(sampler, target, times, initial)
+        scale = first_law(sampler, target, times, point).root.most()
     else:  # the program that the law needs anyway
         points, window = np.full((1, TILE_WIDTH), point), np.asarray(times)[:2]
         scale = transitions(fixed(sampler, target), points, window[:1], window[1:])[1]

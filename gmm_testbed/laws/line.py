@@ -126,7 +126,7 @@ def propagate(sampler, target, times, initial, refine: int = 1) -> list[State]:
         InputError: if a step needs a grid of more than 131072 nodes, or more than 4096
             panels, or has no noise.
     """
-    jumping = None if sampler.smooth else jumps.jumping(target)
+    jumping = None if sampler.facts.smooth else jumps.jumping(target)
     run = Run(line_steps.fixed(sampler, target), jumping, refine)
     steps = len(times) - 1
     block = min(_BLOCK, max(2, steps // 20)) if steps > 32 else 1

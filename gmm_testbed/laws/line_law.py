@@ -7,9 +7,9 @@ import numpy as np
 
 from .._types import Times
 from ..divergences.line import LineDensity
+from ..method import AbstractMethod
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided
 from . import flow, line, line_steps
 from .bands import REACH
 from .base import AbstractLaw, covered
@@ -22,7 +22,7 @@ _FEWEST = _SIZES[0]
 class LineLaw(AbstractLaw):
     """The law of a sampler with noise on the line: a sum of Gaussians at each time."""
 
-    sampler: Guided
+    sampler: AbstractMethod
     target: Target
     times: Times
     initial: GaussianMixture

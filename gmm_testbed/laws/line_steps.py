@@ -60,7 +60,7 @@ def _moves(arrays, rest, points, t, s):
 
     def one(x, t, s):
         move = sampler.transition(target, x[None], t, s)
-        return move.mean[0], move.scale.reshape(())
+        return move.mean[0], move.root.least()
 
     return jax.vmap(jax.vmap(one, in_axes=(0, None, None)))(points, t, s)
 

@@ -12,6 +12,7 @@ import numpy as np
 from .._checks import fail, unsupported
 from .._types import Times
 from ..divergences.plane import PlaneDensity
+from ..method import first_law, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from . import plane_steps, resolution
@@ -81,10 +82,11 @@ def plane_law(sampler, target, times, initial, refine: int = 1) -> PlaneLaw:
         InputError: if a step needs more than 1536 nodes each way.
     """
     point = jnp.asarray(initial.mean())
-    if sampler.transition(target, point, times[0], times[1]).scale.ndim == 2:
+    covariance = np.asarray(first_law(sampler, target, times, point).covariance())
+    if covariance[0, 1] != 0.0:
         unsupported(
             "no grid law for this transition in the plane",
-            got=f"{type(sampler.kernel).__name__} with a full covariance",
+            got=f"{name_of(sampler)} with a full covariance",
             expected="an isotropic or diagonal transition: one step is then separable",
             hint='use DDPM("matched_scalar"), or gt.sample',
         )

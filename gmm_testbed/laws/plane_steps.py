@@ -22,7 +22,7 @@ def transitions(sampler, target, x, y, t, s):
 
     def one(a, b):
         move = sampler.transition(target, jnp.stack([a, b]), t, s)
-        return move.mean, jnp.broadcast_to(move.scale, (2,))
+        return move.mean, jnp.sqrt(jnp.diagonal(move.covariance()))
 
     def row(a):
         return jax.vmap(one, in_axes=(None, 0))(a, y)

@@ -20,13 +20,13 @@ from jaxtyping import Array, Float
 
 from .._checks import require, unsupported
 from .._types import Matrix, Scalar, Times, Vector
-from ..approximations.base import require_linear
 from ..divergences import closed_form, w2_between
 from ..estimate import Between
 from ..measurements import Linear
+from ..method import AbstractMethod, require_linear
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem, Target
-from ..sampling import Guided, check_run, standard_initial
+from ..sampling import check_run, initial_law
 from .base import AbstractLaw
 from .grid import grid
 from .split_check import require_split, steps_beyond
@@ -174,7 +174,7 @@ class ReducedLaw(eqx.Module):
 
 
 def reduced(
-    sampler: Guided,
+    sampler: AbstractMethod,
     target: Target,
     times: Times,
     *,
@@ -200,11 +200,10 @@ def reduced(
     """
     times = check_run(sampler, target, times)
     problem = target.problem
-    measurement = require_linear(sampler.approximation, target)
+    measurement = require_linear(sampler, target)
     frame = frame_of(problem.prior, measurement.A)
     prior = split(problem.prior, frame)
-    if initial is None:
-        initial = standard_initial(target, times[0])
+    initial = initial_law(sampler, target, times[0], initial)
     begin = split(initial, frame)
     inside, outside = _parts(target, measurement, frame, prior)
     steps = steps_beyond(sampler, outside, times)

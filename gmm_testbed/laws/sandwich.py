@@ -24,12 +24,11 @@ from jax.scipy.special import logsumexp
 
 from .._checks import require, unsupported
 from .._types import Key, Times
-from ..budget.terms import log_volume, whiten
-from ..components import LOG_2PI
 from ..estimate import Estimate
+from ..method import AbstractMethod, first_law, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling import Guided, check_run, first_scale, sample, standard_initial
+from ..sampling import check_run, initial_law, sample
 
 _AT_ONCE = 256  # points, against every state
 
@@ -50,7 +49,7 @@ class Sandwich(NamedTuple):
 
 def sandwich_kl(
     key: Key,
-    sampler: Guided,
+    sampler: AbstractMethod,
     target: Target,
     times: Times,
     num: int,
@@ -87,8 +86,7 @@ def sandwich_kl(
         expected="num a multiple of batches, at least two batches, at least one state",
         hint="num = 4096 and batches = 32 give 128 points a batch",
     )
-    if initial is None:
-        initial = standard_initial(target, times[0])
+    initial = initial_law(sampler, target, times[0], initial)
     if mixture is None:
         mixture = target.posterior(times[-1])
     last = times[-2:]
@@ -125,15 +123,15 @@ def _bounds(keys, sampler, target, times, mixture, before, num: int, batches: in
         count = others.shape[0]
 
         def log_sum(x):
-            return logsumexp(jax.vmap(lambda move: _log_kernel(move, x))(moves))
+            return logsumexp(jax.vmap(lambda move: move.log_prob(x))(moves))
 
         def point(parts):
             ancestor, noise, exact = parts
             move = step(ancestor)
-            x = move.apply_noise(noise)
+            x = move.at(noise)
             rest = log_sum(x)
             log_p = mixture.log_prob(x)
-            whole = jnp.logaddexp(rest, _log_kernel(move, x)) - jnp.log1p(count)
+            whole = jnp.logaddexp(rest, move.log_prob(x)) - jnp.log1p(count)
             return (
                 rest - np.log(count) - log_p,
                 whole - log_p,
@@ -146,19 +144,11 @@ def _bounds(keys, sampler, target, times, mixture, before, num: int, batches: in
     return jax.lax.map(batch, (ancestors, others, noise, exact))
 
 
-def _log_kernel(move, x):
-    """log N(x; mean, scale scale^T)."""
-    gap = whiten(move.scale, x - move.mean)
-    dim = jnp.asarray(x.shape[0], x.dtype)
-    volume = log_volume(move.scale, dim)
-    return -0.5 * (dim * LOG_2PI + jnp.sum(gap**2)) - volume
-
-
 def _require_noise(sampler, target, times, initial) -> None:
-    if not np.any(np.asarray(first_scale(sampler, target, times, initial)) != 0.0):
+    if not float(first_law(sampler, target, times, initial.mean()).root.least()) > 0.0:
         unsupported(
             "the bounds need noise in the last step",
-            got=f"{type(sampler.kernel).__name__}, which is deterministic there",
+            got=f"{name_of(sampler)}, which is deterministic there",
             expected="a kernel with noise",
             hint="use gt.laws.flow_kl",
         )

@@ -19,6 +19,7 @@ from .._checks import unsupported
 from ..components import no_basis
 from ..conditioning import factorised
 from ..measurements import Linear
+from ..method import name_of
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem, Target
 
@@ -53,7 +54,7 @@ def steps_beyond(sampler, outside, times) -> StepsBeyond:
         drift, moved, third = move.mean[:, 0]
         keep = moved - drift
         error = jnp.abs(drift - 2.3 * keep - third) / (1.0 + jnp.abs(third))
-        scales = move.scale.reshape(3)
+        scales = jax.vmap(lambda law: law.root.most())(move)
         return StepsBeyond(keep, drift, scales[0], error + jnp.ptp(scales))
 
     return jax.vmap(one)(times[:-1], times[1:])
@@ -75,9 +76,7 @@ def require_split(sampler, target, inside, beyond, times, frame, prior) -> None:
         UnsupportedError: with what couples the dimensions.
     """
     slack = _ROUNDINGS * float(jnp.finfo(times.dtype).eps)
-    name = (
-        f"{type(sampler.approximation).__name__} with {type(sampler.kernel).__name__}"
-    )
+    name = name_of(sampler)
     few = _errors_in_few(sampler, inside, prior.variance, beyond, times)
     errors = np.asarray(few).max(axis=1, initial=0.0)
     for error, what in zip(errors, ("mean", "covariance"), strict=True):
@@ -140,8 +139,8 @@ def _errors_in_few(sampler, inside, variance, beyond, times):
         rest = step.keep * x[rank:] + step.drift * jnp.asarray(_CENTRES, x.dtype)
         mean = jnp.concatenate([part.mean, rest])
         noise = step.scale**2 * jnp.eye(_ADDED, dtype=x.dtype)
-        covariance = _block(_square(part.scale, rank), noise)
-        spread = _square(whole.scale, dim) - covariance
+        covariance = _block(part.covariance(), noise)
+        spread = whole.covariance() - covariance
         tiny = jnp.finfo(x.dtype).tiny  # a deterministic step has no covariance
         return jnp.stack(
             [
@@ -171,13 +170,6 @@ def _error_in_all(sampler, target, inside, frame, centre, beyond, windows):
         return jnp.max(jnp.abs(gap)) / (1.0 + jnp.max(jnp.abs(mean)))
 
     return jnp.max(jax.lax.map(one, (beyond, windows)))
-
-
-def _square(scale, dim: int):
-    """scale scale^T, (dim, dim)."""
-    if scale.ndim == 2:
-        return scale @ scale.T
-    return scale**2 * jnp.eye(dim, dtype=scale.dtype)
 
 
 def _block(first, second):

@@ -10,44 +10,28 @@ sampling with n draws of the prior,
 Exact when: the number of particles tends to infinity.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import floating
 from .._types import Scalar, Times, Vector
+from ..gaussian import Mixture
 from ..kernels.reverse import reverse
+from ..method import Cost, Exact, Facts
 from ..problem import Target
-from ..samplers import SamplerFacts
-from .base import AbstractFeynmanKac, Proposal
-from .resampling import scheme
+from .base import AbstractTwisted, Proposal
 
 
-class Bootstrap(AbstractFeynmanKac):
-    """The bootstrap filter; best-of-n and self-normalised importance sampling.
+class Bootstrap(AbstractTwisted):
+    """The bootstrap filter; best-of-n and self-normalised importance sampling."""
 
-    Attributes:
-        resampling: "multinomial", "stratified", "systematic" or "residual".
-        threshold: () from 0 to 1: particles are resampled when the effective sample size
-            falls below this share of their number.
-
-    Raises:
-        InputError: for an unknown scheme, or a threshold outside [0, 1].
-    """
-
-    resampling: Callable = eqx.field(
-        static=True, converter=scheme, default="systematic"
-    )
-    threshold: Scalar = eqx.field(converter=floating, default=0.5)
-
-    facts: ClassVar[SamplerFacts] = SamplerFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="prior proposals, weighted by the likelihood at the end",
         reference="Gordon, Salmond & Smith 1993; Chopin & Papaspiliopoulos 2020, ch. 10",
-        exact_when="infinitely many particles",
-        needs="",
-        cost="1 D",
+        exact_when=(Exact(particles="many"),),
+        law="mixture",
+        output="weighted",
+        cost=Cost(denoiser=1),
     )
 
     def check(self, target: Target, times: Times) -> None:
@@ -58,6 +42,4 @@ class Bootstrap(AbstractFeynmanKac):
 
     def propose(self, target: Target, x: Vector, t: Scalar, s: Scalar) -> Proposal:
         prior = reverse(target.problem.prior, target.path, x, t, s)
-        return Proposal(
-            lambda draws: draws.of(prior), lambda new: jnp.zeros((), x.dtype)
-        )
+        return Proposal(Mixture(prior), lambda new: jnp.zeros((), x.dtype))

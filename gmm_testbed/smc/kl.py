@@ -26,18 +26,19 @@ from .._types import Key, Times
 from ..estimate import Estimate
 from ..kernels.base import bridge
 from ..mixture import GaussianMixture
-from ..noise import key_words, standard_normal
 from ..problem import Target
-from ..samplers import Run
+from ..random import key_words, standard_normal
 from ..sampling import (
+    Options,
     SampleSet,
-    check_run,
+    checked_times,
     draw_starts,
     padded,
     sample_set,
-    standard_initial,
+    sampler_of,
 )
-from .base import AbstractFeynmanKac, Reference, jitted_filter, particle_filter
+from .base import AbstractFeynmanKac, Reference, Run, jitted_filter, particle_filter
+from .particle_filter import ParticleFilter, start_of
 from .resampling import multinomial
 
 Path = Float[Array, "n d"]
@@ -82,7 +83,7 @@ def posterior_path(key: Key, target: Target, times: Times) -> Path:
 
 def conditional(
     key: Key,
-    model: AbstractFeynmanKac,
+    model: AbstractFeynmanKac | ParticleFilter,
     target: Target,
     times: Times,
     reference: Path,
@@ -97,7 +98,7 @@ def conditional(
 
     Args:
         key: random key.
-        model: with multinomial resampling.
+        model: a filter with multinomial resampling, or the model of one.
         target: the problem along its path.
         times: (N + 1,), decreasing.
         reference: (N + 1, d), the path.
@@ -110,7 +111,7 @@ def conditional(
             the problem or the grid.
         InputError: if the path does not fit the grid.
     """
-    times, initial = _check(model, target, times, initial)
+    sampler, times, start = _check(model, target, times, initial)
     reference, steps = floating(reference), times.shape[0] - 1
     shape = times.shape[0], target.problem.prior.dim
     require(
@@ -123,16 +124,17 @@ def conditional(
     grid = padded(times)
     rest = grid.shape[0] - times.shape[0]
     reference = jnp.pad(reference, ((0, rest), (0, 0)), mode="edge")
-    starts = draw_starts(key, initial, num)
+    starts = draw_starts(key, start, num)
     size = max(min(batch_size, num), 1)
     run = Run(key, target, grid, jnp.asarray(steps), starts, initial, size, steps + 1)
     path = Reference(reference, jnp.asarray(True))
-    return sample_set(jitted_filter(model, run, path), steps)
+    x, log_weights, log_evidence, states, ess = jitted_filter(sampler.filter, run, path)
+    return sample_set(x, log_weights, log_evidence, steps, states, ess)
 
 
 def log_evidences(
     key: Key,
-    model: AbstractFeynmanKac,
+    model: AbstractFeynmanKac | ParticleFilter,
     target: Target,
     times: Times,
     num: int,
@@ -149,7 +151,7 @@ def log_evidences(
 
 def filters(
     key: Key,
-    model: AbstractFeynmanKac,
+    model: AbstractFeynmanKac | ParticleFilter,
     target: Target,
     times: Times,
     num: int,
@@ -166,7 +168,7 @@ def filters(
 
     Args:
         key: random key.
-        model: with multinomial resampling.
+        model: a filter with multinomial resampling, or the model of one.
         target: the problem along its path.
         times: (N + 1,), decreasing.
         num: particles of a filter.
@@ -180,17 +182,17 @@ def filters(
         UnsupportedError: if the resampling is not multinomial, the posterior is not a
             mixture, or the model cannot serve the problem or the grid.
     """
-    times, initial = _check(model, target, times, initial)
+    sampler, times, start = _check(model, target, times, initial)
     target.posterior(times[0])  # raises if the posterior is not a mixture
     steps = jnp.asarray(times.shape[0] - 1)
-    case = model, target, padded(times), steps, initial
+    case = sampler.filter, target, padded(times), steps, start, initial
     follow, count = jnp.asarray(follow_posterior), jnp.asarray(num)
     return _filters(key, case, count, follow, most or num, repeats)
 
 
 def kl_bounds(
     key: Key,
-    model: AbstractFeynmanKac,
+    model: AbstractFeynmanKac | ParticleFilter,
     target: Target,
     times: Times,
     num: int,
@@ -217,15 +219,15 @@ def kl_bounds(
 
 @eqx.filter_jit
 def _filters(key, case, count, follow, num: int, repeats: int):
-    model, target, times, steps, initial = case
+    filter, target, times, steps, start, initial = case
 
     def one(index):
         key_one = jax.random.fold_in(key, index)
-        starts = draw_starts(key_one, initial, num)
+        starts = draw_starts(key_one, start, num)
         run = Run(key_one, target, times, steps, starts, initial, num, 0)
         states = _path(jax.random.fold_in(key_one, 3), target, times, steps)
         path = Reference(states, follow)
-        cloud = particle_filter(model, run, path, count)
+        cloud = particle_filter(filter, run, path, count)
         key_kept = jax.random.fold_in(key_one, 4)
         kept = jax.random.categorical(key_kept, cloud.log_weights)
         return Filters(cloud.log_evidence, cloud.x[kept])
@@ -266,12 +268,17 @@ def _path(key, target, times, steps):
 
 
 def _check(model, target, times, initial):
-    times = check_run(model, target, times)
-    if model.resampling is not multinomial:
+    """The filter, the grid, and the law of the first particles."""
+    sampler, times = sampler_of(model), checked_times(times)
+    if isinstance(model, AbstractFeynmanKac):
+        sampler = ParticleFilter(model, "multinomial")
+    sampler.check(target, times)
+    if sampler.resampling is not multinomial:
         unsupported(
             "a conditional filter of this resampling is not known here",
-            got=model.resampling.__name__,
+            got=sampler.resampling.__name__,
             expected='resampling="multinomial"',
-            hint='pass it to the model: TDS(twist, resampling="multinomial")',
+            hint='pass it to the filter: ParticleFilter(model, "multinomial")',
         )
-    return times, standard_initial(target, times[0]) if initial is None else initial
+    options = Options(initial)
+    return sampler, times, start_of(sampler.model, target, times[0], options)

@@ -8,48 +8,31 @@ so every potential is 1 but the first. The control for every other filter.
 Exact when: always. From the exact law at the first time \(\hat Z = p(y)\), without error.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
-import equinox as eqx
-
-from .._checks import floating
 from .._types import Scalar, Times, Vector
+from ..gaussian import Mixture
 from ..kernels.reverse import reverse
+from ..method import Cost, Exact, Facts, check_needs
 from ..problem import Target
-from ..samplers import SamplerFacts
-from .base import AbstractFeynmanKac, Proposal, check_density
-from .resampling import scheme
+from .base import AbstractTwisted, Proposal
 
 
-class Optimal(AbstractFeynmanKac):
-    """The filter without variance, where the posterior is a mixture.
+class Optimal(AbstractTwisted):
+    """The filter without variance, where the posterior is a mixture."""
 
-    Attributes:
-        resampling: "multinomial", "stratified", "systematic" or "residual".
-        threshold: () from 0 to 1: particles are resampled when the effective sample size
-            falls below this share of their number.
-
-    Raises:
-        InputError: for an unknown scheme, or a threshold outside [0, 1].
-    """
-
-    resampling: Callable = eqx.field(
-        static=True, converter=scheme, default="systematic"
-    )
-    threshold: Scalar = eqx.field(converter=floating, default=0.5)
-
-    facts: ClassVar[SamplerFacts] = SamplerFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="exact twist and exact reverse kernel: equal weights",
         reference="the optimal twist of Wu et al. 2023, arXiv:2306.17775",
-        exact_when="any grid and number of particles, from the exact law at the start",
-        needs="",
-        cost="3 D",
+        needs=frozenset({"posterior", "density"}),
+        exact_when=(Exact(start="exact"), Exact(particles="many")),
+        law="mixture",
+        output="weighted",
+        cost=Cost(denoiser=3),
     )
 
     def check(self, target: Target, times: Times) -> None:
-        target.posterior(times[0])  # raises if the posterior is not a mixture
-        check_density(target, times)
+        check_needs(self, target, times)
 
     def log_twist(self, target: Target, x: Vector, t: Scalar) -> Scalar:
         return target.log_likelihood(x, t)
@@ -58,6 +41,6 @@ class Optimal(AbstractFeynmanKac):
         prior = reverse(target.problem.prior, target.path, x, t, s)
         given_y = reverse(target.exact_posterior, target.path, x, t, s)
         return Proposal(
-            lambda draws: draws.of(given_y),
+            Mixture(given_y),
             lambda new: prior.log_prob(new) - given_y.log_prob(new),
         )

@@ -27,9 +27,8 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Scalar, Vector
-from ..approximations import AbstractApproximation
+from ..approximations import AbstractApproximation, log_twist
 from ..problem import Target
-from .twists import log_twist
 
 
 def residual(

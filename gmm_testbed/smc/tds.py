@@ -15,55 +15,39 @@ Exact when: infinitely many particles; with `Exact` and a matched kernel on one 
 every weight is the same.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
-from .. import _linalg
-from .._checks import floating, unsupported
+from .._checks import unsupported
 from .._types import Scalar, Times, Vector
-from ..approximations import AbstractApproximation
-from ..components import LOG_2PI
-from ..kernels import DDPM, AbstractKernel, Transition
+from ..algorithms import Guided
+from ..approximations import AbstractApproximation, log_twist
+from ..kernels import DDPM, AbstractKernel
 from ..kernels.reverse import reverse
+from ..method import Cost, Exact, Facts, check_needs, first_law
 from ..problem import Target
-from ..samplers import SamplerFacts
-from ..sampling import Guided
-from .base import AbstractFeynmanKac, Proposal, check_density
-from .resampling import scheme
-from .twists import log_twist
+from .base import AbstractTwisted, Proposal
 
 
-class TDS(AbstractFeynmanKac):
+class TDS(AbstractTwisted):
     """Twisted diffusion sampler.
 
     Attributes:
         twist: the approximation that guides, and whose likelihood is the twist.
         kernel: of the proposals, with noise; `DDPM("matched")` by default.
-        resampling: "multinomial", "stratified", "systematic" or "residual".
-        threshold: () from 0 to 1: particles are resampled when the effective sample size
-            falls below this share of their number.
-
-    Raises:
-        InputError: for an unknown scheme, or a threshold outside [0, 1].
     """
 
     twist: AbstractApproximation
     kernel: AbstractKernel = eqx.field(default_factory=lambda: DDPM("matched"))
-    resampling: Callable = eqx.field(
-        static=True, converter=scheme, default="systematic"
-    )
-    threshold: Scalar = eqx.field(converter=floating, default=0.5)
-
-    facts: ClassVar[SamplerFacts] = SamplerFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="guided proposals weighted by prior, twist and proposal densities",
         reference="Wu et al. 2023, arXiv:2306.17775",
-        exact_when="infinitely many particles, any twist",
-        needs="",
-        cost="2 D + the approximation",
+        needs=frozenset({"density"}),
+        exact_when=(Exact(particles="many"),),
+        output="weighted",
+        cost=Cost(denoiser=3, jacobian=1, measurement=1),
     )
 
     @property
@@ -72,10 +56,11 @@ class TDS(AbstractFeynmanKac):
         return Guided(self.twist, self.kernel)
 
     def check(self, target: Target, times: Times) -> None:
-        self.guided.check(target, times)
-        check_density(target, times)
+        check_needs(self.guided, target, times)
+        check_needs(self, target, times)
         zero = jnp.zeros(target.problem.prior.dim, times.dtype)
-        if not np.all(np.isfinite(log_width(self.guided, target, zero, times[-2:]))):
+        law = first_law(self.guided, target, times[-2:], zero)
+        if not float(law.root.least()) > 0.0:
             unsupported(
                 "weights need the density of the proposals",
                 got=f"{type(self.kernel).__name__}, without noise in the last step",
@@ -89,26 +74,4 @@ class TDS(AbstractFeynmanKac):
     def propose(self, target: Target, x: Vector, t: Scalar, s: Scalar) -> Proposal:
         prior = reverse(target.problem.prior, target.path, x, t, s)
         step = self.guided.transition(target, x, t, s)
-        return Proposal(
-            lambda draws: step.apply_noise(draws.normal(x.shape[0], x.dtype)),
-            lambda new: prior.log_prob(new) - log_density(step, new),
-        )
-
-
-def log_density(transition: Transition, x: Vector) -> Scalar:
-    """log N(x; mean, scale scale^T), for a scale that is not 0."""
-    offset, scale = x - transition.mean, transition.scale
-    if scale.ndim == 2:
-        noise = _linalg.solve_lower(scale, offset)
-        log_width = 0.5 * _linalg.log_det(scale)
-    else:
-        noise = offset / scale
-        log_width = jnp.sum(jnp.broadcast_to(jnp.log(scale), x.shape))
-    return -0.5 * (x.shape[0] * LOG_2PI + jnp.sum(noise**2)) - log_width
-
-
-@eqx.filter_jit
-def log_width(guided, target, x, times):
-    """Logarithm of the scale of a step, -inf or NaN where it has no noise."""
-    scale = guided.transition(target, x, times[0], times[1]).scale
-    return jnp.log(jnp.diagonal(scale) if scale.ndim == 2 else scale)
+        return Proposal(step, lambda new: prior.log_prob(new) - step.log_prob(new))

@@ -20,60 +20,49 @@ the ratio of the exact marginal and the law of the first particles.
 Exact when: infinitely many particles and steps.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
-from .._checks import floating, unsupported
+from .._checks import unsupported
 from .._types import Scalar, Times, Vector
-from ..approximations import AbstractApproximation, Unguided
-from ..kernels import DDPM, AbstractKernel, Transition
+from ..algorithms import Guided
+from ..approximations import AbstractApproximation, Unguided, log_twist
+from ..gaussian import Gaussian
+from ..kernels import DDPM, AbstractKernel
+from ..method import Cost, Exact, Facts, check_needs, first_law
 from ..problem import Target
-from ..samplers import SamplerFacts
-from ..sampling import Guided
-from .base import AbstractFeynmanKac, Proposal
-from .resampling import scheme
-from .tds import log_density, log_width
-from .twists import log_twist
+from .base import AbstractTwisted, Proposal
 
 
-class PublishedTDS(AbstractFeynmanKac):
+class PublishedTDS(AbstractTwisted):
     """Twisted diffusion sampler on the chain of its kernel.
 
     Attributes:
         twist: the approximation that guides, and whose likelihood is the twist.
         kernel: of the prior's chain and of the proposals; `DDPM("small")` by default.
-        resampling: "multinomial", "stratified", "systematic" or "residual".
-        threshold: () from 0 to 1: particles are resampled when the effective sample size
-            falls below this share of their number.
-
-    Raises:
-        InputError: for an unknown scheme, or a threshold outside [0, 1].
     """
 
     twist: AbstractApproximation
     kernel: AbstractKernel = eqx.field(default_factory=DDPM)
-    resampling: Callable = eqx.field(
-        static=True, converter=scheme, default="systematic"
-    )
-    threshold: Scalar = eqx.field(converter=floating, default=0.5)
-
-    facts: ClassVar[SamplerFacts] = SamplerFacts(
+    facts: ClassVar[Facts] = Facts(
         summary="twisted diffusion on the kernel's own chain, with its discretisation",
         reference="Wu et al. 2023, arXiv:2306.17775, algorithm 1",
-        exact_when="infinitely many particles and steps, any twist",
-        needs="",
-        cost="2 D + the approximation",
+        exact_when=(Exact(grid="fine", particles="many"),),
+        output="weighted",
+        cost=Cost(denoiser=3, jacobian=1, measurement=1),
     )
 
+    @property
+    def prior_chain(self) -> Guided:
+        """The unguided steps."""
+        return Guided(Unguided(), self.kernel)
+
     def check(self, target: Target, times: Times) -> None:
-        Guided(self.twist, self.kernel).check(target, times)
+        check_needs(Guided(self.twist, self.kernel), target, times)
         zero = jnp.zeros(target.problem.prior.dim, times.dtype)
-        width = log_width(Guided(Unguided(), self.kernel), target, zero, times[:2])
-        if not np.all(np.isfinite(width)):
+        if not float(first_law(self.prior_chain, target, times, zero).root.least()) > 0:
             unsupported(
                 "weights need the density of the proposals",
                 got=f"{type(self.kernel).__name__}, without noise in the first step",
@@ -85,23 +74,17 @@ class PublishedTDS(AbstractFeynmanKac):
         return log_twist(self.twist, target, x, t)
 
     def propose(self, target: Target, x: Vector, t: Scalar, s: Scalar) -> Proposal:
-        prior = Guided(Unguided(), self.kernel).transition(target, x, t, s)
+        prior = self.prior_chain.transition(target, x, t, s)
         guided = Guided(self.twist, self.kernel).transition(target, x, t, s)
-        scale = prior.scale
-        if scale.ndim == 2:
-            noisy, safe = jnp.asarray(True), scale
-        else:
-            noisy = jnp.all(scale > 0)
-            safe = jnp.where(noisy, scale, 1.0)
-        mean = jnp.where(noisy, guided.mean, prior.mean)
+        noisy = prior.root.least() > 0
+        law = Gaussian(jnp.where(noisy, guided.mean, prior.mean), prior.root)
 
         def log_ratio(new):
-            under = log_density(Transition(prior.mean, safe), new)
-            return jnp.where(noisy, under - log_density(Transition(mean, safe), new), 0)
+            # Both have one root: the log-determinants cancel, and the squares differ.
+            under, over = (
+                jnp.sum(prior.root.whiten(new - mean) ** 2)
+                for mean in (prior.mean, law.mean)
+            )
+            return jnp.where(noisy, 0.5 * (over - under), 0.0)
 
-        return Proposal(
-            lambda draws: Transition(mean, scale).apply_noise(
-                draws.normal(x.shape[0], x.dtype)
-            ),
-            log_ratio,
-        )
+        return Proposal(law, log_ratio)

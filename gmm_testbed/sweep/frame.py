@@ -67,7 +67,7 @@ def typed(values: Sequence[Any]) -> pd.Series:
 
 
 def labels_of(frame: pd.DataFrame) -> list[str]:
-    """Names of the columns of a long frame that are labels."""
+    """Names of the labels of a long frame: of all columns that `long` does not name."""
     return [name for name in frame if name not in ("experiment", *FIELDS)]
 
 

@@ -27,7 +27,8 @@ def means(frame: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     that are not finite.
 
     Args:
-        frame: of one version of each experiment, as `Store.frame(experiment)` gives.
+        frame: of one version of each experiment, as `Store.frame(experiment)` gives; other
+            columns than it has are labels too.
         level: of the intervals.
 
     Raises:

@@ -1,0 +1,60 @@
+r"""A guided sampler: an approximation of the field, and a kernel that discretises it."""
+
+from .._checks import require
+from .._types import Scalar, Vector
+from ..approximations import AbstractApproximation
+from ..gaussian import Gaussian
+from ..kernels import AbstractKernel, GuidedField
+from ..method import AbstractMarkov, Cost, Facts, standard_start
+from ..problem import Target
+
+
+class Guided(AbstractMarkov):
+    """An approximation of E[x0 | x_t, y] in the place of the exact one, in a kernel.
+
+    Attributes:
+        approximation: of the field.
+        kernel: that discretises it.
+
+    Raises:
+        InputError: unless the parts are an approximation and a kernel.
+    """
+
+    approximation: AbstractApproximation
+    kernel: AbstractKernel
+
+    start = standard_start
+
+    def __check_init__(self):
+        require(
+            isinstance(self.approximation, AbstractApproximation)
+            and isinstance(self.kernel, AbstractKernel),
+            "a guided sampler is an approximation and a kernel",
+            got=f"{type(self.approximation).__name__}, {type(self.kernel).__name__}",
+            expected="an approximation, then a kernel",
+            hint="write Guided(approximations.DPS(), kernels.DDPM())",
+        )
+
+    @property
+    def facts(self) -> Facts:
+        """What follows from those of the parts."""
+        field, kernel = self.approximation.facts, self.kernel.facts
+        calls = kernel.cost.denoiser
+        return Facts(
+            summary=f"{field.summary}; {kernel.summary}",
+            reference=f"{field.reference}; {kernel.reference}",
+            needs=field.needs | kernel.needs,
+            exact_when=tuple(
+                where._replace(grid="fine", start="exact") for where in field.exact_when
+            ),
+            affine=field.affine and kernel.affine,
+            gradient=field.gradient,
+            smooth=field.smooth and kernel.smooth,
+            order=kernel.order,
+            uses_noise=field.uses_noise,
+            cost=Cost(*(calls * each for each in field.cost)),
+        )
+
+    def transition(self, target: Target, x: Vector, t: Scalar, s: Scalar) -> Gaussian:
+        """The Gaussian law of x_s given x_t = x."""
+        return self.kernel.transition(GuidedField(self.approximation, target), x, t, s)
