@@ -4,7 +4,6 @@ import copy
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 import typer.core
 
@@ -21,11 +20,11 @@ class ByName(typer.core.TyperGroup):
     `experiment`; each gets its name as that of its context.
     """
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Every name that `run` takes, without paths of files."""
         return [name for known in _known() for name in known]
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, name: str) -> Any:
         """The command of a name; it refuses one that is unknown."""
         try:
             kind, words = _kind(name)
