@@ -67,6 +67,9 @@ commands = typer.Typer(
 )
 app.add_typer(commands, name="run")
 
+Context = (
+    typer.Context.__base__
+)  # what typer hands over is of this class, not of its own
 _Output = Annotated[
     Path | None,
     typer.Option(help="Folder of figures and of tables as CSV."),
@@ -81,7 +84,7 @@ def _option(words: str, field: str) -> Any:
 @commands.command("problem")
 @polite
 def run_problem(
-    ctx: typer.Context,
+    ctx: Context,
     output: _Output = None,
     approximation: Annotated[
         str | None,
@@ -116,7 +119,7 @@ def run_problem(
 @commands.command("experiment")
 @polite
 def run_experiment(
-    ctx: typer.Context,
+    ctx: Context,
     output: Annotated[
         Path | None,
         typer.Option(
