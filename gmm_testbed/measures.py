@@ -24,7 +24,7 @@ from .line_measures import at_the_end
 from .line_measures import in_time as in_time
 from .mixture import GaussianMixture
 from .problem import Target
-from .sampling import SampleSet
+from .sample_set import SampleSet
 
 MEASURES = {
     "kl": "KL(law || exact), nats",

@@ -4,7 +4,6 @@ import copy
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 import typer.core
 
@@ -21,11 +20,11 @@ class ByName(typer.core.TyperGroup):
     `experiment`; each gets its name as that of its context.
     """
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Every name that `run` takes, without paths of files."""
         return [name for known in _known() for name in known]
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, name: str) -> Any:
         """The command of a name; it refuses one that is unknown."""
         try:
             kind, words = _kind(name)
@@ -68,6 +67,9 @@ commands = typer.Typer(
 )
 app.add_typer(commands, name="run")
 
+Context = (
+    typer.Context.__base__
+)  # what typer hands over is of this class, not of its own
 _Output = Annotated[
     Path | None,
     typer.Option(help="Folder of figures and of tables as CSV."),
@@ -82,7 +84,7 @@ def _option(words: str, field: str) -> Any:
 @commands.command("problem")
 @polite
 def run_problem(
-    ctx: typer.Context,
+    ctx: Context,
     output: _Output = None,
     method: Annotated[
         str | None,
@@ -144,7 +146,7 @@ def _written(method, approximation, kernel) -> str | None:
 @commands.command("experiment")
 @polite
 def run_experiment(
-    ctx: typer.Context,
+    ctx: Context,
     output: Annotated[
         Path | None,
         typer.Option(

@@ -52,7 +52,8 @@ class HostDensity:
         values = np.exp(self.log_density)
         self.mass = self.cell * values
         self.away = float(density.escaped_mass)
-        self.escaped = self.away if self.away > 500 * np.finfo(float).eps else 0.0
+        rounding = 500 * np.finfo(density.log_density.dtype).eps
+        self.escaped = self.away if self.away > rounding else 0.0
         self.fine = np.linspace(self.x[0], self.x[-1], PARTS * (len(self.x) - 1) + 1)
         self.part = self.cell / PARTS
         self.density = spectral.upsampled(values, PARTS)
