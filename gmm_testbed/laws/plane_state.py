@@ -18,8 +18,8 @@ SIZES = (96, 128, 192, 256, 384, 512, 768, 1024, 1536)  # nodes each way
 FEWEST, MOST = SIZES[0], SIZES[-1]
 NEGLIGIBLE = 1e-14  # mass of a source that does not shape a grid
 # Nodes that a grid may have, and the mass it may leave outside to stay that small.
-_ORDINARY = 512
-_LEAVES = ((_ORDINARY, 0.0), (_ORDINARY, 1e-10), (MOST, 1e-10), (_ORDINARY, 1e-6))
+ORDINARY = 512
+LEAVES = ((ORDINARY, 0.0), (ORDINARY, 1e-10), (MOST, 1e-10), (ORDINARY, 1e-6))
 _FAR = 39.0  # standard deviations: a Gaussian underflows there
 
 
@@ -43,14 +43,6 @@ class State(NamedTuple):
     def mass(self) -> np.ndarray:
         """Mass of each node, (n1, n2)."""
         return self.density * (self.grids[0].spacing * self.grids[1].spacing)
-
-    def finer(self, wanted: tuple[float, float]) -> "State":
-        """The same law on a grid of at least so many nodes, from its own sources."""
-        grids = tuple(
-            fine_enough(grid.lower, upper(grid), count, grid.count)
-            for grid, count in zip(self.grids, wanted, strict=True)
-        )
-        return summed(self.sources, grids, self.density.dtype)
 
 
 def summed(sources: Sources, grids, dtype) -> State:
@@ -103,7 +95,7 @@ def fitting(sources: Sources, refine: int, fewest: int) -> tuple[Grid, Grid]:
         )
     scale, finest = REACH * active.scales(), active.finest().min(axis=0)
     low, high = active.mean - scale, active.mean + scale
-    for most, leave in _LEAVES:
+    for most, leave in LEAVES:
         lower, above = (
             _beyond(low, active.mass, leave),
             -_beyond(-high, active.mass, leave),

@@ -77,28 +77,80 @@ def advance(run: Run, window, state: State, fewest: int) -> State:
     """
     step = _gaussian if run.count == 1 else _mixture
     while True:
-        found, wanted = step(run, window, state, fewest)
+        found, finer = step(run, window, state, fewest)
         if found is not None:
             return found
-        state = state.finer(wanted)
+        state = plane_state.summed(state.sources, finer, state.density.dtype)
 
 
 def _gaussian(run: Run, window, state: State, fewest: int):
-    """The state after the stage, or None and the number of nodes that it needs."""
-    shape = state.density.shape
+    """The state after the stage, or None and the grids that it needs to start from."""
     made = run.parts(_points(state.nodes()), *window)
     mean, covariance = (part[:, 0] for part in made[1:])
     found = sources(state.mass().ravel(), mean, covariance)
     grids = plane_state.fitting(found, run.refine, fewest)
     landing = (found.mass > NEGLIGIBLE) & _lands(found, grids)
-    mass = np.where(landing, found.mass, 0.0).reshape(shape)
-    allowed = [_allowance(mass, found, axis) / run.refine for axis in (0, 1)]
-    if min(allowed) < 1.0:
-        pairs = zip(state.grids, allowed, strict=True)
-        return None, tuple(grid.count / min(room, 1.0) for grid, room in pairs)
-    dtype = state.density.dtype
-    kept = found.chosen(found.mass > 0.0)
-    return plane_state.summed(kept, grids, dtype), None
+    ratios = [_ratio(found, state.density.shape, axis) for axis in (0, 1)]
+    kept, finer = _resolved(state, found.mass, landing, ratios, run.refine)
+    if finer is not None:
+        return None, finer
+    if kept is not landing:
+        found = found.chosen(kept)
+        grids = plane_state.fitting(found, run.refine, fewest)
+    found = found.chosen(found.mass > 0.0)
+    return plane_state.summed(found, grids, state.density.dtype), None
+
+
+def _resolved(state: State, mass, landing, ratios, refine: int):
+    """Which nodes take part, and the grids that they need if these are too coarse.
+
+    All that land do, unless the grid would be too large for it: then the stiffest, of a
+    negligible mass, are left out, and the grid ends where the others do.
+    """
+    worst = np.where(landing, np.maximum(*ratios), 0.0)
+    order = np.argsort(-worst, kind="stable")
+    spent = np.cumsum(np.where(landing, mass, 0.0)[order])
+    for most, leave in plane_state.LEAVES:
+        kept = landing
+        if leave:
+            kept = landing.copy()
+            kept[order[: np.searchsorted(spent, leave, side="right")]] = False
+        rooms = [
+            resolution.allowance(mass[kept], ratio[kept], _TOLERANCE) / refine
+            for ratio in ratios
+        ]
+        ends = [(0, grid.count - 1) for grid in state.grids]
+        if leave:
+            ends = _holding(
+                np.where(kept, mass, 0.0).reshape(state.density.shape), leave
+            )
+        wanted = [
+            (last - first + 1) / min(room, 1.0)
+            for (first, last), room in zip(ends, rooms, strict=True)
+        ]
+        if max(wanted) <= most:
+            break
+    if min(rooms) >= 1.0:
+        return kept, None
+    return kept, tuple(
+        plane_state.fine_enough(
+            grid.lower + grid.spacing * first,
+            grid.lower + grid.spacing * last,
+            count,
+            min(grid.count, plane_state.ORDINARY),
+        )
+        for grid, (first, last), count in zip(state.grids, ends, wanted, strict=True)
+    )
+
+
+def _holding(mass: np.ndarray, leave: float) -> list[tuple[int, int]]:
+    """For each axis the first and last node that leave at most that mass outside."""
+    ends = []
+    for axis in (0, 1):
+        below = np.cumsum(mass.sum(axis=1 - axis))
+        last = np.searchsorted(below, below[-1] - leave)
+        ends.append((int(np.searchsorted(below, leave, side="right")), int(last)))
+    return ends
 
 
 def _lands(found: Sources, grids) -> np.ndarray:
@@ -111,10 +163,10 @@ def _lands(found: Sources, grids) -> np.ndarray:
     return near.all(axis=1)
 
 
-def _allowance(mass: np.ndarray, found: Sources, axis: int) -> float:
-    """The factor by which the spacing along an axis may grow, for masses (n1, n2)."""
-    mean = found.mean.reshape(*mass.shape, 2)
-    first, both, second = (part.reshape(mass.shape) for part in found.covariance.T)
+def _ratio(found: Sources, shape, axis: int) -> np.ndarray:
+    """Distance of each mean to its neighbours along an axis, in scales, (n,)."""
+    mean = found.mean.reshape(*shape, 2)
+    first, both, second = (part.reshape(shape) for part in found.covariance.T)
     gap = np.diff(mean, axis=axis)
     before, after = [(0, 0)] * 3, [(0, 0)] * 3
     before[axis], after[axis] = (1, 0), (0, 1)
@@ -125,8 +177,7 @@ def _allowance(mass: np.ndarray, found: Sources, axis: int) -> float:
             for gap in (np.pad(gap, before), np.pad(gap, after))
         ]
         ratio = np.sqrt(np.maximum(*squares) / (first * second - both**2))
-    active = mass > NEGLIGIBLE
-    return resolution.allowance(mass[active], ratio[active], _TOLERANCE)
+    return ratio.ravel()
 
 
 def _mixture(run: Run, window, state: State, fewest: int):
@@ -142,8 +193,15 @@ def _mixture(run: Run, window, state: State, fewest: int):
     columns = 0.125 * np.abs(sums[0] + sums[2] - sums[1] - sums[3]).sum() * cell
     rough = [float(error) * run.refine > _HALVES for error in (rows, columns)]
     if any(rough):
-        pairs = zip(state.grids, rough, strict=True)
-        return None, tuple(grid.count * (_GROWTH if bad else 1) for grid, bad in pairs)
+        return None, tuple(
+            plane_state.fine_enough(
+                grid.lower,
+                plane_state.upper(grid),
+                grid.count * (_GROWTH if bad else 1.0),
+                grid.count,
+            )
+            for grid, bad in zip(state.grids, rough, strict=True)
+        )
     return State(grids, 0.25 * sum(sums), whole), None
 
 
