@@ -10,8 +10,10 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import InputError
 from .._types import Times
 from ..divergences.plane import PlaneDensity
+from ..measurements import Linear
 from ..mixture import GaussianMixture
 from ..problem import Target
 from . import plane_state, plane_steps
@@ -95,8 +97,20 @@ def plane_law(stages, target, times, initial, refine: int = 1) -> PlaneLaw:
     Raises:
         InputError: if a step needs more than 1536 nodes each way.
     """
+    *others, last = _frames(stages, target, times, initial)
+    given = stages, target, times, initial, refine
+    for frame in others:
+        try:
+            return _in_frame(frame, *given)
+        except InputError:  # too fine a grid; the guidance is stiff along one axis only
+            continue
+    return _in_frame(last, *given)
+
+
+def _in_frame(frame, stages, target, times, initial, refine: int) -> PlaneLaw:
+    """The law from grids along the columns of a rotation (2, 2)."""
     dtype = np.dtype(times.dtype)
-    frame = _frame(stages, target, times, initial).astype(dtype)
+    frame = frame.astype(dtype)
     runs = [plane_steps.run(stage, target, times, frame, refine) for stage in stages]
     fewest = refine * FEWEST
     states = [_start(initial, frame, fewest, dtype)]
@@ -124,17 +138,30 @@ def _start(initial: GaussianMixture, frame, fewest: int, dtype) -> State:
     return plane_state.summed(found, grids, dtype)
 
 
-def _frame(stages, target, times, initial) -> np.ndarray:
-    """The axes (2, 2) of the first covariance with two variances, as a rotation."""
+def _frames(stages, target, times, initial) -> list[np.ndarray]:
+    """Rotations (2, 2) to try: the axes of the narrowest covariance of the first step.
+
+    If all are isotropic, the axes of x, then those of a linear measurement.
+    """
     found = _covariances(stages, target, initial.mean(), times[0], times[1])
+    ratios = []
     for covariance in np.asarray(found):
-        size = np.trace(covariance)
-        if abs(covariance[0, 1]) > _AXES * size:
-            axes = np.linalg.eigh(covariance)[1]
-            return axes if np.linalg.det(axes) > 0 else axes[:, ::-1]
-        if abs(covariance[0, 0] - covariance[1, 1]) > _AXES * size:
-            break
-    return np.eye(2)
+        values, axes = np.linalg.eigh(covariance)
+        ratios.append((values[1] / values[0], covariance, axes))
+    ratio, covariance, axes = max(ratios, key=lambda found: found[0])
+    if ratio > 1.0 + _AXES:
+        slanted = abs(covariance[0, 1]) > _AXES * np.trace(covariance)
+        return [_rotation(axes) if slanted else np.eye(2)]
+    measurement = target.problem.measurement
+    if not isinstance(measurement, Linear):
+        return [np.eye(2)]
+    rows = np.linalg.svd(np.asarray(measurement.A))[2]
+    return [np.eye(2), _rotation(rows.T)]
+
+
+def _rotation(axes: np.ndarray) -> np.ndarray:
+    """Orthonormal columns (2, 2), in an order that is no reflection."""
+    return axes if np.linalg.det(axes) > 0 else axes[:, ::-1]
 
 
 @eqx.filter_jit
