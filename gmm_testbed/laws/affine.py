@@ -18,7 +18,7 @@ from ..method import AbstractComposed, AbstractMethod, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
-from .explicit import Stage, require_explicit, require_no_memory
+from .explicit import legs_of, require_explicit, require_no_memory
 
 _TOLERANCE = 1e4  # in units of the dtype's rounding
 
@@ -95,11 +95,10 @@ def affine(
     """
     require_explicit(sampler)
     times = check_run(sampler, target, times)
-    legs = _legs(sampler, times)
-    _require_affine(sampler, target, legs)
+    stages = legs_of(sampler)
+    _require_affine(sampler, target, times)
     initial = initial_law(sampler, target, times[0], initial)
     require_no_memory(sampler, target, times, initial)
-    stages = [stage for stage, _ in legs]
     _require_one(sampler, stages, target, times)
     means, covariances, error = _recursion(
         stages, target, times, initial.mean(), initial.covariance()
@@ -148,20 +147,15 @@ def _recursion(legs, target, times, mean, covariance):
     return means, jnp.concatenate([covariance[None], covariances]), worst
 
 
-def _legs(sampler: AbstractMethod, times: Times) -> list[tuple[Stage, AbstractMethod]]:
-    """The legs of a step, each a stage of its own, with what moves there."""
-    if not isinstance(sampler, AbstractComposed):
-        return [(Stage(sampler), sampler)]
-    legs = sampler.legs(times[0], times[1])
-    return [(Stage(sampler, (k,)), leg.method) for k, leg in enumerate(legs)]
-
-
-def _require_affine(sampler: AbstractMethod, target: Target, legs) -> None:
+def _require_affine(sampler: AbstractMethod, target: Target, times: Times) -> None:
     problem = target.problem
     linear = isinstance(problem.measurement, Linear)
+    moving = [sampler]
+    if isinstance(sampler, AbstractComposed):
+        moving = [leg.method for leg in sampler.legs(times[0], times[1])]
     curved = [
         name_of(method)
-        for _, method in legs
+        for method in moving
         if not (method.facts.affine or method.facts.law == "mixture")
     ]
     for ok, got, expected in (

@@ -94,6 +94,21 @@ class Stage(eqx.Module):
             made = one(x) if made is None else _after(made, jax.vmap(one)(made.mean))
         return made
 
+    def means(self, target: Target, x: Vector, t: Scalar, s: Scalar) -> Array:
+        """The means (K, d) of the one leg, or whole step, that this is.
+
+        Args:
+            target: the problem along its path.
+            x: (d,) before it.
+            t: () time at which the whole step begins.
+            s: () time at which it ends.
+        """
+        method = self.method
+        if self.legs is not None:
+            method, t, s = method.legs(t, s)[self.legs[0]]
+        law = method.transition(target, x, t, s)
+        return law.law.means if isinstance(law, Mixture) else law.mean[None]
+
     def count(self, target: Target, times: Times) -> int:
         """K; nothing is computed."""
         if self.legs is None and self.method.facts.law == "gaussian":
@@ -151,19 +166,20 @@ def stages(
 @eqx.filter_jit
 def _noisy_legs(method, target, x, t, s):
     """Whether each leg has noise where the means of those before it lead to."""
-    whole = isinstance(method, AbstractMarkov)
-    few = [Stage(method)] if whole else [Stage(method, (k,)) for k in _numbers(method)]
     noisy = []
-    for stage in few:
+    for stage in legs_of(method):
         parts = stage.parts(target, x, t, s)
         noisy.append(jnp.any(parts.covariance != 0.0))
         x = parts.mean[jnp.argmax(parts.log_weight)]
     return jnp.stack(noisy)
 
 
-def _numbers(method: AbstractComposed):
+def legs_of(method: AbstractMethod) -> list[Stage]:
+    """Each leg of a step as a stage of its own; the whole step if it has none."""
+    if not isinstance(method, AbstractComposed):
+        return [Stage(method)]
     half = jnp.asarray(0.5)
-    return range(len(method.legs(half, half)))
+    return [Stage(method, (k,)) for k in range(len(method.legs(half, half)))]
 
 
 def require_explicit(sampler: AbstractDescribed) -> None:
