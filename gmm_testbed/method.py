@@ -121,7 +121,7 @@ class AbstractMethod(AbstractDescribed):
 
     @abstractmethod
     def start(self, target: Target, t: Scalar) -> AbstractStepLaw:
-        r"""The law at the first time of the grid; `standard_start` is \(N(0, \sigma^2 I)\)."""
+        r"""The law at the first time; `standard_start` is \(N(0, \sigma^2 I)\)."""
 
     @abstractmethod
     def memory(self, target: Target, x: Vector, t: Scalar) -> Any:
@@ -334,8 +334,9 @@ NEEDS: dict[str, Callable] = {
     "posterior": _posterior,
     "density": _density,
 }
-"""What `Facts.needs` may name: a linear measurement; a denoiser with a law; alpha > 0 at the first time; sigma > 0
-at the last time; a posterior that is a mixture; particles with a density at the last time.
+"""What `Facts.needs` may name: a linear measurement; a denoiser with a law of x0; alpha > 0
+at the first time; sigma > 0 at the last time; a posterior that is a mixture; particles
+with a density at the last time.
 """
 
 
