@@ -121,7 +121,7 @@ class AbstractMethod(AbstractDescribed):
 
     @abstractmethod
     def start(self, target: Target, t: Scalar) -> AbstractStepLaw:
-        r"""The law at the first time of the grid; `standard_start` is \(N(0, \sigma^2 I)\)."""
+        r"""The law at the first time; `standard_start` is \(N(0, \sigma^2 I)\)."""
 
     @abstractmethod
     def memory(self, target: Target, x: Vector, t: Scalar) -> Any:
@@ -207,6 +207,9 @@ class AbstractComposed(AbstractMethod):
         draws: Draws,
     ) -> Step:
         legs = self.legs(t, s)
+        if len(legs) == 1:
+            only = legs[0]
+            return Step(only.method.transition(target, x, only.t, only.s))
 
         def through(draws: Draws) -> Vector:
             moved = x
@@ -334,14 +337,24 @@ NEEDS: dict[str, Callable] = {
     "posterior": _posterior,
     "density": _density,
 }
-"""What `Facts.needs` may name: a linear measurement; a denoiser with a law; alpha > 0 at the first time; sigma > 0
-at the last time; a posterior that is a mixture; particles with a density at the last time.
+"""What `Facts.needs` may name: a linear measurement; a denoiser with a law of x0; alpha > 0
+at the first time; sigma > 0 at the last time; a posterior that is a mixture; particles
+with a density at the last time.
 """
 
 
 @eqx.filter_jit
 def first_law(
-    method: AbstractMarkov, target: Target, times: Times, x: Vector
+    method: AbstractMethod, target: Target, times: Times, x: Vector
 ) -> AbstractStepLaw:
-    """The law of the first step from x (d,), in one program."""
-    return method.transition(target, x, times[0], times[1])
+    """The law of the first step from x (d,), in one program.
+
+    Args:
+        method: whose steps have an explicit law, without a random field.
+        target: the problem along its path.
+        times: (N + 1,), of which the first two are used.
+        x: (d,).
+    """
+    memory = method.memory(target, x, times[0])
+    draws = Draws(jnp.zeros(2, jnp.uint32), jnp.zeros((), jnp.uint32))
+    return method.step(target, memory, x, times[0], times[1], draws).law

@@ -4,7 +4,7 @@ import numpy as np
 
 from .._checks import unsupported
 from .._types import Times
-from ..method import AbstractMethod, first_law, name_of
+from ..method import AbstractMarkov, AbstractMethod, first_law, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
@@ -12,6 +12,7 @@ from .base import AbstractLaw
 from .line_law import flow_law, line_law
 from .line_steps import TILE_WIDTH, fixed, transitions
 from .plane_law import plane_law
+from .tangents import require_flow
 
 
 def grid(
@@ -25,7 +26,7 @@ def grid(
     r"""The law of the sampler's output after every step, by quadrature.
 
     Args:
-        sampler: `Guided(approximation, kernel)`.
+        sampler: `Guided(approximation, kernel)`, or a deterministic method with memory.
         target: a problem in d = 1 or 2 along its path.
         times: (N + 1,), decreasing.
         initial: law at times[0], a mixture with a density; \(N(0, \sigma^2 I)\) by default.
@@ -76,6 +77,9 @@ def grid(
 
 def _has_noise(sampler, target, times, initial) -> bool:
     point = np.asarray(initial.mean())
+    if not isinstance(sampler, AbstractMarkov):
+        require_flow(sampler, target, times, initial.mean())
+        return False
     if point.size > 1:
         scale = first_law(sampler, target, times, point).root.most()
     else:  # the program that the law needs anyway
