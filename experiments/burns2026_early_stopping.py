@@ -44,24 +44,12 @@ def stopped(key, problem, method, t_min):
     }
 
 
-def curves(store):
-    """By problem, method and metric: values at LAST, (n,)."""
-    found = {}
-    for row in store.rows(stopped):
-        place = row.cell["problem"], row.cell["method"], row.metric
-        found.setdefault(place, []).append(row.value)
-    return {place: np.array(values) for place, values in found.items()}
-
-
 def claims(store):
     """The distance at the last t_min, the best t_min, what stopping there gains; T36."""
-    found, every, above, violated = {}, curves(store), 0, 0
-    for problem, method, metric in every:
-        if metric != "w1":
-            continue
-        w1, marginal, bound = (
-            every[problem, method, which] for which in ("w1", "w1, marginal", "bound")
-        )
+    found, above, violated = {}, 0, 0
+    cells = store.wide(stopped)
+    for (problem, method), at in cells.groupby(["problem", "method"], sort=False):
+        w1, marginal, bound = at[["w1", "w1, marginal", "bound"]].to_numpy().T
         best, name = int(np.argmin(w1)), f"{problem}, {method}"
         violated += np.sum(np.abs(w1 - marginal) > bound)
         above += np.sum(w1 > bound) if method == "Exact" else 0
@@ -77,7 +65,7 @@ def claims(store):
 
 def figures(store):
     """W1 against t_min, a panel a problem."""
-    return {"early_stopping": draw(curves(store))}
+    return {"early_stopping": draw(store.wide(stopped))}
 
 
 @gt.plotting.styled
@@ -85,9 +73,12 @@ def draw(found):
     drawn = gt.plotting.figure(height=2.9)
     panels = drawn.subplots(1, len(PROBLEMS), sharey=True)
     for axes, problem in zip(panels, PROBLEMS, strict=True):
-        here = {name: (np.array(LAST), found[problem, name, "w1"]) for name in SAMPLERS}
+        here = {
+            name: (np.array(LAST), found.loc[problem, name]["w1"].to_numpy())
+            for name in SAMPLERS
+        }
         gt.plotting.against_time(axes, here, "")
-        bound = found[problem, "Exact", "bound"]
+        bound = found.loc[problem, "Exact"]["bound"]
         axes.plot(LAST, bound, color="0.5", ls=":", lw=1.0, label="T36: bound, exact")
         for name, (_, w1) in here.items():
             best = int(np.argmin(w1))

@@ -79,28 +79,23 @@ def measured(law, target, index):
 
 def claims(store):
     """Every measure of every method at t = 0.01, and the extremes of spread."""
-    rows = store.rows(mode_failures)
-    return {
-        f"{row.cell['method']}, {row.metric}": row.value
-        for row in rows
-        if not row.metric.endswith("exact")
-        or (row.cell["method"] == "Exact" and row.metric != "spread, exact")
-    }
+    frame = store.frame(mode_failures)
+    of_truth = frame["metric"].str.endswith("exact")
+    once = (frame["method"] == "Exact") & (frame["metric"] != "spread, exact")
+    told = frame[~of_truth | once]
+    return dict(zip(told["method"] + ", " + told["metric"], told["value"], strict=True))
 
 
 def tables(store):
     """One row a method at t = 0.01."""
-    found = {}
-    for row in store.rows(mode_failures):
-        here = found.setdefault(row.cell["method"], {"method": row.cell["method"]})
-        here[row.metric] = row.value
-    return {f"{PROBLEM}, {STEPS} steps, t = 0.01": list(found.values())}
+    rows = store.wide(mode_failures).droplevel("steps").reset_index()
+    return {f"{PROBLEM}, {STEPS} steps, t = 0.01": rows.to_dict("records")}
 
 
 def figures(store):
     """The four measures against time."""
-    rows = {row.cell["method"]: row for row in store.rows(mode_failures)}
-    return {"failures": draw({name: store.arrays(row) for name, row in rows.items()})}
+    cells = store.wide(mode_failures, "digest")["tv"].droplevel("steps")
+    return {"failures": draw(cells.map(store.arrays).to_dict())}
 
 
 @gt.plotting.styled

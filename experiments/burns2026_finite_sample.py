@@ -142,24 +142,17 @@ def distances(keys, prior, target, t, grid, density, atoms: int, marginal: str):
 
 
 def curves(store):
-    """By marginal and t, by metric: values at ATOMS, (n,); "stderr" is that of the TV."""
-    found = {}
-    for row in store.rows(total_variation):
-        here = found.setdefault((row.cell["marginal"], row.cell["t"]), {})
-        here.setdefault(row.metric, []).append(row.value)
-        if row.metric == "tv":
-            here.setdefault("stderr", []).append(row.stderr)
-    return {
-        place: {name: np.array(values) for name, values in here.items()}
-        for place, here in found.items()
-    }
+    """By marginal, t and number of atoms: metrics; "stderr" is that of the TV."""
+    errors = store.wide(total_variation, "stderr")["tv"]
+    return store.wide(total_variation).assign(stderr=errors)
 
 
 def claims(store):
     """The measured E TV over its closed-form limit, and what the theorems imply."""
     found, violated = {}, dict.fromkeys(MARGINALS, 0)
-    for (marginal, t), at in curves(store).items():
-        last, limit = at["tv"][-1], at["limit"][-1]
+    for (marginal, t), at in curves(store).groupby(["marginal", "t"], sort=False):
+        end = at.iloc[-1]
+        last, limit = end["tv"], end["limit"]
         name = f"{marginal}, t = {t:g}, N = {ATOMS[-1]}"
         found[f"{name}: E TV over its limit"] = last / limit
         violated[marginal] += np.sum(at["tv"] - 4.5 * at["stderr"] > at["bound"])
@@ -167,15 +160,10 @@ def claims(store):
             found[f"{name}: E TV"] = last
             needed = ATOMS[-1] * (limit / WANTED) ** 2
             found[f"atoms for E TV = {WANTED:g}, t = {t:g}"] = needed
-            found["drawn atoms for one in effect"] = at["rho"][-1]
-    rows = {
-        (r.cell["problem"], r.cell["atoms"], r.metric): r.value
-        for r in store.rows(nonlinear_variation)
-    }
-    for problem, atoms, metric in rows:
-        if metric == "tv":
-            over = rows[problem, atoms, "tv"] / rows[problem, atoms, "limit"]
-            found[f"{problem}, t = {T:g}, N = {atoms}: E TV over its limit"] = over
+            found["drawn atoms for one in effect"] = end["rho"]
+    cells = store.wide(nonlinear_variation)
+    for (problem, atoms), over in (cells["tv"] / cells["limit"]).items():
+        found[f"{problem}, t = {T:g}, N = {atoms}: E TV over its limit"] = over
     found |= {f"bounds that are violated, {name}": n for name, n in violated.items()}
     return {name: float(value) for name, value in found.items()}
 
@@ -194,9 +182,9 @@ def draw(found):
     every = np.geomspace(ATOMS[0], ATOMS[-1], 100)
     for axes, (marginal, theorem) in zip(panels, MARGINALS.items(), strict=True):
         for t, shade in shades.items():
-            at = found[marginal, t]
+            at = found.loc[marginal, t]
             root = np.sqrt(ATOMS[-1] / every)
-            limit, bound = at["limit"][-1] * root, at["bound"][-1] * root
+            limit, bound = (at[name].iloc[-1] * root for name in ("limit", "bound"))
             # Total variation is at most 1: the limit says nothing beyond it.
             axes.plot(every, np.where(limit < 1.0, limit, np.nan), color=shade)
             axes.plot(every, np.minimum(bound, 1.0), color=shade, ls=":", lw=1.0)

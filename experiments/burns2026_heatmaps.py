@@ -127,23 +127,24 @@ def compared(times, density, truth):
 
 def claims(store):
     """Worst and last total variations of surrogates and of laws with most steps."""
-    last = [row for row in store.rows(laws) if row.cell["steps"] == STEPS[-1]]
-    found = {}
-    for what, rows in (("surrogate", store.rows(surrogates)), ("law", last)):
-        for row in rows:
-            if row.cell["method"] != "FSR" or row.metric == "tv_surrogate":
-                found[f"{row.cell['method']} {what}, {row.metric}"] = row.value
-    for row in store.rows(data_sets):  # those of the one that is shown vary by a fifth
-        name = f"FSR, t = {row.cell['t']:g}, mean of {DATA_SETS} data sets"
-        found[name] = row.value
+    frame = store.frame(surrogates, laws)
+    frame = frame[(frame["experiment"] == "surrogates") | (frame["steps"] == STEPS[-1])]
+    # What one data set gives varies by a fifth: below is the mean of many.
+    frame = frame[(frame["method"] != "FSR") | (frame["metric"] == "tv_surrogate")]
+    what = frame["experiment"].map({"surrogates": " surrogate, ", "laws": " law, "})
+    names = frame["method"] + what + frame["metric"]
+    found = dict(zip(names, frame["value"], strict=True))
+    for t, tv in store.wide(data_sets)["tv"].items():
+        found[f"FSR, t = {t:g}, mean of {DATA_SETS} data sets"] = tv
     return found
 
 
 def figures(store):
     """Surrogates above, laws with most steps below, the exact posterior on the left."""
-    above = {r.cell["method"]: store.arrays(r) for r in store.rows(surrogates)}
-    rows = [r for r in store.rows(laws) if r.cell["steps"] == STEPS[-1]]
-    return {"heatmaps": draw(above, {r.cell["method"]: store.arrays(r) for r in rows})}
+    above = store.wide(surrogates, "digest")["tv_last"]
+    below = store.wide(laws, "digest")["tv_last"].xs(STEPS[-1], level="steps")
+    shown = (cells.map(store.arrays).to_dict() for cells in (above, below))
+    return {"heatmaps": draw(*shown)}
 
 
 @gt.plotting.styled

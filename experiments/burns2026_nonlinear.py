@@ -92,21 +92,21 @@ def samples(key, problem, method):
 
 def claims(store):
     """Distances and masses on the line, masses of half-spaces."""
-    found = {}
-    for row in (*store.rows(nonlinear_laws), *store.rows(samples)):
-        problem, method = row.cell["problem"], row.cell["method"]
-        if not row.metric.endswith("exact"):
-            found[f"{problem}, {method}: {row.metric}"] = row.value
-        elif method == "Exact":
-            found[f"{problem}: {row.metric}"] = row.value
-    return found
+    frame = store.frame(nonlinear_laws, samples)
+    of_truth = frame["metric"].str.endswith("exact")
+    frame["of"] = (", " + frame["method"]).where(~of_truth, "")
+    told = frame[~of_truth | (frame["method"] == "Exact")]
+    names = told["problem"] + told["of"] + ": " + told["metric"]
+    return dict(zip(names, told["value"], strict=True))
 
 
 def figures(store):
     """Laws and histograms on the line; samples in the plane over the prior's atoms."""
+    frame = store.frame(nonlinear_laws, samples)
+    cells = frame.drop_duplicates(["experiment", "problem", "method"])
+    arrays = cells.set_index(["experiment", "problem", "method"])["digest"]
     known, drawn = (
-        {tuple(row.cell.values())[:2]: store.arrays(row) for row in store.rows(e)}
-        for e in (nonlinear_laws, samples)
+        arrays[e.name].map(store.arrays).to_dict() for e in (nonlinear_laws, samples)
     )
     return {"lines": draw_lines(known, drawn), "planes": draw_planes(drawn)}
 

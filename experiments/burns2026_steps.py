@@ -56,14 +56,13 @@ def measured(approximation, kernel, problem, steps):
 
 def curves(store):
     """Total variation at STEPS, (n,), by (problem, method, kernel)."""
-    found = {}
-    for row in store.rows(guided):
-        place = tuple(row.cell[label] for label in ("problem", "method", "kernel"))
-        found.setdefault(place, []).append(row.value)
-    for row in store.rows(updates):
-        place = PROBLEMS[0], f"DPS update, zeta = {row.cell['zeta']:g}", "DDPM"
-        found.setdefault(place, []).append(row.value)
-    return {place: np.array(values) for place, values in found.items()}
+    labels = ["problem", "method", "kernel"]
+    by_label = store.wide(guided)["tv"].groupby(labels, sort=False)
+    found = {place: tv.to_numpy() for place, tv in by_label}
+    for zeta, tv in store.wide(updates)["tv"].groupby("zeta", sort=False):
+        place = PROBLEMS[0], f"DPS update, zeta = {zeta:g}", "DDPM"
+        found[place] = tv.to_numpy()
+    return found
 
 
 def claims(store):

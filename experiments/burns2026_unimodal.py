@@ -57,33 +57,26 @@ def modes(density):
 
 def claims(store):
     """Total variation, spread and mass in ruled-out modes of every method."""
-    found = {}
-    for row in store.rows(unimodal_laws):
-        problem, method = row.cell["problem"], row.cell["method"]
-        shared = row.metric in ("posterior modes", "mass in modes ruled out, exact")
-        if shared and method == "Exact":
-            found[f"{problem}: {row.metric}"] = row.value
-        elif row.metric == "tv" or (not shared and problem == "one-sided"):
-            found[f"{problem}, {method}: {row.metric}"] = row.value
-    return found
+    frame = store.frame(unimodal_laws)
+    metric = frame["metric"]
+    shared = metric.isin(["posterior modes", "mass in modes ruled out, exact"])
+    of_method = ~shared & ((metric == "tv") | (frame["problem"] == "one-sided"))
+    frame["of"] = (", " + frame["method"]).where(of_method, "")
+    told = frame[of_method | (shared & (frame["method"] == "Exact"))]
+    names = told["problem"] + told["of"] + ": " + told["metric"]
+    return dict(zip(names, told["value"], strict=True))
 
 
 def tables(store):
     """One row a method and problem."""
-    found = {}
-    for row in store.rows(unimodal_laws):
-        found.setdefault(tuple(row.cell.values()), dict(row.cell))[row.metric] = (
-            row.value
-        )
-    return {f"{STEPS} steps, t = 0.01": list(found.values())}
+    rows = store.wide(unimodal_laws).reset_index().to_dict("records")
+    return {f"{STEPS} steps, t = 0.01": rows}
 
 
 def figures(store):
     """The laws on one-sided, as they are and on a logarithmic scale."""
-    rows = [
-        row for row in store.rows(unimodal_laws) if row.cell["problem"] == PROBLEMS[0]
-    ]
-    return {"unimodal": draw({row.cell["method"]: store.arrays(row) for row in rows})}
+    cells = store.wide(unimodal_laws, "digest")["tv"].loc[PROBLEMS[0]]
+    return {"unimodal": draw(cells.map(store.arrays).to_dict())}
 
 
 @gt.plotting.styled

@@ -146,16 +146,15 @@ def tables(store):
 
 def p_values(store):
     """By mode and test."""
-    found = {mode: {} for mode in MODES}
-    for row in store.rows(calibration):
-        found[row.cell["mode"]][row.metric.removeprefix("p, ")] = row.value
-    return found
+    cells = store.wide(calibration).droplevel("pairs")
+    tests = cells.rename(columns=lambda metric: metric.removeprefix("p, "))
+    return tests.to_dict("index")
 
 
 def figures(store):
     """One figure a mode."""
-    rows = {row.cell["mode"]: row for row in store.rows(calibration)}
-    return {m.replace(" ", "_"): drawn(m, store.arrays(row)) for m, row in rows.items()}
+    digests = store.frame(calibration).groupby("mode", sort=False)["digest"].first()
+    return {m.replace(" ", "_"): drawn(m, store.arrays(d)) for m, d in digests.items()}
 
 
 @gt.plotting.styled

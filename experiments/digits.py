@@ -119,22 +119,15 @@ def mean_square(gap):
 
 def values(store):
     """Estimates by task, method and metric."""
-    return {
-        (row.cell["task"], row.cell["method"], row.metric): gt.Estimate(
-            row.value, row.stderr or 0.0
-        )
-        for row in store.rows(restored)
-        if row.metric is not None
-    }
+    frame = store.frame(restored).dropna(subset="metric").fillna({"stderr": 0.0})
+    found = frame.set_index(["task", "method", "metric"])[["value", "stderr"]]
+    return {place: gt.Estimate(*number) for place, *number in found.itertuples()}
 
 
 def gaps(store, metric):
     """A method's metric less that of exact guidance, set by set, by task and method."""
-    sets = {
-        (row.cell["task"], row.cell["method"]): store.arrays(row)[metric]
-        for row in store.rows(restored)
-        if row.metric == metric
-    }
+    digests = store.wide(restored, "digest")[metric].dropna()
+    sets = digests.map(lambda digest: store.arrays(digest)[metric])
     return {
         (task, method): gt.Estimate.mean_of(each - sets[task, "Exact"], how=HOW)
         for (task, method), each in sets.items()
@@ -171,11 +164,7 @@ def claims(store):
 def tables(store):
     """One table a task, a row for each law."""
     found, worse = values(store), gaps(store, "sliced_w1")
-    floors = {
-        row.cell["task"]: row.floor
-        for row in store.rows(restored)
-        if row.metric == "sliced_w1"
-    }
+    floors = store.wide(restored, "floor")["sliced_w1"].groupby("task").last()
     shown = {}
     for task, title in TASKS.items():
         rows = []
@@ -211,32 +200,29 @@ def figures(store):
 @gt.plotting.styled
 def sheet(store, task):
     """Rows: a law each. Columns: its mean, then samples; above, the truth and y."""
-    rows = [
-        row
-        for row in store.rows(restored)
-        if row.metric == "sliced_w1" and row.cell["task"] == task
-    ]
+    cells = store.wide(restored, "digest")["sliced_w1"].loc[task].dropna()
+    rows = cells.map(store.arrays).to_dict()
     found = values(store)
     drawn = gt.plotting.figure(
         0.92 * gt.plotting.FULL_WIDTH, 0.62 * (len(rows) + 1) + 0.4
     )
     drawn.suptitle(f"{TASKS[task]}: {STEPS} steps", fontsize=8.5)
     grid = drawn.subplots(len(rows) + 1, SHOWN + 1)
-    first = store.arrays(rows[0])
+    first = next(iter(rows.values()))
     picture(grid[0, 0], first["truth"].reshape(8, 8), "truth")
     picture(grid[0, 1], observed(first["y"]), "y")
     for axes in grid[0, 2:]:
         axes.axis("off")
-    for number, (line, row) in enumerate(zip(grid[1:], rows, strict=True)):
-        arrays, method = store.arrays(row), row.cell["method"]
-        top = number == 0
+    for number, (method, arrays) in enumerate(rows.items()):
+        line, top = grid[number + 1], number == 0
         picture(line[0], arrays["mean"].reshape(8, 8), "mean" if top else "")
         for k, (axes, image) in enumerate(
             zip(line[1:], arrays["samples"], strict=True)
         ):
             picture(axes, image.reshape(8, 8), "samples" if top and k == 0 else "")
         psnr = float(found[task, method, "psnr"].value)
-        text = f"{method}\n$SW_1$ {row.value:.3f}\nPSNR {psnr:.1f} dB"
+        distance = float(found[task, method, "sliced_w1"].value)
+        text = f"{method}\n$SW_1$ {distance:.3f}\nPSNR {psnr:.1f} dB"
         line[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
     return drawn
 

@@ -55,39 +55,26 @@ def budgets(key, method, steps):
 
 def claims(store):
     """Totals and measured divergences, and by how much the worst bound is loose."""
-    found = values(store)
-    numbers = {}
+    cells, numbers = store.wide(budgets), {}
+    found = cells.xs(SHOWN, level="steps")
     for method in METHODS:
         for name in ("total", "measured"):
-            numbers[f"{method}, {name}, N = {SHOWN}"] = found[method, SHOWN, name]
-    parts = sum(found["DPS", SHOWN, name] for name in SPENT)
-    numbers["DPS, total minus its parts"] = found["DPS", SHOWN, "total"] - parts
-    numbers["Exact, approximation"] = found["Exact", SHOWN, "approximation"]
-    numbers["bounds that are violated"] = sum(
-        found[method, steps, "measured"] > found[method, steps, "total"]
-        for method in METHODS
-        for steps in STEPS
-    )
-    return numbers
-
-
-def values(store):
-    """By method, number of steps and metric."""
-    return {
-        (row.cell["method"], row.cell["steps"], row.metric): row.value
-        for row in store.rows(budgets)
-    }
+            numbers[f"{method}, {name}, N = {SHOWN}"] = found.at[method, name]
+    parts = sum(found.at["DPS", name] for name in SPENT)
+    numbers["DPS, total minus its parts"] = found.at["DPS", "total"] - parts
+    numbers["Exact, approximation"] = found.at["Exact", "approximation"]
+    violated = cells["measured"] > cells["total"]
+    return numbers | {"bounds that are violated": violated.sum()}
 
 
 def figures(store):
     """One panel of bars a method."""
     found, measured = {}, {}
-    for row in store.rows(budgets):
-        if row.cell["steps"] == SHOWN and row.metric == "total":
-            arrays, method = store.arrays(row), row.cell["method"]
-            parts = (gt.Estimate(arrays[name]) for name in PARTS)
-            found[method] = gt.Budget(jnp.asarray(arrays["times"]), *parts)
-            measured[method] = arrays["measured"]
+    cells = store.wide(budgets, "digest")["total"].xs(SHOWN, level="steps")
+    for method, arrays in cells.map(store.arrays).items():
+        parts = (gt.Estimate(arrays[name]) for name in PARTS)
+        found[method] = gt.Budget(jnp.asarray(arrays["times"]), *parts)
+        measured[method] = arrays["measured"]
     path = gt.problems.get("two-modes").path
     times = next(iter(found.values())).times
     title = f"two-modes, DDPM, geometric noise levels, $N = {SHOWN}$"

@@ -342,7 +342,7 @@ def information(name):
 def filter_bound(side):
     """Of the bootstrap filter with 20 particles: two hundred runs an estimate."""
     target, _, times = noisy()
-    model = gt.smc.Bootstrap("multinomial")
+    model = gt.smc.Bootstrap()
 
     def estimate(key):
         return getattr(gt.smc.kl_bounds(key, model, target, times[::3], 20, FEW), side)
@@ -355,7 +355,7 @@ def filter_mean(clouds):
     target = gt.problems.get("two-modes")
     times = gt.time_grid(target.path, 60, "log_snr", t_max=0.9, t_min=0.1)
     twist = gt.approximations.TMPD()
-    model = gt.smc.TDS(twist, resampling="multinomial", threshold=1.0)
+    model = gt.smc.ParticleFilter(gt.smc.TDS(twist), "multinomial", 1.0)
     exact = target.posterior(times[-1])
 
     def estimate(key):
@@ -446,11 +446,10 @@ def tables(store):
 
 def by_estimator(store):
     """Metrics by estimator."""
-    found = {}
-    for experiment in (of_samples, of_laws):
-        for row in store.rows(experiment):
-            found.setdefault(row.cell["estimator"], {})[row.metric] = row.value
-    return found
+    by_name = store.frame(of_samples, of_laws).groupby("estimator", sort=False)
+    return {
+        name: dict(zip(at["metric"], at["value"], strict=True)) for name, at in by_name
+    }
 
 
 # --- truths ---------------------------------------------------------------------------

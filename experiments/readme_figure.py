@@ -64,21 +64,14 @@ def slope(values, first, last):
 
 def curves(store):
     """Total variation by method, (n,), NaN where there is no law."""
-    found = {method: np.full(len(STEPS), np.nan) for method in METHODS}
-    for row in store.rows(by_steps):
-        if row.metric == "tv":
-            found[row.cell["method"]][STEPS.index(row.cell["steps"])] = row.value
-    return found
+    table = store.wide(by_steps)["tv"].unstack("steps")
+    return {method: tv.to_numpy() for method, tv in table.iterrows()}
 
 
 def figures(store):
     """Curves on the left, two heat-maps on the right."""
-    shown = next(
-        store.arrays(row)
-        for row in store.rows(by_steps)
-        if row.cell == {"method": SHOWN, "steps": SHOWN_STEPS}
-    )
-    return {"figure": drawn(curves(store), shown)}
+    shown = store.wide(by_steps, "digest")["tv"][SHOWN, SHOWN_STEPS]
+    return {"figure": drawn(curves(store), store.arrays(shown))}
 
 
 @gt.plotting.styled

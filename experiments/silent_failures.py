@@ -234,13 +234,12 @@ class Results(NamedTuple):
 def results(store):
     """z by problem, failure and metric; the true divergences; the metrics themselves."""
     sets, found = {}, Results({}, {}, {}, {})
-    for row in store.rows(failures):
-        if row.metric is None:  # skipped: the data see every direction of a line
-            continue
-        place = row.cell["problem"], row.cell["failure"]
+    # What has no values was skipped: the data see every direction of a line.
+    for row in store.frame(failures).dropna(subset="metric").itertuples():
+        place = row.problem, row.failure
         number = gt.Estimate(row.value, row.stderr)
         if row.metric == SLICED:
-            sets[place] = store.arrays(row)
+            sets[place] = store.arrays(row.digest)
         elif row.metric == RATIO:
             found.z[*place, RATIO] = number
         elif row.metric == "kl":
@@ -435,24 +434,18 @@ def matrices(found):
 @gt.plotting.styled
 def pictures(store, z):
     """Samples of every law of one image problem, with what is usually printed of them."""
-    rows = [r for r in store.rows(failures) if r.metric == "psnr"]
-    rows = [r for r in rows if r.cell["problem"] == SHOWN]
-    chi2 = {
-        r.cell["failure"]: r.value
-        for r in store.rows(failures)
-        if r.metric == "residual" and r.cell["problem"] == SHOWN
-    }
-    drawn = gt.plotting.figure(gt.plotting.FULL_WIDTH, 0.52 * len(rows) + 0.3)
-    grid = drawn.subplots(len(rows), PICTURES, squeeze=False)
-    for line, row in zip(grid, rows, strict=True):
-        name = row.cell["failure"]
-        images = store.arrays(row)["pictures"].reshape(-1, 8, 8)
+    cells = store.wide(failures).loc[SHOWN].dropna(subset="psnr")
+    digests = store.wide(failures, "digest")["psnr"].loc[SHOWN]
+    drawn = gt.plotting.figure(gt.plotting.FULL_WIDTH, 0.52 * len(cells) + 0.3)
+    grid = drawn.subplots(len(cells), PICTURES, squeeze=False)
+    for line, (name, row) in zip(grid, cells.iterrows(), strict=True):
+        images = store.arrays(digests[name])["pictures"].reshape(-1, 8, 8)
         for axes, image in zip(line, images, strict=True):
             axes.imshow(image, cmap="gray_r", vmin=-1.0, vmax=1.0)
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(True)
-        text = f"{name}\nPSNR {row.value:.1f} dB, $\\chi^2$ {chi2[name]:.2f}"
+        text = f"{name}\nPSNR {row['psnr']:.1f} dB, $\\chi^2$ {row['residual']:.2f}"
         if name != EXACT:
             text += f"\nsliced $W_2$: z = {float(z[SHOWN, name, SLICED].value):.0f}"
         line[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)

@@ -446,8 +446,10 @@ def along_lines(weights, points, means, variances):
 def means(store, experiment=None):
     """Mean and interval over problems of every metric, by the labels and its name."""
     found = {}
-    for one in gt.sweep.means(store.rows(experiment or tmpd_setting)):
-        found.setdefault(tuple(one.cell.values()), {})[one.metric] = one
+    experiment = experiment or tmpd_setting
+    for one in gt.sweep.means(store.frame(experiment)).itertuples():
+        cell = tuple(getattr(one, label) for label in experiment.grid)
+        found.setdefault(cell, {})[one.metric] = one
     return found
 
 

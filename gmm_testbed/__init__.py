@@ -1,62 +1,169 @@
-"""gmm_testbed: diffusion posterior samplers against the truth, on Gaussian mixtures."""
+"""gmm_testbed: diffusion posterior samplers against the truth, on Gaussian mixtures.
 
-from . import algorithms as algorithms
-from . import approximations as approximations
-from . import bounds as bounds
-from . import denoisers as denoisers
-from . import diagnostics as diagnostics
-from . import divergences as divergences
-from . import information as information
-from . import kernels as kernels
-from . import laws as laws
-from . import measures as measures
-from . import plotting as plotting
-from . import problems as problems
-from . import smc as smc
-from . import sweep as sweep
-from ._checks import InputError as InputError
-from ._checks import UnsupportedError as UnsupportedError
-from .algorithms import Guided as Guided
-from .algorithms import PosteriorDraws as PosteriorDraws
-from .algorithms import Published as Published
-from .budget import Budget as Budget
-from .budget import budget as budget
-from .budget import leading_order as leading_order
-from .budget import optimal_grid as optimal_grid
-from .budget import path_log_ratio as path_log_ratio
-from .budget import reverse_kernel as reverse_kernel
-from .compare import Comparison as Comparison
-from .compare import compare as compare
-from .estimate import Estimate as Estimate
-from .gaussian import Gaussian as Gaussian
-from .gaussian import Implicit as Implicit
-from .gaussian import Mixture as Mixture
-from .grids import time_grid as time_grid
-from .kernels import GuidedField as GuidedField
-from .measurements import Linear as Linear
-from .measurements import Nonlinear as Nonlinear
-from .measurements import blur as blur
-from .measurements import downsampling as downsampling
-from .measurements import inpainting as inpainting
-from .measurements import random_projection as random_projection
-from .method import AbstractMarkov as AbstractMarkov
-from .method import AbstractMethod as AbstractMethod
-from .method import Cost as Cost
-from .method import Exact as Exact
-from .method import Facts as Facts
-from .method import Leg as Leg
-from .method import Step as Step
-from .mixture import GaussianMixture as GaussianMixture
-from .paths import OU as OU
-from .paths import VE as VE
-from .paths import VP as VP
-from .paths import AbstractPath as AbstractPath
-from .paths import CosineVP as CosineVP
-from .paths import Rectified as Rectified
-from .problem import InverseProblem as InverseProblem
-from .problem import Target as Target
-from .sampling import SampleSet as SampleSet
-from .sampling import sample as sample
-from .sweep import Experiment as Experiment
-from .sweep import experiment as experiment
-from .tabulated_path import TabulatedPath as TabulatedPath
+Every public name is imported when it is first asked for, so that nobody waits for what a
+script does not use.
+"""
+
+import importlib
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers: what the tables below find
+    from . import algorithms as algorithms
+    from . import approximations as approximations
+    from . import bounds as bounds
+    from . import denoisers as denoisers
+    from . import diagnostics as diagnostics
+    from . import divergences as divergences
+    from . import information as information
+    from . import kernels as kernels
+    from . import laws as laws
+    from . import measures as measures
+    from . import plotting as plotting
+    from . import problems as problems
+    from . import smc as smc
+    from . import sweep as sweep
+    from ._checks import InputError as InputError
+    from ._checks import UnsupportedError as UnsupportedError
+    from .algorithms import Guided as Guided
+    from .algorithms import PosteriorDraws as PosteriorDraws
+    from .algorithms import Published as Published
+    from .budget import Budget as Budget
+    from .budget import budget as budget
+    from .budget import leading_order as leading_order
+    from .budget import optimal_grid as optimal_grid
+    from .budget import path_log_ratio as path_log_ratio
+    from .budget import reverse_kernel as reverse_kernel
+    from .compare import Comparison as Comparison
+    from .compare import compare as compare
+    from .estimate import Estimate as Estimate
+    from .gaussian import Gaussian as Gaussian
+    from .gaussian import Implicit as Implicit
+    from .gaussian import Mixture as Mixture
+    from .grids import time_grid as time_grid
+    from .kernels import GuidedField as GuidedField
+    from .measurements import Linear as Linear
+    from .measurements import Nonlinear as Nonlinear
+    from .measurements import blur as blur
+    from .measurements import downsampling as downsampling
+    from .measurements import inpainting as inpainting
+    from .measurements import random_projection as random_projection
+    from .method import AbstractComposed as AbstractComposed
+    from .method import AbstractMarkov as AbstractMarkov
+    from .method import AbstractMethod as AbstractMethod
+    from .method import Cost as Cost
+    from .method import Exact as Exact
+    from .method import Facts as Facts
+    from .method import Leg as Leg
+    from .method import Step as Step
+    from .mixture import GaussianMixture as GaussianMixture
+    from .paths import OU as OU
+    from .paths import VE as VE
+    from .paths import VP as VP
+    from .paths import AbstractPath as AbstractPath
+    from .paths import CosineVP as CosineVP
+    from .paths import Rectified as Rectified
+    from .problem import InverseProblem as InverseProblem
+    from .problem import Target as Target
+    from .sampling import SampleSet as SampleSet
+    from .sampling import sample as sample
+    from .sweep import Experiment as Experiment
+    from .sweep import experiment as experiment
+    from .tabulated_path import TabulatedPath as TabulatedPath
+
+# Public modules, and the public names that stand in others.
+_MODULES = (
+    "algorithms",
+    "approximations",
+    "bounds",
+    "denoisers",
+    "diagnostics",
+    "divergences",
+    "information",
+    "kernels",
+    "laws",
+    "measures",
+    "plotting",
+    "problems",
+    "smc",
+    "sweep",
+)
+_NAMES = {
+    "_checks": ("InputError", "UnsupportedError"),
+    "algorithms": ("Guided", "PosteriorDraws", "Published"),
+    "budget": (
+        "Budget",
+        "budget",
+        "leading_order",
+        "optimal_grid",
+        "path_log_ratio",
+        "reverse_kernel",
+    ),
+    "compare": ("Comparison", "compare"),
+    "estimate": ("Estimate",),
+    "grids": ("time_grid",),
+    "gaussian": ("Gaussian", "Implicit", "Mixture"),
+    "kernels": ("GuidedField",),
+    "measurements": (
+        "Linear",
+        "Nonlinear",
+        "blur",
+        "downsampling",
+        "inpainting",
+        "random_projection",
+    ),
+    "method": (
+        "AbstractComposed",
+        "AbstractMarkov",
+        "AbstractMethod",
+        "Cost",
+        "Exact",
+        "Facts",
+        "Leg",
+        "Step",
+    ),
+    "mixture": ("GaussianMixture",),
+    "paths": ("OU", "VE", "VP", "AbstractPath", "CosineVP", "Rectified"),
+    "problem": ("InverseProblem", "Target"),
+    "sampling": ("SampleSet", "sample"),
+    "sweep": ("Experiment", "experiment"),
+    "tabulated_path": ("TabulatedPath",),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = sorted([*_MODULES, *_MODULE_OF])
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}",
+            name=name,
+            obj=sys.modules[__name__],
+        )
+    module = importlib.import_module(f".{_MODULE_OF.get(name, name)}", __name__)
+    found = getattr(module, name) if name in _MODULE_OF else module
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__
+
+
+class _Package(types.ModuleType):
+    """The package, where `budget` and `compare` are always the functions.
+
+    When a module is first imported, Python sets it as an attribute of its package, in
+    whatever order that happens. It must not hide the function of the same name.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _MODULE_OF and isinstance(value, types.ModuleType)):
+            types.ModuleType.__setattr__(self, name, value)
+
+
+sys.modules[__name__].__class__ = _Package

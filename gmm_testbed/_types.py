@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, UInt32
+from jaxtyping import Key as KeyOf
 
 Scalar = Float[Array, ""]
 Vector = Float[Array, " d"]
@@ -10,4 +11,5 @@ Matrix = Float[Array, "d d"]
 Observation = Float[Array, " m"]
 Times = Float[Array, " n"]
 Key = PRNGKeyArray
+Keys = KeyOf[Array, " num"] | UInt32[Array, "num 2"]
 Function = Callable[[Vector], Observation]

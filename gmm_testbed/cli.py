@@ -77,7 +77,7 @@ def demo_command(
     _require_writable(output)
     plan = demo.QUICK if quick else demo.FULL
     screen = plotting.tables.console()
-    with plotting.tables.progress(screen) as bar:
+    with sweep.progress(screen) as bar:
         tasks = {
             demo.LAWS: bar.add_task("exact laws", total=plan.size),
             demo.FIGURES: bar.add_task(
@@ -307,7 +307,7 @@ def verify_command(
     screen, begun = plotting.tables.console(), time.perf_counter()
     compiled = verify.compilations()
     before = len(compiled)
-    with plotting.tables.progress(screen) as bar:
+    with sweep.progress(screen) as bar:
         task = bar.add_task("cases", total=verify.size(chosen))
         found, drawn = [], []
         for checked in verify.run(chosen, lambda: bar.advance(task)):

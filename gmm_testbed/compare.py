@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
+from scipy.special import stdtrit
 
 from . import divergences
 from ._checks import require
@@ -24,7 +25,6 @@ from .divergences.floors import estimate_of
 from .estimate import Estimate
 from .mixture import GaussianMixture
 from .sampling import SampleSet
-from .sweep import student
 
 
 class Ranking(StrEnum):
@@ -192,7 +192,8 @@ def compare(
         ]
     methods = [_method(name, values[name], floors[name], z) for name in cases]
     methods.sort(key=_place)
-    beyond = student(1.0 - (1.0 - level) / pairs, max(len(truths) - 1, 1))
+    freedom = max(len(truths) - 1, 1)
+    beyond = float(stdtrit(freedom, 1.0 - 0.5 * (1.0 - level) / pairs))  # Student's
     judged = [
         _pair(first, second, values, z, beyond)
         for first, second in itertools.combinations(methods, 2)

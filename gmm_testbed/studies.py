@@ -180,7 +180,7 @@ def tabulate(
         )
         named[stem] = title, rows
     for stem, (_, rows) in named.items():
-        sweep.write_table(rows, folder / f"{stem}.csv")
+        sweep.write(rows, folder / f"{stem}.csv")
     return named
 
 
@@ -274,10 +274,9 @@ def status(studies: Sequence[Study], store: Store) -> Table:
 
 def export(studies: Sequence[Study], store: Store, path: Path) -> int:
     """Writes every value as a table, and gives the number of its rows."""
-    found = [study.experiments.values() for study in studies]
-    rows = [row for each in found for one in each for row in store.rows(one)]
-    sweep.write(rows, path)
-    return len(rows)
+    frame = store.frame(*(e for s in studies for e in s.experiments.values()))
+    sweep.write(frame, path)
+    return len(frame)
 
 
 def stale(studies: Sequence[Study], store: Store) -> str:

@@ -5,7 +5,6 @@ computes. The numbers are those of `gt.bounds.check(name)`.
 """
 
 import csv
-import functools
 import math
 import threading
 import time
@@ -14,14 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-
-from . import bounds, plotting
+from . import bounds, plotting, sweep
 from ._checks import choose
 from .bounds import BoundReport, Claim, Facts, Verdict
 from .bounds.base import BUILT
-
-_COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 class Checked(NamedTuple):
@@ -101,7 +96,7 @@ def run(names: Sequence[str], advance: Callable[[], None]) -> Iterator[Checked]:
 
 def compilations() -> list[float]:
     """Seconds of every program compiled since the first call; the list grows."""
-    return _listen()
+    return sweep.compilations()
 
 
 def write(found: Iterable[Checked], path: Path) -> None:
@@ -215,18 +210,6 @@ def _excess(report) -> float:
     if not math.isfinite(left) or not math.isfinite(right):
         return math.inf
     return abs(right - left) / max(abs(left), abs(right), 1e-300)
-
-
-@functools.cache
-def _listen() -> list[float]:
-    found: list[float] = []
-
-    def note(event, seconds, **_):
-        if event == _COMPILED:
-            found.append(seconds)
-
-    jax.monitoring.register_event_duration_secs_listener(note)
-    return found
 
 
 _COLUMNS = (

@@ -3,9 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
 from scipy.optimize import linprog, minimize_scalar
-from scipy.special import dawsn
 from scipy.stats import norm
 
 import gmm_testbed as gt
@@ -14,6 +13,7 @@ from gmm_testbed.bounds import (
     dps_density,
     dps_limit,
     entropy_sandwich,
+    gronwall,
     line_pairs,
     log_sobolev,
     prior_baseline,
@@ -89,9 +89,18 @@ def test_transport_of_gaussians():
 # --- DPS ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("x", [0.01, 0.9, 3.0, 9.0])
-def test_dawson(x):
-    np.testing.assert_allclose(dps_limit.dawson(x), dawsn(x), rtol=1e-12)
+@pytest.mark.parametrize("kappa", [0.3, 20.0])
+def test_the_flow_of_dps_has_its_moments_by_quadrature(kappa):
+    """Dawson's integral written out, on the way and at the end."""
+    w = np.asarray([gronwall.PRIOR_VARIANCE, 3.0])
+    mean, _ = gronwall.ode_moments(kappa, w)
+    end, _ = dps_limit.ode_moments(kappa)
+    for got, level in zip(mean, w, strict=True):
+        p = np.sqrt(0.5 * kappa * gronwall.PRIOR_VARIANCE / level)
+        dawson = quad(lambda u, p=p: np.exp(u**2 - p**2), 0.0, p, epsabs=1e-13)[0]
+        np.testing.assert_allclose(got, kappa * dawson / p, rtol=1e-11)
+    offset = dps_limit._Y - dps_limit._MEAN
+    np.testing.assert_allclose((end - dps_limit._MEAN) / offset, mean[0], rtol=1e-12)
 
 
 def test_limits_of_dps_solve_their_equations():

@@ -48,9 +48,10 @@ def test_a_frozen_value_is_a_martingale(theta):
 def test_states_on_the_grid_by_the_sampler_itself(theta):
     target = line_paths.two_modes(gt.OU(T))
     times = jnp.linspace(1.0, 0.0, 7)
-    method = approximations.ScoreError(approximations.Exact(), offset=0.3)
-    sampler = gt.Guided(method, frozen.Frozen(theta))
-    exact = jnp.sum(line_paths.step_divergences(sampler, target, times))
+    prior = gt.denoisers.Prior(target.problem.prior)
+    seen = target.seen_through(gt.denoisers.ScoreError(prior, offset=0.3))
+    sampler = gt.Guided(approximations.Exact(), frozen.Frozen(theta))
+    exact = jnp.sum(line_paths.step_divergences(sampler, seen, times))
     given = target.problem.posterior(), target.path, times
     found, _ = frozen_chain.of_paths(*given, jnp.asarray(theta), jnp.asarray(0.3))
     np.testing.assert_allclose(found, exact, rtol=1e-9)

@@ -72,16 +72,21 @@ def _moments(x, log_w, m, v, alpha, sigma):
 
 
 def _fields(x, alpha, sigma):
-    """DPS with two score errors (another prior, and on top of it), DPS, and the truth."""
+    """DPS through a denoiser with two errors, DPS through the exact one, and the truth.
+
+    The score is that of another prior, times 1 + RELATIVE, plus OFFSET; the covariance that
+    the method sees is sigma^2 / alpha times the slope of the denoiser that this gives.
+    """
     both = []
     for weights in (WRONG, WEIGHTS):
         prior = np.log(weights), np.array(MEANS), np.array(VARIANCES)
         m, C = _moments(x, *prior, alpha, sigma)
+        if weights is WRONG:
+            score = (alpha * m - x) / sigma**2
+            m = m + sigma**2 / alpha * (RELATIVE * score + OFFSET)
+            C = (1 + RELATIVE) * C - RELATIVE * sigma**2 / alpha**2
         both.append(m + C * SLOPE / NOISE * (Y - SLOPE * m))
-    wrong, dps = both
-    score = (alpha * m - x) / sigma**2
-    perturbed = wrong + sigma**2 / alpha * (RELATIVE * score + OFFSET)
-    return perturbed, dps, _moments(x, *_posterior(), alpha, sigma)[0]
+    return *both, _moments(x, *_posterior(), alpha, sigma)[0]
 
 
 def _ddim(x, clean, scales):
@@ -121,15 +126,15 @@ def _direct(times):
     return np.array(found)
 
 
-def _perturbed():
-    wrong = gt.approximations.WrongPrior(gt.approximations.DPS(), _line(WRONG))
-    return gt.approximations.ScoreError(wrong, OFFSET, RELATIVE)
+def _perturbed(target):
+    wrong = gt.denoisers.Prior(_line(WRONG).problem.prior)
+    return target.seen_through(gt.denoisers.ScoreError(wrong, OFFSET, RELATIVE))
 
 
 @pytest.fixture(scope="module")
 def perturbed(line, times):
-    sampler = gt.Guided(_perturbed(), gt.kernels.DDIM(ETA))
-    return gt.budget(jax.random.key(0), sampler, line, times)
+    sampler = gt.Guided(gt.approximations.DPS(), gt.kernels.DDIM(ETA))
+    return gt.budget(jax.random.key(0), sampler, _perturbed(line), times)
 
 
 def _steps(found):
@@ -182,7 +187,7 @@ class Widened(gt.kernels.AbstractKernel):
 
     def transition(self, field, x, t, s):
         made = gt.kernels.DDPM().transition(field, x, t, s)
-        return made._replace(scale=jnp.sqrt(self.factor) * made.scale)
+        return gt.gaussian.isotropic(made.mean, self.factor * made.root.base)
 
 
 def test_the_best_variance_of_a_step(line, times, key):
@@ -260,8 +265,8 @@ def _joint_sampler(sampler, target):
         moved = np.asarray(made.mean)
         shift, F = moved[0], (moved[1:] - moved[0]).T
         last = covariance[:, -3:] @ F.T
-        root = np.asarray(made.scale[0])
-        corner = F @ covariance[-3:, -3:] @ F.T + root @ root.T
+        noise = np.asarray(jax.vmap(lambda law: law.covariance())(made)[0])
+        corner = F @ covariance[-3:, -3:] @ F.T + noise
         covariance = np.block([[covariance, last], [last.T, corner]])
         mean = np.concatenate([mean, F @ mean[-3:] + shift])
     return mean, covariance
@@ -436,13 +441,11 @@ def test_the_optimal_grid_of_a_mixture_is_better_than_others(line, key):
 
 
 def test_paths_without_noise_are_refused(line, times, key):
-    for kernel, method, end in (
-        (gt.kernels.DDIM(0.0), _perturbed(), 0.01),
-        (gt.kernels.DDIM(ETA), _perturbed(), 0.0),
-    ):
+    dps, seen = gt.approximations.DPS(), _perturbed(line)
+    for kernel, end in ((gt.kernels.DDIM(0.0), 0.01), (gt.kernels.DDIM(ETA), 0.0)):
         grid = times.at[-1].set(end)
         with pytest.raises(gt.UnsupportedError, match="singular"):
-            gt.budget(key, gt.Guided(method, kernel), line, grid)
+            gt.budget(key, gt.Guided(dps, kernel), seen, grid)
 
 
 def test_a_posterior_that_is_no_mixture_is_refused(key):
@@ -453,16 +456,37 @@ def test_a_posterior_that_is_no_mixture_is_refused(key):
         gt.budget(key, sampler, gt.Target(problem, gt.VP()), jnp.array([0.9, 0.5]))
 
 
-def test_perturbed_methods_keep_the_relation_of_mean_and_guidance(line):
+def _network(x, alpha, sigma):
+    return jnp.tanh(x / alpha) / (1.0 + sigma)
+
+
+def test_methods_see_any_denoiser_and_the_truth_stays(line):
+    """Mean and guidance belong together; the covariance is the denoiser's slope."""
     x, t = jnp.asarray([0.7]), jnp.asarray(0.4)
     alpha, sigma = line.path.alpha(t), line.path.sigma(t)
-    dps = gt.approximations.DPS()
-    wrong = gt.approximations.WrongPrior(dps, _line(WRONG))
-    for method in (gt.approximations.ScoreError(dps, [OFFSET], RELATIVE), wrong):
-        moved = sigma**2 / alpha * method.guidance(line, x, t)
-        mean = method.posterior_mean(line, x, t)
-        assert_allclose(mean - line.prior_mean(x, t), moved, rtol=1e-9)
+    dps, exact = gt.approximations.DPS(), gt.approximations.Exact()
+    prior = gt.denoisers.Prior(line.problem.prior)
+    for denoiser in (
+        gt.denoisers.ScoreError(prior, [OFFSET], RELATIVE),
+        gt.denoisers.Prior(_line(WRONG).problem.prior),
+        gt.denoisers.Network(_network),
+    ):
+        seen = line.seen_through(denoiser)
+        denoised = seen.denoise(x, t)
+        moved = sigma**2 / alpha * dps.guidance(seen, x, t)
+        mean = dps.posterior_mean(seen, x, t)
+        assert_allclose(mean - denoised.mean, moved, rtol=1e-9)
         assert abs(float((mean - dps.posterior_mean(line, x, t))[0])) > 1e-2
+        step = jnp.asarray([1e-5])
+        shift = seen.denoise(x + step, t).mean - seen.denoise(x - step, t).mean
+        slope = sigma**2 / alpha * shift / 2e-5
+        assert_allclose(denoised.times_covariance(jnp.ones(1)), slope, rtol=1e-6)
+        for same in ("prior_mean", "posterior_mean", "log_likelihood", "guidance"):
+            values = (getattr(target, same)(x, t) for target in (seen, line))
+            assert next(values) == next(values)
+        corrected = denoised.mean + line.correction(x, t)
+        assert_allclose(exact.posterior_mean(seen, x, t), corrected, rtol=1e-12)
+        assert seen.seen_exactly.denoise(x, t).mean == line.prior_mean(x, t)
 
 
 # --- figure ---------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from scipy import stats
 
 import gmm_testbed as gt
 from gmm_testbed.compare import Method, Ranking, _pair
+from gmm_testbed.sampling import SampleInfo
 
 MIXTURE = gt.GaussianMixture.isotropic([0.4, 0.6], [[-2.0], [1.5]], [0.5, 0.8])
 METRIC = partial(gt.divergences.line_wasserstein, p=1)
@@ -79,7 +80,7 @@ def test_cases_are_paired(key, tolerance):
 def test_weights_and_broken_samples(samples, key):
     """A weighted `SampleSet` gets a floor of its own; NaN is never ranked."""
     log_weights = jnp.where(jnp.arange(COUNT) < 40, 0.0, -jnp.inf)
-    info = gt.sampling.SampleInfo(0, 1, None)
+    info = SampleInfo(0, 1, None)
     nan = jnp.asarray(jnp.nan)
     few = gt.SampleSet(samples["exact"], log_weights, nan, info)
     broken = samples["exact"].at[0].set(jnp.nan)
@@ -121,7 +122,7 @@ def test_a_filter_that_died_is_not_ranked(samples, key, weight):
 
 def cloud(x, log_weights=None):
     """Particles of one run of a filter."""
-    info = gt.sampling.SampleInfo(0, 1, None, ess=jnp.full(2, float(COUNT)))
+    info = SampleInfo(0, 1, None, ess=jnp.full(2, float(COUNT)))
     if log_weights is None:
         log_weights = jnp.full(COUNT, -np.log(COUNT))
     return gt.SampleSet(x, log_weights, jnp.asarray(0.0), info)
@@ -164,7 +165,7 @@ def test_runs_of_a_filter_are_not_ranked_above_others_of_their_own():
             for name in "ab"
         }
         methods = [_plain(name, values[name]) for name in "ab"]
-        ranking = _pair(*methods, values, 1.96, gt.sweep.student(0.95, 2)).ranking
+        ranking = _pair(*methods, values, 1.96, stats.t.ppf(0.975, 2)).ranking
         ranked += ranking in (Ranking.BETTER, Ranking.WORSE)
     assert abs(ranked - 20) < 4.5 * np.sqrt(400 * 0.05 * 0.95)
 

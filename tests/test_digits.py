@@ -1,5 +1,6 @@
 """The image problems: the prior is that of EM, the operators are those of images."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def test_unknown_digits_and_tasks_are_refused():
 
 def test_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    module = sys.modules["gmm_testbed.problems.digits"]
+    module = importlib.import_module("gmm_testbed.problems.digits")
     with pytest.raises(gt.InputError, match=r"gmm_testbed\[data\]"):
         module._scikit_learn()
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import gmm_testbed as gt
@@ -96,14 +97,12 @@ def test_coverage_is_judged(key):
 def test_tests_that_see_a_mode_are_counted():
     inside = study.read(FOLDER / "calibration_modes.py").inside
     small = {"calibrated": (0.3, 0.2, 0.9, 0.8), "ignores y": (0.4, 0.6, 0.0, 1e-9)}
-    rows = [
-        SimpleNamespace(cell={"mode": mode}, metric=f"p, {test}", value=value)
-        for mode in inside.MODES
-        for test, value in zip(
-            inside.TESTS, small.get(mode, (0, 0, 0, 0.1)), strict=True
-        )
-    ]
-    found = inside.claims(SimpleNamespace(rows=lambda experiment: rows))
+    wide = pd.DataFrame(
+        [small.get(mode, (0, 0, 0, 0.1)) for mode in inside.MODES],
+        pd.MultiIndex.from_product([inside.MODES, [9]], names=["mode", "pairs"]),
+        [f"p, {test}" for test in inside.TESTS],
+    )
+    found = inside.claims(SimpleNamespace(wide=lambda experiment: wide))
     counts = {name.partition(":")[0]: n for name, n in found.items() if "below" in name}
     assert counts == dict.fromkeys(inside.MODES, 3) | {"calibrated": 0, "ignores y": 2}
     assert found["calibrated: smallest p"] == 0.2

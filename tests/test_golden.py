@@ -56,7 +56,7 @@ def _evaluate(target, x, t, s):
         "large": gt.Guided(exact, gt.kernels.DDPM("large")),
         "matched": gt.Guided(exact, gt.kernels.DDPM("matched")),
         "DDIM": gt.Guided(unguided, gt.kernels.DDIM(0.0)),
-        "DPSUpdate": gt.Guided(unguided, gt.kernels.DPSUpdate(1.0)),
+        "DPSUpdate": gt.Published(gt.approximations.ZetaDPS(1.0)),
     }
     values = {
         "scales": jnp.stack(
@@ -150,15 +150,15 @@ def test_bridge(values, printed):
 def test_ancestral_step(steps, printed):
     for name in ("small", "large", "matched"):
         printed(steps[name].mean, 0.3735340472, -0.1695681739, 0.2119101670)
-    printed(steps["small"].scale ** 2, 0.1107681756)
-    printed(steps["large"].scale ** 2, 0.2098765432)
-    factor = steps["matched"].scale
+    printed(steps["small"].covariance()[0, 0], 0.1107681756)
+    printed(steps["large"].covariance()[0, 0], 0.2098765432)
+    factor = steps["matched"].root.factor
     printed(jnp.diagonal(factor @ factor.T), 0.1683234773, 0.1587183799, 0.1712891744)
 
 
 def test_deterministic_step(steps, printed):
     printed(steps["DDIM"].mean, 0.2695896818, -0.2031303052, 0.4008300959)
-    assert steps["DDIM"].scale == 0
+    assert steps["DDIM"].root.most() == 0
 
 
 def test_published_dps_step_adds_the_printed_gradient(steps, printed, tolerance):
@@ -167,4 +167,4 @@ def test_published_dps_step_adds_the_printed_gradient(steps, printed, tolerance)
     # Three printed numbers add up, so the last digit is uncertain by three units.
     slack = 1e-4 if tolerance.identity > 1e-6 else 2e-10
     assert_allclose(step.mean - unguided, GUIDANCE["ZetaDPS"], rtol=0, atol=slack)
-    printed(step.scale**2, 0.1107681756)
+    printed(step.covariance()[0, 0], 0.1107681756)

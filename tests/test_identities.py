@@ -73,7 +73,7 @@ def _library(target, xs, ts):
             "curvature": jax.jacfwd(target.guidance)(x, t),
             "correction": target.correction(x, t),
             "kernel_mean": kernel.mean,
-            "kernel_covariance": kernel.scale @ kernel.scale.T,
+            "kernel_covariance": kernel.covariance(),
             "velocity": (x - moved) / STEP,
         }
 

@@ -42,8 +42,8 @@ def test_streams_and_parts_are_independent_of_each_other(key):
         draws = Draws(key_words(key), step)
         parts = [draws, draws.part(0), draws.part(1)]
         return jnp.stack(
-            [d.uniform(dtype, i) for d in parts for i in (0, 1, 2)]
-            + [d.normal(1, dtype, i)[0] for d in parts for i in (1, 2)]
+            [d.uniform(dtype, i) for d in parts for i in ("noise", "component", "end")]
+            + [d.normal(1, dtype, i)[0] for d in parts for i in ("component", "end")]
         )
 
     u = np.array(jax.jit(jax.vmap(numbers))(jnp.arange(20_000)), np.float64)

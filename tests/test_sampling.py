@@ -151,13 +151,14 @@ SCRIPT = """
 import jax, numpy as np
 jax.config.update("jax_enable_x64", True)
 import gmm_testbed as gt
+from gmm_testbed.sampling import spread
 rng = np.random.default_rng(0)
 prior = gt.GaussianMixture.isotropic([0.3, 0.7], rng.normal(size=(2, 3)), [0.4, 0.9])
 measurement = gt.Linear(rng.normal(size=(2, 3)), 0.2)
 target = gt.Target(gt.InverseProblem(prior, measurement, np.ones(2)), gt.VP())
 sampler = gt.Guided(gt.approximations.TMPD(), gt.kernels.DDPM())
 times = gt.time_grid(gt.VP(), 6, "log_snr")
-parts = gt.samplers.spread(jax.numpy.zeros((30, 3)), None)[0]
+parts = spread(jax.numpy.zeros((30, 3)), None)[0]
 # 30 is not a multiple of 4; 3 a batch makes several batches a device.
 out = gt.sample(jax.random.key(5), sampler, target, times, 30, batch_size=3)
 numbers = np.asarray(out.x).ravel()
@@ -301,6 +302,6 @@ def test_a_step_is_the_transition_with_the_noise_put_in(gaussian):
     x, noise = jnp.asarray([0.3, -1.0, 0.4]), jnp.asarray([0.5, 1.5, -0.7])
     t, s = jnp.asarray(0.6), jnp.asarray(0.4)
     transition = eqx.filter_jit(_matched().transition)(gaussian, x, t, s)
-    stepped = eqx.filter_jit(_matched().step)(noise, gaussian, x, t, s)
-    truth = np.asarray(transition.mean) + np.asarray(transition.scale) @ noise
+    stepped = eqx.filter_jit(transition.at)(noise)
+    truth = np.asarray(transition.mean) + np.asarray(transition.root.factor) @ noise
     assert_allclose(stepped, truth, rtol=1e-12)

@@ -105,7 +105,7 @@ def test_fully_adapted_filter_has_no_variance(key, tolerance):
 
 
 FILTERS = {
-    name: smc.TDS(A.TMPD(), resampling=name, threshold=0.9) for name in smc.SCHEMES
+    name: smc.ParticleFilter(smc.TDS(A.TMPD()), name, 0.9) for name in smc.SCHEMES
 }
 FILTER = FILTERS["multinomial"]
 COUNT, REPEATS = 40, 300
@@ -163,7 +163,8 @@ def test_weighted_paths_are_unbiased(name, key, tolerance):
 @pytest.mark.slow
 def test_metrics_take_the_weighted_samples_of_a_filter(key, tolerance):
     """Never resampled, so independent: the weights alone make up for a coarse grid."""
-    model = smc.TDS(A.TMPD(), gt.kernels.DDPM("large"), "multinomial", 0.0)
+    model = smc.TDS(A.TMPD(), gt.kernels.DDPM("large"))
+    model = smc.ParticleFilter(model, "multinomial", 0.0)
     out = gt.sample(key, model, TARGET, jnp.asarray(TIMES), 4000, initial=MARGINAL)
     exact, metrics = TARGET.posterior(jnp.asarray(TIMES[-1])), gt.divergences
     for metric in (
@@ -200,7 +201,7 @@ def _chain_evidence(problem):
 def test_published_filter_finds_the_evidence_of_its_chain(key, tolerance):
     """That is p(y) where the kernel reverses the noising: the large variance, N(., I)."""
     kernel = gt.kernels.DDPM("large")
-    model = smc.PublishedTDS(A.DPS(), kernel, threshold=0.0)  # independent weights
+    model = smc.ParticleFilter(smc.PublishedTDS(A.DPS(), kernel), threshold=0.0)
     for problem, same in ((standard_gaussian(2, 1), True), (generic(2, 1, 1), False)):
         target, times = to_target(problem, PATH), jnp.asarray(TIMES)
         start = target.marginal(times[0])
@@ -222,7 +223,7 @@ def test_published_filter_leaves_a_step_without_noise_to_the_prior():
     @jax.jit
     def last(key):
         proposal = model.propose(TARGET, x, t, zero)
-        new = proposal.draw(Draws(key_words(key), 0))
+        new = proposal.law.draw(Draws(key_words(key), 0))
         return new, proposal.log_ratio(new)
 
     new, log_ratio = last(jax.random.key(1))
@@ -285,7 +286,9 @@ def test_particles_do_not_depend_on_the_batch_size(bootstrap):
 
 # --- conditional filters ------------------------------------------------------------
 
-MULTINOMIAL = smc.TDS(A.DPS(), gt.kernels.DDPM("large"), "multinomial", 0.9)
+MULTINOMIAL = smc.ParticleFilter(
+    smc.TDS(A.DPS(), gt.kernels.DDPM("large")), "multinomial", 0.9
+)
 SHORT = np.array([0.9, 0.5, 0.2, 0.05])
 
 
@@ -368,7 +371,7 @@ def test_conditional_filters_refuse(key, without_shape_checks):
     with pytest.raises(gt.InputError, match="reference"):
         smc.conditional(key, FILTER, *case, path, COUNT)
     with pytest.raises(gt.UnsupportedError, match="multinomial"):
-        smc.log_evidences(key, smc.Bootstrap(), *case, 2, 2)
+        smc.log_evidences(key, smc.ParticleFilter(smc.Bootstrap()), *case, 2, 2)
 
 
 # --- twists -------------------------------------------------------------------------
@@ -402,7 +405,10 @@ def test_one_compilation_serves_all_grids_and_hyper_parameters(bootstrap, key):
     num = len(bootstrap(4096).x)
     target = to_target(MIXTURE._replace(y=MIXTURE.y + 1.0), PATH)
     TRACES.clear()
-    model, times = smc.Bootstrap(threshold=0.2), jnp.linspace(0.8, 0.1, 20)
+    model, times = (
+        smc.ParticleFilter(smc.Bootstrap(), threshold=0.2),
+        jnp.linspace(0.8, 0.1, 20),
+    )
     out = gt.sample(key, model, target, times, num, initial=MARGINAL)
     assert not TRACES
     assert out.info.ess.shape == (20,) and out.info.nonfinite == 0
@@ -411,7 +417,8 @@ def test_one_compilation_serves_all_grids_and_hyper_parameters(bootstrap, key):
 def test_every_filter_says_what_it_is():
     for kind in smc.CATALOGUE.values():
         assert issubclass(kind, smc.AbstractFeynmanKac)
-        assert all(kind.facts._replace(needs="-"))
+        assert kind.facts.summary and kind.facts.reference
+        assert kind.facts.output == "weighted"
 
 
 def test_refusals():
@@ -431,4 +438,4 @@ def test_refusals():
     with pytest.raises(gt.UnsupportedError, match="density"):
         smc.Optimal().check(target, times)
     with pytest.raises(gt.InputError, match="resampling"):
-        smc.Bootstrap("systemic")
+        smc.ParticleFilter(smc.Bootstrap(), "systemic")

@@ -18,10 +18,9 @@ import gmm_testbed as gt
 from gmm_testbed import studies
 from gmm_testbed.cli import app
 from gmm_testbed.report import page, tables
-from gmm_testbed.report.markup import data, element
 from gmm_testbed.report.pictures import quantised
-from gmm_testbed.report.prose import prose
-from gmm_testbed.report.viewer import scene
+from gmm_testbed.report.prose import inline, prose
+from gmm_testbed.report.viewer import View, scene
 from gmm_testbed.sweep import provenance, study
 from gmm_testbed.sweep import store as store_module
 
@@ -182,7 +181,7 @@ def test_status_exports_every_value(at_home, invoke):
         assert result.exit_code == 0, result.output
         assert f"Written to out/{name}: 12 rows" in result.stdout
     lines = (at_home[0] / "out" / "rows.csv").read_text().splitlines()
-    assert lines[0].startswith("experiment,method,steps,n,version,seed,")
+    assert lines[0].startswith("experiment,method,steps,n,seed,metric,value,")
     assert len(lines) == 13
     refused = invoke("status", "tiny", "--export", "rows.txt")
     assert refused.exit_code == 2 and "ends in .csv or .parquet" in refused.stderr
@@ -386,20 +385,66 @@ def test_where_there_are_no_experiments_it_is_said(tmp_path, monkeypatch, invoke
 
 
 def test_what_is_no_markup_is_escaped():
-    assert element("td", '<"&', title='"') == '<td title="&quot;">&lt;&quot;&amp;</td>'
-    written = data("a", {"</script>": "<!--"})
-    assert "</script>" not in written.removesuffix("</script>") and "<!" not in written
-    text = re.search(">(.*)<", written).group(1)
-    assert json.loads(text) == {"</script>": "<!--"}
+    empty = {"parts": [], "overview": tables.table([], ""), "written": ""}
+    parts = page._template().make_module(empty)
+    link = str(parts.cell(tables.Cell('<"&', href='"')))
+    assert link == '<a href="&#34;">&lt;&#34;&amp;</a>'
+    scene = View("a", "<b>", {'<"': ["<i>"]}, 2, {"</script>": "<!--"})
+    written = str(parts.viewer(scene))
+    text = re.search('<script type="application/json" id="a-data">(.*)</s', written)
+    assert json.loads(text.group(1)) == {"</script>": "<!--"}
+    outside = written.replace(text.group(1), "")
+    assert "</script>" not in text.group(1) and "<!" not in written
+    assert not re.search("<[bi]>", outside) and '<option value="&lt;i&gt;">' in outside
+    assert 'data-label="&lt;&#34;"' in outside and "nan" not in outside
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        parts.viewer(scene._replace(content={"a": math.nan}))
 
 
 def test_docstrings_become_paragraphs_lists_and_links():
-    found = prose("One `a<b`\nline:\n\n- x\n  y\n- arXiv:2605.30330\n\n    code  here")
+    found = prose("One `a<b`\nline:\n\n    code  here\n\n- x\n  y\n- arXiv:2605.30330")
     assert found == (
-        "<p>One <code>a&lt;b</code> line:</p><ul><li>x y</li><li>"
-        '<a href="https://arxiv.org/abs/2605.30330">arXiv:2605.30330</a></li></ul>'
-        "<pre>code  here</pre>"
+        "<p>One <code>a&lt;b</code>\nline:</p>\n<pre><code>code  here\n</code></pre>\n"
+        "<ul>\n<li>x\ny</li>\n<li>"
+        '<a href="https://arxiv.org/abs/2605.30330">arXiv:2605.30330</a></li>\n</ul>\n'
     )
+    assert inline("**a** `arXiv:2605.30330`") == (
+        "<strong>a</strong> <code>arXiv:2605.30330</code>"
+    )
+
+
+def test_formulas_stay_as_they_are_written():
+    found = prose(
+        "With \\(a_t*b*\n<c\\) and\n\n\\[ x_1 = *y*\n- z . \\]\n\nso \\(open."
+    )
+    assert found == (
+        '<p>With <code class="formula">a_t*b* &lt;c</code> and</p>\n'
+        '<pre class="formula"><code>x_1 = *y*\n- z .</code></pre>\n<p>so (open.</p>\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "a <img src=x onerror=alert(1)> b",
+        "[a](javascript:alert(1))",
+        "[a](<javascript:alert(1)>)",
+        "<javascript:alert(1)>",
+        "![a](https://example.org/a.png)",
+        "![a](data:image/svg+xml;base64,AAAA)",
+        '[a](https://example.org/"onclick="alert(1))',
+        "\\(</code><script>alert(1)</script>\\)",
+        "\\[ </code><script>alert(1)</script> \\]",
+        "    </code><script>alert(1)</script>",
+    ],
+)
+def test_nothing_in_a_docstring_runs_or_is_fetched(text):
+    for found in prose(text), inline(text):
+        tags = re.findall('<([a-z]+)((?: [a-z]+="[^"<>]*")*)>', found)
+        assert {name for name, _ in tags} <= {"p", "a", "pre", "code"}
+        assert found.count("<") == len(tags) + found.count("</")
+        assert not re.search('(src|on[a-z]+)="|href="(?!https://example)', found)
 
 
 @pytest.mark.parametrize(("bits", "kind"), [(8, "u1"), (16, "<u2")])
@@ -440,8 +485,8 @@ def test_the_page_counts_what_is_not_finite_or_failed(tmp_path):
     made = gt.Experiment(uneven, {"n": [1, 2, 3]}, seeds=4)
     with gt.sweep.Store(tmp_path / "s.sqlite") as store:
         tally = gt.sweep.run(made, store, show=False)
-        text = str(tables.values(store.rows(made)))
-    rows = [re.findall("<td.*?>(.*?)</td>", row) for row in text.split("<tr>")[2:]]
+        found = tables.values(store.rows(made))
+    rows = [[cell.text for cell in row.values()] for row in found.rows]
     by = {(n, metric): rest for n, metric, *rest in rows}
     assert 0 < tally.failed < 4
     assert by["1", "value"] == ["NaN", "–", "–", "4", "0", "4"]

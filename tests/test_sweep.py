@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
 import gmm_testbed as gt
-from gmm_testbed.sweep import outcomes, summary
+from gmm_testbed.sweep import outcomes
 from gmm_testbed.sweep.declare import precision_in_use
 
 CALLS = []
@@ -118,7 +119,11 @@ def helper(x):
 def study(key, n):
     return {"value": helper(n)}
 def claims(store):
-    return {"a": SCALE + SHIFTS["a"] + tau}
+    return {"a": SCALE + shown(SHIFTS["a"]) + tau}
+def figures(store):
+    return {}
+def shown(x):
+    return round(x, 3)
 if __name__ == "__main__":
     SHIFTS["z"] = 0
 '''
@@ -144,6 +149,9 @@ if __name__ == "__main__":
         ("import gmm_testbed as gt\n", "import os, gmm_testbed as gt\n", True),
         ('"A"}', '"B"}', True),
         ("+ tau}", "- tau}", True),
+        ("return {}\n", "return {'a': shown(SCALE)}\n", True),
+        ("def figures", "def tables", True),
+        ("round(x, 3)", "round(x, 4)", True),  # of claims alone
         ('["z"] = 0', '["z"] = 1', True),
         ("@gt.experiment", "import functools\n@gt.experiment", True),
         ("]})\n", "]})\n@(lambda function: function)\n", False),
@@ -264,11 +272,10 @@ def test_other_paired_labels_are_other_numbers(store):
         }
         assert len(found) == 4 and store.status(made)["done"] == 4
         values.append([found["far", n] - found["near", n] for n in range(2)])
-        (less, _) = gt.sweep.means(
-            store.rows(gt.Experiment(noisy.function, {**labels, "method": ["far"]}, 2,
-                                     paired, "pairs", "1"))
-        )  # fmt: skip
-        assert (less.cell["method"], less.seeds) == ("far", 2)  # what is declared
+        far = {**labels, "method": ["far"]}
+        declared = gt.Experiment(noisy.function, far, 2, paired, "pairs", "1")
+        less = gt.sweep.means(store.frame(declared))
+        assert less[["method", "seeds"]].to_numpy().tolist() == [["far", 2]] * 2
     apart, together = values
     assert together == pytest.approx([1.25, 1.25])
     assert min(abs(gap - 1.25) for gap in apart) > 1e-3
@@ -417,6 +424,23 @@ def test_threads_give_the_same_numbers(store, tmp_path):
     assert values[0] == values[1]
 
 
+def test_a_compilation_is_of_the_thread_that_asked_for_it():
+    from gmm_testbed.sweep.monitor import compile_seconds
+
+    def compiled(shift):
+        before = compile_seconds()
+        jax.jit(lambda x: x * 1.25 - shift)(1.0).block_until_ready()
+        return compile_seconds() - before
+
+    listed = gt.sweep.compilations()
+    before, here = len(listed), compile_seconds()
+    with ThreadPoolExecutor(1) as thread:
+        there = thread.submit(compiled, 7.125).result()
+    assert compile_seconds() == here < here + there
+    assert sum(listed[before:]) >= there
+    assert compiled(8.125) > 0.0
+
+
 def test_a_worker_of_another_precision_is_refused(store):
     other = "float32" if precision_in_use() == "float64" else "float64"
     from gmm_testbed.sweep.work import Settings, compute
@@ -491,19 +515,41 @@ def test_an_exact_value_has_the_error_0_and_a_plain_one_none(store):
 
 def test_csv_has_a_column_a_label(store, tmp_path):
     run(noisy, store)
-    rows = store.rows(noisy)
-    gt.sweep.write(rows, tmp_path / "out" / "all.csv")
+    frame = store.frame(noisy)
+    gt.sweep.write(frame, tmp_path / "out" / "all.csv")
     with (tmp_path / "out" / "all.csv").open(newline="", encoding="utf-8") as file:
         read = list(csv.DictReader(file))
+    assert list(read[0]) == list(frame)
+    rows = store.rows(noisy)
     assert [line["method"] for line in read] == [row.cell["method"] for row in rows]
+    assert [line["size"] for line in read] == [str(row.cell["size"]) for row in rows]
     assert [line["value"] for line in read] == [
         "" if row.value is None else repr(row.value) for row in rows
     ]
+    assert {line["stderr"] for line in read} == {"", "0.125"}
     assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "all.csv"]
     with pytest.raises(gt.InputError, match="unknown kind"):
-        gt.sweep.write(rows, tmp_path / "all.txt")
-    with pytest.raises(gt.InputError, match="name of a column"):
-        gt.sweep.write([rows[0]._replace(cell={"value": 1})], tmp_path / "b.csv")
+        gt.sweep.write(frame, tmp_path / "all.txt")
+
+
+def test_csv_of_rows_keeps_kinds_and_tells_nan_from_nothing(store, tmp_path):
+    rows = [
+        {"n": 1, "x": 0.1, "name": 'a "b", c'},
+        {"n": 2, "x": math.nan, "y": 1e-300},
+    ]
+    rows += [{"x": -math.inf, "y": None, "n": True}, {"x": np.float64(1 / 3)}]
+    gt.sweep.write(rows, tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv").read_bytes() == (
+        b'n,x,name,y\n1,0.1,"a ""b"", c",\n2,nan,,1e-300\nTrue,-inf,,\n'
+        b",0.3333333333333333,,\n"
+    )
+    odd = gt.Experiment(
+        lambda key, n: {"v": math.nan}, {"n": [1]}, name="odd", version="1"
+    )
+    run(odd, store)
+    frame = store.frame(odd)[["n", "metric", "value", "stderr"]]
+    gt.sweep.write(frame, tmp_path / "odd.csv")
+    assert (tmp_path / "odd.csv").read_text() == "n,metric,value,stderr\n1,v,nan,\n"
 
 
 @pytest.mark.skipif(
@@ -513,14 +559,14 @@ def test_parquet_has_the_same_columns(store, tmp_path):
     import pyarrow.parquet
 
     run(noisy, store)
-    rows = store.rows(noisy)
-    rows[0] = rows[0]._replace(cell={"method": "near", "size": "one"})
-    gt.sweep.write(rows, tmp_path / "all.parquet")
-    gt.sweep.write(rows, tmp_path / "all.csv")
+    frame = store.frame(noisy)
+    frame["size"] = ["one", *frame["size"].astype(object)[1:]]
+    gt.sweep.write(frame, tmp_path / "all.parquet")
+    gt.sweep.write(frame, tmp_path / "all.csv")
     table = pyarrow.parquet.read_table(tmp_path / "all.parquet")
     header = (tmp_path / "all.csv").read_text(encoding="utf-8").splitlines()[0]
     assert table.column_names == header.split(",")
-    assert table["value"].to_pylist() == [row.value for row in rows]
+    assert table["value"].to_pylist() == [row.value for row in store.rows(noisy)]
     assert table["size"].to_pylist()[:3] == ["one", "1", "1"]
 
 
@@ -549,37 +595,37 @@ def test_a_file_without_experiments_is_refused(tmp_path):
 # Summaries.
 
 
-def rows_of(values, method="a", metric="w1", floor=None):
-    """Rows with the fields that a summary reads; others are as in an empty cell."""
-    empty = dict.fromkeys(gt.sweep.Row._fields)
-    return [
-        gt.sweep.Row(**{**empty, "experiment": "e", "cell": {"method": method},
-                        "seed": seed, "metric": metric, "value": value,
-                        "floor": floor, "version": "", "precision": "",
-                        "status": "done", "reason": "", "ended": ""})
-        for seed, value in values.items()
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 9, 19, 200])
-@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
-def test_quantiles_of_student(freedom, level):
-    expected = scipy.stats.t.ppf(0.5 + 0.5 * level, freedom)
-    assert summary.student(level, freedom) == pytest.approx(expected, rel=1e-9)
+def frame_of(values, method="a", metric="w1", floor=math.nan):
+    """A frame with what a summary reads; without a metric if there is no value."""
+    return pd.DataFrame(
+        [
+            {"experiment": "e", "method": method, "seed": seed, "floor": floor,
+             "metric": None if value is None else metric, "value": value,
+             "ended": "2026-01-01T00:00:00+00:00"}
+            for seed, value in values.items()
+        ]
+    ).astype({"value": float})  # fmt: skip
 
 
 def test_mean_and_interval_over_seeds():
-    values = {0: 1.0, 1: 2.5, 2: 4.0}
-    lost = [row._replace(metric=None, value=None, status="failed")
-            for row in rows_of({3: None})]  # fmt: skip
-    (found,) = gt.sweep.means([*rows_of(values, floor=0.5), *lost])
+    values = {0: 1.0, 1: 2.5, 2: 4.0, 3: None}
+    found = gt.sweep.means(frame_of(values, floor=0.5))
+    assert list(found) == [
+        "experiment", "method", "metric", "mean", "low", "high", "seeds", "left_out",
+        "floor", "nonfinite",
+    ]  # fmt: skip
+    (found,) = found.itertuples()
     low, high = scipy.stats.t.interval(0.95, 2, 2.5, 1.5 / math.sqrt(3))
+    assert (found.experiment, found.method, found.metric) == ("e", "a", "w1")
     assert (found.mean, found.seeds, found.left_out, found.nonfinite) == (2.5, 3, 1, 0)
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
     assert found.floor == 0.5
-    (alone,) = gt.sweep.means(rows_of({0: 1.0}))
+    (half,) = gt.sweep.means(frame_of(values), 0.5).itertuples()
+    low, high = scipy.stats.t.interval(0.5, 2, 2.5, 1.5 / math.sqrt(3))
+    assert (half.low, half.high) == pytest.approx((low, high), rel=1e-9)
+    (alone,) = gt.sweep.means(frame_of({0: 1.0})).itertuples()
     assert (alone.mean, alone.seeds) == (1.0, 1)
-    assert math.isnan(alone.low)
+    assert math.isnan(alone.low) and math.isnan(alone.floor)
 
 
 @pytest.mark.parametrize(
@@ -594,11 +640,11 @@ def test_mean_and_interval_over_seeds():
 )
 def test_what_is_not_finite_is_not_dropped_from_a_mean(values, mean):
     bad = sum(not math.isfinite(value) for value in values)
-    (found,) = gt.sweep.means(rows_of(dict(enumerate(values))))
-    zero = rows_of(dict.fromkeys(range(len(values)), 0.0), "b")
-    (gap,) = gt.sweep.differences(
-        rows_of(dict(enumerate(values))) + zero, "method", "b"
-    )
+    frame = frame_of(dict(enumerate(values)))
+    zero = frame_of(dict.fromkeys(range(len(values)), 0.0), "b")
+    (found,) = gt.sweep.means(frame).itertuples()
+    both = pd.concat([frame, zero], ignore_index=True)
+    (gap,) = gt.sweep.differences(both, "method", "b").itertuples()
     for one in found, gap:
         assert one.mean == pytest.approx(mean, nan_ok=True)
         assert math.isnan(one.low) and math.isnan(one.high)
@@ -608,31 +654,41 @@ def test_what_is_not_finite_is_not_dropped_from_a_mean(values, mean):
 def test_paired_differences_lose_what_is_shared():
     base = {0: 10.0, 1: -30.0, 2: 500.0, 4: 2.0, 5: 3.0}
     better = {0: 9.0, 1: -31.5, 2: 498.0, 3: 1.0}
-    rows = rows_of(base) + rows_of(better, "b")
-    (found,) = gt.sweep.differences(rows, "method", "a")
+    frames = [frame_of(base), frame_of(better, "b"), frame_of({7: 1.0}, "c")]
+    found = gt.sweep.differences(pd.concat(frames, ignore_index=True), "method", "a")
+    found, apart = found.itertuples()
     both = [[side[seed] for seed in range(3)] for side in (better, base)]
     interval = scipy.stats.ttest_rel(*both).confidence_interval(0.95)
     assert (found.mean, found.seeds, found.left_out) == (-1.5, 3, 3)  # 3, 4 and 5
     assert (found.low, found.high) == pytest.approx(tuple(interval), rel=1e-9)
+    assert found.method == "b" and math.isnan(found.floor)
+    assert (apart.method, apart.seeds, apart.left_out) == ("c", 0, 6)
+    assert math.isnan(apart.mean)
     with pytest.raises(gt.InputError, match="nothing to compare"):
-        gt.sweep.differences(rows, "method", "c")
+        gt.sweep.differences(frame_of(base), "method", "d")
+    with pytest.raises(gt.InputError, match="nothing to compare"):
+        gt.sweep.differences(frame_of(base), "kernel", "d")
+
+
+def test_differences_are_of_cells_that_agree_in_all_other_labels():
+    frames = [
+        frame_of({0: 1.0 * n, 1: 3.0 * n}, method).assign(steps=n, t=t)
+        for n, t in ((5, 0.5), (7, math.nan))
+        for method, n in (("a", n), ("b", n + n))
+    ]
+    for frame in frames[1::2]:
+        frame["steps"] //= 2
+    found = gt.sweep.differences(pd.concat(frames, ignore_index=True), "method", "a")
+    assert found["steps"].tolist() == [5, 7]
+    assert found["mean"].tolist() == [10.0, 14.0]  # of 5, 15 and of 7, 21
+    assert found["left_out"].tolist() == [0, 0]
 
 
 def test_two_versions_are_not_one_sample():
-    rows = rows_of({0: 1.0})
+    frame = frame_of({0: 1.0})
     with pytest.raises(gt.InputError, match="occurs twice"):
-        gt.sweep.means([*rows, rows[0]._replace(version="2")])
-
-
-def test_a_summary_in_text():
-    rows = rows_of({0: 1.0, 1: 2.0}, floor=0.5) + rows_of({0: 1.0, 1: math.inf}, "b")
-    lines = gt.sweep.text(gt.sweep.means(rows)).splitlines()
-    assert lines[0].split() == [
-        "method", "metric", "mean", "low", "high", "seeds", "left", "out", "not",
-        "finite", "floor",
-    ]  # fmt: skip
-    assert lines[1].split() == "a w1 1.5 -4.853 7.853 2 0 0 0.5".split()
-    assert lines[2].split() == "b w1 inf nan nan 2 0 1".split()
+        gt.sweep.means(pd.concat([frame, frame.assign(version="2")]).drop(
+            columns="version"))  # fmt: skip
 
 
 def test_read_and_final_statuses():

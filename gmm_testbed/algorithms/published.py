@@ -1,6 +1,7 @@
 r"""The published form of many methods: an unguided step, then a step along the guidance.
 
-\[ x_s = \underbrace{a x + c\, m + S \varepsilon}_{\text{unguided}} + w(t, s)\, \hat g(x, t) . \]
+\[ x_s = \underbrace{a x + c\, m + S \varepsilon}_{\text{unguided}}
+   + w(t, s)\, \hat g(x, t) . \]
 
 With `ZetaDPS` and w = 1 it is the update of the DPS paper,
 \(-\zeta\, \nabla_x \|y - f(m)\|^2 / \|y - f(m)\|\). A weight that does not shrink with the

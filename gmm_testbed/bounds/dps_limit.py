@@ -36,6 +36,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import dawsn
 
 from .. import approximations, kernels, laws
 from ..algorithms import Guided
@@ -115,15 +116,8 @@ def sde_moments(kappa, zeta=1.0, v=0.0) -> tuple[float, float]:
 def ode_moments(kappa, zeta=1.0) -> tuple[float, float]:
     """Mean and variance of DPS, ODE, at level 0."""
     root = np.sqrt(0.5 * zeta * kappa)
-    mean = _MEAN + (_Y - _MEAN) * 2.0 * root * dawson(root)
+    mean = _MEAN + (_Y - _MEAN) * 2.0 * root * dawsn(root)
     return mean, _VARIANCE * np.exp(-zeta * kappa)
-
-
-def dawson(x) -> float:
-    r"""\(\int_0^x e^{t^2 - x^2} dt\) by Gauss-Legendre quadrature; x up to 10."""
-    nodes, weights = np.polynomial.legendre.leggauss(128)
-    t = 0.5 * x * (nodes + 1.0)
-    return float(0.5 * x * (weights @ np.exp(t**2 - x**2)))
 
 
 def kl_over_y(kappa, mean, variance) -> float:

@@ -20,6 +20,7 @@ Source: the usual argument; Kwon, Fan and Lee (2022, arXiv:2212.06359) for its m
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import dawsn
 
 from ..estimate import Estimate
 from .base import AbstractBound, Case, Claim, Facts
@@ -57,7 +58,7 @@ def measured(kappa, law) -> float:
     square = (mean - kappa / (1.0 + kappa)) ** 2 * observed
     exact = PRIOR_VARIANCE / (1.0 + kappa)
     square = square + (np.sqrt(variance) - np.sqrt(exact)) ** 2
-    return float(np.sqrt(np.squeeze(square)))
+    return float(np.sqrt(square))
 
 
 def bound(kappa, law, c) -> float:
@@ -73,8 +74,5 @@ def bound(kappa, law, c) -> float:
 
 def ode_moments(kappa, w):
     """Mean over (y - mean), and variance, of the ODE at w = s^2 + v."""
-    p = np.atleast_1d(np.sqrt(0.5 * kappa * PRIOR_VARIANCE / w))
-    nodes, weights = NODES
-    t = 0.5 * p[:, None] * (nodes + 1.0)
-    dawson = 0.5 * p * (np.exp(t**2 - p[:, None] ** 2) @ weights)
-    return kappa * dawson / p, w * np.exp(-2.0 * p**2)
+    p = np.sqrt(0.5 * kappa * PRIOR_VARIANCE / w)
+    return kappa * dawsn(p) / p, w * np.exp(-2.0 * p**2)

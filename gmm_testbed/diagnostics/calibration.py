@@ -105,9 +105,7 @@ def sbc(key: Key, pairs: Pairs, *, bins: int = 20) -> Uniformity:
     """
     key_by_coordinate = jax.random.split(key, pairs.truth.shape[1])
     draws = jnp.moveaxis(pairs.draws, 2, 0)
-    return jax.vmap(lambda *one: _tested(*one, bins))(
-        key_by_coordinate, pairs.truth.T, draws
-    )
+    return _tested(key_by_coordinate, pairs.truth.T, draws, bins)
 
 
 def coverage(key: Key, pairs: Pairs, *, bins: int = 20) -> Uniformity:
@@ -156,10 +154,18 @@ def tarp(
     return _tested(key, truth, _distance(pairs.draws - references[:, None]), bins)
 
 
+def _tested(keys, truth, draws, bins: int) -> Uniformity:
+    """Tests of the levels of truths (..., n) among draws (..., n, L), a key each."""
+    levels = _levels
+    for _ in keys.shape:
+        levels = jax.vmap(levels)
+    return uniformity(levels(keys, truth, draws), bins)
+
+
 @eqx.filter_jit
-def _tested(key, truth, draws, bins: int) -> Uniformity:
+def _levels(key, truth, draws):
     uniform = jax.random.uniform(key, truth.shape, truth.dtype)
-    return uniformity(jax.vmap(ranked)(uniform, truth, draws), bins)
+    return jax.vmap(ranked)(uniform, truth, draws)
 
 
 def _distance(offset):

@@ -9,18 +9,20 @@ is exactly uniform for every L if truth and draws are exchangeable, also where t
 the null hypothesis of both tests is: the levels are independent and uniform on [0, 1].
 """
 
+from functools import partial
 from typing import NamedTuple
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaincc
 from jaxtyping import Array, Float, Int
 
-from .._checks import require
+from .._checks import concrete, require
 from .._types import Scalar
 from ..estimate import Estimate
 
-_TERMS = 20  # of either series below; the last one is below 1e-100
 _PER_BIN = 5  # expected counts from which the chi-square law is a good approximation
 
 
@@ -64,17 +66,20 @@ def ranked(
     return (below + uniform * (tied + 1.0)) / (draws.shape[0] + 1.0)
 
 
-def uniformity(levels: Float[Array, " n"], bins: int = 20) -> Uniformity:
-    """Tests levels (n,) for being independent and uniform on [0, 1].
+def uniformity(levels: Float[Array, "*tests n"], bins: int = 20) -> Uniformity:
+    """Tests levels (..., n) for being independent and uniform on [0, 1].
+
+    Every row of the last axis is a test of its own. The p-value of the distance is the
+    exact one, which SciPy computes on the host: this runs outside jit and vmap.
 
     Args:
-        levels: (n,).
+        levels: (..., n).
         bins: equal cells of the chi-square test and of the histogram.
 
     Raises:
-        InputError: if fewer than five levels are expected in a cell.
+        InputError: if fewer than five levels are expected in a cell, or under jit.
     """
-    count = levels.shape[0]
+    count = levels.shape[-1]
     require(
         bins >= 2 and count >= _PER_BIN * bins,
         "too few levels for so many bins",
@@ -82,13 +87,17 @@ def uniformity(levels: Float[Array, " n"], bins: int = 20) -> Uniformity:
         expected=f"two bins or more, and {_PER_BIN} levels a bin",
         hint="take more pairs, or fewer bins",
     )
-    cells = jnp.minimum((levels * bins).astype(int), bins - 1)
-    counts = jnp.zeros(bins, int).at[cells].add(1)
-    equal = count / bins
-    chi_square = jnp.sum((counts.astype(levels.dtype) - equal) ** 2) / equal
-    ordered = jnp.sort(levels)
-    steps = jnp.arange(count + 1, dtype=levels.dtype) / count
-    distance = jnp.maximum(jnp.max(steps[1:] - ordered), jnp.max(ordered - steps[:-1]))
+    require(
+        concrete(levels),
+        "p-values are computed on the host",
+        got="levels that are traced",
+        expected="numbers",
+        hint="call it outside jit and vmap: it takes levels (..., n)",
+    )
+    statistics = partial(_statistics, bins=bins)
+    for _ in levels.shape[:-1]:
+        statistics = jax.vmap(statistics)
+    counts, chi_square, distance, mean = statistics(levels)
     return Uniformity(
         levels,
         counts,
@@ -96,28 +105,39 @@ def uniformity(levels: Float[Array, " n"], bins: int = 20) -> Uniformity:
         gammaincc(0.5 * (bins - 1), 0.5 * chi_square),
         distance,
         kolmogorov_tail(distance, count),
-        Estimate.mean_of(levels, how=f"{count} pairs"),
+        mean,
     )
 
 
-def kolmogorov_tail(distance: Scalar, count: int) -> Scalar:
-    r"""P(D > distance) for the Kolmogorov distance of `count` uniform numbers, ().
+@eqx.filter_jit
+def _statistics(levels, bins):
+    """Counts (bins,), chi-square (), Kolmogorov distance () and mean of levels (n,)."""
+    count = levels.shape[0]
+    cells = jnp.minimum((levels * bins).astype(int), bins - 1)
+    counts = jnp.zeros(bins, int).at[cells].add(1)
+    equal = count / bins
+    chi_square = jnp.sum((counts.astype(levels.dtype) - equal) ** 2) / equal
+    ordered = jnp.sort(levels)
+    steps = jnp.arange(count + 1, dtype=levels.dtype) / count
+    distance = jnp.maximum(jnp.max(steps[1:] - ordered), jnp.max(ordered - steps[:-1]))
+    mean = Estimate.mean_of(levels, how=f"{count} pairs")
+    return counts, chi_square, distance, mean
 
-    The limit law at \(x + 1/(6\sqrt n) + (x - 1)/(4n)\), with \(x = \sqrt n D\) (Vrbik,
-    Pioneer J. Theor. Appl. Stat. 15 (2018), 15-23): within 4e-4 of the exact probability
-    from n = 40 on (measured).
+
+def kolmogorov_tail(
+    distance: Float[Array, "*tests"], count: int
+) -> Float[Array, "*tests"]:
+    """P(D > distance) (...) for the Kolmogorov distance D of `count` uniform numbers.
+
+    Exact (Simard and L'Ecuyer, J. Stat. Softw. 39 (2011), as SciPy has it), on the host.
+
+    Args:
+        distance: (...).
+        count: how many numbers.
     """
-    root = np.sqrt(count)
-    x = root * distance
-    x = x + 1.0 / (6.0 * root) + (x - 1.0) / (4.0 * count)
-    k = jnp.arange(1, _TERMS + 1, dtype=x.dtype)
-    large = jnp.where(x > 1.0, x, 1.0)
-    signs = jnp.where(k % 2 == 1, 2.0, -2.0)
-    tail = jnp.sum(signs * jnp.exp(-2.0 * k**2 * large**2))
-    small = jnp.where(x > 1.0, 1.0, x)
-    odd = (2.0 * k - 1.0) ** 2
-    head = jnp.sum(jnp.exp(-odd * np.pi**2 / (8.0 * small**2)))
-    return jnp.where(x > 1.0, tail, 1.0 - np.sqrt(2.0 * np.pi) / small * head)
+    from scipy.stats import kstwo  # slow to import
+
+    return jnp.asarray(kstwo.sf(np.asarray(distance), count), distance.dtype)
 
 
 def ecdf_band(count: int, level: float = 0.99) -> float:
@@ -134,9 +154,7 @@ def histogram_band(count: int, bins: int, level: float = 0.99) -> tuple[int, int
 
     It holds for each bin alone: of 20 bins at 0.99, one in five histograms has one outside.
     """
-    log_factorials = np.cumsum(np.log(np.maximum(np.arange(count + 1), 1)))
-    log_choose = log_factorials[-1] - log_factorials - log_factorials[::-1]
-    inside, p = np.arange(count + 1), 1.0 / bins
-    law = np.exp(log_choose + inside * np.log(p) + inside[::-1] * np.log1p(-p))
-    below, tail = np.cumsum(law), 0.5 * (1.0 - level)
-    return int(np.searchsorted(below, tail)), int(np.searchsorted(below, 1.0 - tail))
+    from scipy.stats import binom  # slow to import
+
+    low, high = binom.interval(level, count, 1.0 / bins)
+    return int(low), int(high)

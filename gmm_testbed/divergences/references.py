@@ -29,7 +29,7 @@ def w2_squared_by_assignment(
         log_weights: (n,), which must be equal.
 
     Raises:
-        InputError: if shapes disagree, there is only one batch, or SciPy is missing.
+        InputError: if shapes disagree, or there is only one batch.
         UnsupportedError: if the weights differ.
     """
     if log_weights is not None and np.ptp(np.asarray(log_weights)) != 0:
@@ -39,11 +39,11 @@ def w2_squared_by_assignment(
             expected="equal weights, or none",
             hint="use sinkhorn_divergence, or sliced_wasserstein without a reference",
         )
-    optimise = _library("scipy.optimize", "test")
+    from scipy.optimize import linear_sum_assignment  # slow to import
 
     def assigned(left, right, mass):
         cost = _squares(left, right)
-        rows, columns = optimise.linear_sum_assignment(cost)
+        rows, columns = linear_sum_assignment(cost)
         return cost[rows, columns].mean()
 
     return _over_batches(assigned, samples, reference, batch_size, "by assignment")
@@ -76,7 +76,7 @@ def sinkhorn_divergence(
         InputError: if shapes disagree, there is only one batch, a batch has no weight,
             or POT is missing.
     """
-    pot = _library("ot", "ot")
+    pot = _pot()
 
     def regularised(left, right):
         (x, a), (z, b) = left, right
@@ -149,13 +149,13 @@ def _squares(left, right):
     return np.sum((left[:, None] - right[None]) ** 2, axis=-1)
 
 
-def _library(name, extra):
+def _pot():
     try:
-        return importlib.import_module(name)
+        return importlib.import_module("ot")
     except ImportError:
         fail(
-            f"{name} is not installed",
-            got="no such module",
+            "POT is not installed",
+            got="no module named ot",
             expected="an optional dependency of gmm_testbed",
-            hint=f"pip install 'gmm_testbed[{extra}]'",
+            hint="pip install 'gmm_testbed[ot]'",
         )

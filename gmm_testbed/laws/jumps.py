@@ -10,13 +10,13 @@ The first integrand is smooth, so the uniform nodes keep their spectral accuracy
 second is done by Gauss-Legendre rules on either side of the jump.
 """
 
-import math
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import erfc
 
 from .line_steps import TILE_WIDTH, Fixed, arguments, filled, fixed, in_tiles
 
@@ -24,7 +24,6 @@ _PLATEAU, _SLOPE = 9.6, 1.8  # cells; erfc(9.6 / 1.8) = 4e-14
 _HALF = _PLATEAU + 5.3 * _SLOPE  # cells to where the window vanishes
 _LEGENDRE = np.polynomial.legendre.leggauss(TILE_WIDTH // 2)
 _ROOTS = 64  # brackets in a call
-_erfc = np.vectorize(math.erfc, otypes=[float])
 
 
 class Rule(NamedTuple):
@@ -135,7 +134,7 @@ def _window(nodes: np.ndarray, jump: float, spacing: float) -> np.ndarray:
     slope = (np.abs(nodes - jump) / spacing - _PLATEAU) / _SLOPE
     window = (slope < 0.0).astype(nodes.dtype)
     between = np.abs(slope) < 6.0  # erfc(6) = 2e-17
-    window[between] = 0.5 * _erfc(slope[between])
+    window[between] = 0.5 * erfc(slope[between])
     return window
 
 

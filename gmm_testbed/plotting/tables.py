@@ -6,14 +6,6 @@ from types import MappingProxyType
 
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -132,19 +124,6 @@ def measures(
 
 def _with_error(value: float, error: float | None) -> str:
     return str(Estimate(value, 0.0 if error is None else error)).rsplit(" (", 1)[0]
-
-
-def progress(screen: Console) -> Progress:
-    """Progress bars with the time that is left."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=screen,
-    )
 
 
 def listing(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -1,9 +1,10 @@
 """The page: an overview, then a section a study. It needs no network and no server."""
 
 import datetime
+import functools
 import importlib.resources
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +12,11 @@ from ..plotting import INK
 from ..sweep import Row, Status, Store
 from ..sweep.files import replacing
 from ..sweep.provenance import provenance
-from ..sweep.study import Judged, Study, noting
+from ..sweep.study import Study, noting
 from . import tables
-from .markup import Markup, element, joined
 from .pictures import data_uri
 from .prose import inline, prose
-from .viewer import Scene, scene, viewer
+from .viewer import View, scene, viewer
 
 # With more densities than these, a value of one has 8 bits and not 16: the page then
 # stays below some 15 MB with five million of them.
@@ -29,27 +29,43 @@ POLICY = (
 
 
 class Part(NamedTuple):
-    """A study with what the store has of it.
+    """A study with what the store has of it, as its section shows it.
 
     Attributes:
-        study: the file.
-        rows: of each experiment.
-        counts: of cells by status, of each experiment.
-        complete: whether every cell is there; else nothing is judged nor shown.
-        judged: the claims; none if they fail.
-        shown: figures and tables.
+        name: of the study.
+        file: its path.
+        title: of its figure or table, in Markdown.
+        text: the rest of its docstring, in Markdown.
+        complete: whether every cell is there; else nothing is judged nor drawn.
+        missing: what is not there, in words.
+        verdict: what the claims come to, in words and as a class of the style sheet.
         errors: traceback by function of the study that failed.
-        scenes: what has heat-maps, by experiment.
+        claims: beside their expectations; None if there are none to show.
+        figures: source of the image by words for it.
+        tables: those of the study.
+        views: laws over time, by experiment that has any.
+        values: of the cells, by experiment that has any.
+        origin: what computed the cells.
+        cells: how many there are to compute.
+        seconds: that they took.
     """
 
-    study: Study
-    rows: dict[str, list[Row]]
-    counts: dict[str, dict[str, int]]
+    name: str
+    file: Path
+    title: str
+    text: str
     complete: bool
-    judged: list[Judged]
-    shown: list[Markup]
+    missing: str
+    verdict: tables.Cell
     errors: dict[str, str]
-    scenes: dict[str, Scene | None]
+    claims: tables.Table | None
+    figures: dict[str, str]
+    tables: list[tables.Table]
+    views: dict[str, View]
+    values: dict[str, tables.Table]
+    origin: dict[str, str]
+    cells: int
+    seconds: float
 
 
 class Written(NamedTuple):
@@ -73,12 +89,12 @@ def write(studies: Sequence[Study], store: Store, output: Path) -> Written:
         store: of their cells.
         output: the file.
     """
-    parts = [_part(study, store) for study in studies]
+    parts = _parts(studies, store)
     content = _page(parts).encode()
     with replacing(output) as file:
         file.write(content)
     broken = [
-        f"{name}() of {part.study.file} failed: {_last(error)}"
+        f"{name}() of {part.file} failed: {_last(error)}"
         for part in parts
         for name, error in part.errors.items()
     ]
@@ -87,61 +103,111 @@ def write(studies: Sequence[Study], store: Store, output: Path) -> Written:
 
 def page(studies: Sequence[Study], store: Store) -> str:
     """The page as text."""
-    return _page([_part(study, store) for study in studies])
+    return _page(_parts(studies, store))
+
+
+@functools.cache
+def _template():
+    """The template, in which whatever is not marked safe is escaped."""
+    import jinja2  # here and below: only who writes a page waits for it
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_file),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {
+        "separators": (",", ":"),
+        "allow_nan": False,
+    }
+    environment.filters |= {
+        "prose": lambda text: Markup(prose(text)),
+        "inline": lambda text: Markup(inline(text)),
+        "last_line": _last,
+    }
+    environment.globals |= {
+        "policy": POLICY,
+        "ink": ",".join(INK),
+        "style": Markup(_file("style.css")),
+        "script": Markup(_file("script.js")),
+    }
+    return environment.get_template("page.html")
 
 
 def _page(parts: Sequence[Part]) -> str:
-    shown = [one for part in parts for one in part.scenes.values() if one]
-    bits = 16 if sum(one.points for one in shown) <= MOST_POINTS_FINE else 8
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", "gmm_testbed: report"),
-        element(
-            "style", Markup(f":root{{--ink:{','.join(INK)}}}\n{_file('style.css')}")
-        ),
-    )
-    body = element(
-        "body",
-        element("a", "Skip to the experiments", href="#first", class_="skip"),
-        element("nav", _contents(parts), aria_label="Experiments"),
-        element(
-            "main",
-            _header(parts),
-            *(_section(part, bits, n) for n, part in enumerate(parts)),
-        ),
-        element("script", Markup(_file("script.js"))),
-    )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+    overview = [
+        {
+            "experiment": tables.Cell(part.name, href=f"#{part.name}"),
+            "what it shows": part.title,
+            "claims": part.verdict,
+            "cells": part.cells,
+            "seconds": round(part.seconds),
+        }
+        for part in parts
+    ]
+    overview = tables.table(overview, "Overview")
+    return _template().render(parts=parts, overview=overview, written=_written())
 
 
-def _part(study: Study, store: Store) -> Part:
-    experiments = study.experiments.items()
-    rows = {name: store.rows(experiment) for name, experiment in experiments}
-    complete, judged, shown, errors = study.complete(store), [], [], {}
+def _parts(studies: Sequence[Study], store: Store) -> list[Part]:
+    """What there is of every study, densities with as many bits as the page can hold."""
+    scenes = [
+        {
+            name: scene(f"{study.name}-{name}-laws", experiment, store)
+            for name, experiment in study.experiments.items()
+        }
+        for study in studies
+    ]
+    points = sum(one.points for found in scenes for one in found.values() if one)
+    bits = 16 if points <= MOST_POINTS_FINE else 8
+    found = []
+    for study, shown in zip(studies, scenes, strict=True):
+        views = {name: viewer(one, bits) for name, one in shown.items() if one}
+        found.append(_part(study, store, views))
+    return found
+
+
+def _part(study: Study, store: Store, views: dict[str, View]) -> Part:
+    rows = {name: store.rows(e) for name, e in study.experiments.items()}
+    complete, counts = study.complete(store), study.counts(store)
+    judged, drawn, written, errors = [], {}, {}, {}
     if complete:
         with noting(errors, "claims"):
             judged = study.judged(store)
         with noting(errors, "figures"):
-            for name, drawn in study.figures(store).items():
+            for name, figure in study.figures(store).items():
                 words = f"Figure {name} of {study.name}: {study.title}"
-                image = element("img", src=data_uri(drawn), alt=words, loading="lazy")
-                shown.append(element("figure", image, class_="picture"))
+                drawn[words] = data_uri(figure)
         with noting(errors, "tables"):
             for title, lines in study.tables(store).items():
-                shown.append(tables.table(lines, title))
-    scenes = {
-        name: scene(f"{study.name}-{name}-laws", experiment, store)
-        for name, experiment in experiments
-    }
-    counts = study.counts(store)
-    return Part(study, rows, counts, complete, judged, shown, errors, scenes)
+                written[title] = tables.table(lines, title)
+    computed = [row for some in rows.values() for row in some]
+    values = {name: tables.values(some) for name, some in rows.items()}
+    return Part(
+        name=study.name,
+        file=study.file,
+        title=study.title,
+        text=study.text,
+        complete=complete,
+        missing=_missing(counts),
+        verdict=_verdict(complete, bool(computed), judged, errors),
+        errors=errors,
+        claims=tables.claims(judged) if complete and "claims" not in errors else None,
+        figures=drawn,
+        tables=list(written.values()),
+        views=views,
+        values={name: some for name, some in values.items() if some is not None},
+        origin=_origin(study, computed),
+        cells=sum(sum(count.values()) for count in counts.values()),
+        seconds=sum(_seconds(computed)),
+    )
 
 
-def _header(parts: Sequence[Part]) -> Markup:
+def _written() -> str:
+    """What wrote the page, and when."""
     this = provenance()
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     facts = [
@@ -149,75 +215,7 @@ def _header(parts: Sequence[Part]) -> Markup:
         f"revision {_short(this.revision)}" if this.revision else "",
         f"written {now}",
     ]
-    rows = [
-        {
-            "experiment": element("a", part.study.name, href=f"#{part.study.name}"),
-            "what it shows": part.study.title,
-            "claims": _verdict(part),
-            "cells": sum(sum(count.values()) for count in part.counts.values()),
-            "seconds": round(sum(_seconds(part))),
-        }
-        for part in parts
-    ]
-    return element(
-        "header",
-        element("p", "gmm_testbed", class_="brand"),
-        element("h1", "Diffusion posterior samplers against the truth"),
-        element("p", ", ".join(fact for fact in facts if fact), class_="quiet"),
-        tables.table(rows, "Overview"),
-    )
-
-
-def _contents(parts: Sequence[Part]) -> Markup:
-    links = [
-        element(
-            "li",
-            element("a", part.study.name, href=f"#{part.study.name}"),
-            class_=_kind(part),
-        )
-        for part in parts
-    ]
-    return element("ul", *links)
-
-
-def _section(part: Part, bits: int, number: int) -> Markup:
-    study = part.study
-    scenes = [
-        joined(
-            element("h3", "Laws over time: ", element("code", name)), viewer(s, bits)
-        )
-        for name, s in part.scenes.items()
-        if s is not None
-    ]
-    return element(
-        "section",
-        element("span", id="first") if number == 0 else None,
-        element("p", element("code", study.name), " ", _verdict(part), class_="name"),
-        element("h2", inline(study.title)),
-        prose(study.text),
-        *(_found(part) if part.complete else (_incomplete(part),)),
-        *scenes,
-        *(
-            element(
-                "details", element("summary", "Cells of ", element("code", name)), t
-            )
-            for name, rows in part.rows.items()
-            if (t := tables.values(rows)) is not None
-        ),
-        element("details", element("summary", "Where it comes from"), _origin(part)),
-        id=study.name,
-    )
-
-
-def _found(part: Part) -> Iterator[Markup]:
-    """Claims, figures and tables of a study whose cells are all there."""
-    for name, error in part.errors.items():
-        words = f"{name}() failed: ", element("code", _last(error))
-        yield element("p", *words, class_="notice")
-        yield element("details", element("summary", "Traceback"), element("pre", error))
-    if "claims" not in part.errors:
-        yield tables.claims(part.judged)
-    yield from part.shown
+    return ", ".join(fact for fact in facts if fact)
 
 
 def _last(error: str) -> str:
@@ -226,47 +224,33 @@ def _last(error: str) -> str:
     return lines[-1]
 
 
-def _incomplete(part: Part) -> Markup:
+def _missing(counts: dict[str, dict[str, int]]) -> str:
+    """How many cells of each experiment ended otherwise than with a value."""
     texts = []
-    for name, counts in part.counts.items():
-        others = {s: n for s, n in counts.items() if n and s != Status.DONE}
+    for name, states in counts.items():
+        others = {s: n for s, n in states.items() if n and s != Status.DONE}
         listed = ", ".join(f"{n} {state}" for state, n in others.items())
         texts += [f"{name}: {listed}"] if listed else []
-    return element(
-        "p",
-        "Not every cell is there, so nothing is drawn and no claim judged. ",
-        "; ".join(texts),
-        class_="notice",
-    )
+    return "; ".join(texts)
 
 
-def _verdict(part: Part) -> Markup:
+def _verdict(complete: bool, begun: bool, judged, errors) -> tables.Cell:
     """What the claims come to, in words and as a class of the style sheet."""
-    if not part.complete:
-        begun = any(part.rows.values())
-        return element(
-            "span", "not complete" if begun else "not run", class_=_kind(part)
-        )
-    if part.errors:
-        return element("span", "failed: " + ", ".join(part.errors), class_=_kind(part))
-    holding = sum(not one.problem for one in part.judged)
-    words = f"{holding} of {len(part.judged)} hold"
-    return element("span", words, class_=_kind(part))
+    if not complete:
+        kind = "bad" if begun else "quiet"
+        return tables.Cell("not complete" if begun else "not run", kind=kind)
+    if errors:
+        return tables.Cell("failed: " + ", ".join(errors), kind="bad")
+    holding = sum(not one.problem for one in judged)
+    kind = "good" if holding == len(judged) else "bad"
+    return tables.Cell(f"{holding} of {len(judged)} hold", kind=kind)
 
 
-def _kind(part: Part) -> str:
-    if not part.complete:
-        return "bad" if any(part.rows.values()) else "quiet"
-    wrong = part.errors or any(one.problem for one in part.judged)
-    return "bad" if wrong else "good"
-
-
-def _origin(part: Part) -> Markup:
+def _origin(study: Study, rows: Sequence[Row]) -> dict[str, str]:
     """What computed the cells, when, and for how long."""
-    rows = [row for rows in part.rows.values() for row in rows]
     ended = sorted(row.ended for row in rows)
-    total, compiling = _seconds(part), _seconds(part, "compile_seconds")
-    facts = {
+    total, compiling = _seconds(rows), _seconds(rows, "compile_seconds")
+    return {
         "gmm_testbed": _listed(row.package for row in rows),
         "git revision": _listed(_short(row.revision or "") for row in rows),
         "JAX": _listed(row.jax for row in rows),
@@ -275,20 +259,14 @@ def _origin(part: Part) -> Markup:
         "computed": " to ".join(dict.fromkeys((ended[0], ended[-1]))) if ended else "–",
         "time of the cells": f"{sum(total):.0f} s, {sum(compiling):.0f} s of them"
         " compiling",
-        "file": part.study.file.name,
+        "file": study.file.name,
     }
-    return element(
-        "dl",
-        *(joined(element("dt", k), element("dd", v)) for k, v in facts.items()),
-        class_="facts",
-    )
 
 
-def _seconds(part: Part, field: str = "wall_seconds") -> list[float]:
+def _seconds(rows: Sequence[Row], field: str = "wall_seconds") -> list[float]:
     """Of each cell, which may have several rows."""
     found = {
         (row.experiment, json.dumps(row.cell), row.seed): getattr(row, field) or 0.0
-        for rows in part.rows.values()
         for row in rows
     }
     return list(found.values())

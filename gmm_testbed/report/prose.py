@@ -1,49 +1,75 @@
-"""The text of a docstring as HTML: paragraphs, lists, code and links to arXiv."""
+"""The Markdown of docstrings as HTML: with links to arXiv, and formulas left alone."""
 
+import functools
 import re
 import textwrap
 
-from .markup import Markup, element, joined
-
-_ITEM = re.compile(r"(?:[-*]|\d+[.)]|\([a-z]\)) +")
-_INLINE = re.compile(r"(`[^`\n]+`|\*\*[^*\n]+\*\*|arXiv:\d{4}\.\d{4,5})")
+_ARXIV = re.compile(r"(`[^`\n]+`)|arXiv:(\d{4}\.\d{4,5})")
+_CLOSED = {r"\(": r"\)", r"\[": r"\]"}
 
 
-def prose(text: str) -> Markup:
-    """Blocks are told apart by empty lines; an indented one is shown as it is."""
-    blocks = re.split(r"\n\s*\n", textwrap.dedent(text).strip("\n"))
-    return joined(*(_block(block) for block in blocks if block.strip()))
+def prose(text: str) -> str:
+    """HTML of a text in Markdown; HTML inside it is escaped, pictures are links."""
+    return _parser().render(_linked(textwrap.dedent(text)))
 
 
-def inline(text: str) -> Markup:
-    """`code`, **weight** and links inside a line."""
-    return joined(*(_part(part) for part in _INLINE.split(text) if part))
+def inline(text: str) -> str:
+    """HTML of one line of Markdown, without a paragraph around it."""
+    return _parser().renderInline(_linked(text))
 
 
-def _block(block: str) -> Markup:
-    lines = block.splitlines()
-    if all(line.startswith("    ") for line in lines):
-        return element("pre", textwrap.dedent(block))
-    starts = [n for n, line in enumerate(lines) if _ITEM.match(line)]
-    if not starts:
-        return element("p", inline(" ".join(line.strip() for line in lines)))
-    ends = [*starts[1:], len(lines)]
-    items = [
-        " ".join(line.strip() for line in lines[begin:end])
-        for begin, end in zip(starts, ends, strict=True)
-    ]
-    listed = [element("li", inline(_ITEM.sub("", item, count=1))) for item in items]
-    before = " ".join(line.strip() for line in lines[: starts[0]])
-    return joined(
-        element("p", inline(before)) if before else None, element("ul", *listed)
+def _linked(text: str) -> str:
+    """The text with every number of arXiv outside code as a link."""
+    return _ARXIV.sub(
+        lambda found: (
+            found[1] or f"[arXiv:{found[2]}](https://arxiv.org/abs/{found[2]})"
+        ),
+        text,
     )
 
 
-def _part(part: str) -> Markup | str:
-    if not _INLINE.fullmatch(part):
-        return part
-    if part.startswith("`"):
-        return element("code", part.strip("`"))
-    if part.startswith("*"):
-        return element("strong", part.strip("*"))
-    return element("a", part, href=f"https://arxiv.org/abs/{part.partition(':')[2]}")
+@functools.cache
+def _parser():
+    from markdown_it import MarkdownIt  # only who writes a page waits for it
+
+    made = MarkdownIt("commonmark", {"html": False}).disable("image")
+    made.inline.ruler.before("escape", "formula", _formula)
+    made.block.ruler.before("code", "formula", _formulas, {"alt": ["paragraph"]})
+    return made
+
+
+def _formula(state, silent: bool) -> bool:
+    r"""Reads \( ... \) or \[ ... \] inside a line: as it is written."""
+    closing = _CLOSED.get(state.src[state.pos : state.pos + 2])
+    end = state.src.find(closing, state.pos + 2) if closing else -1
+    if end < 0:
+        return False
+    if not silent:
+        token = state.push("code_inline", "code", 0)
+        token.content = " ".join(state.src[state.pos + 2 : end].split())
+        token.attrSet("class", "formula")
+    state.pos = end + 2
+    return True
+
+
+def _formulas(state, first: int, last: int, silent: bool) -> bool:
+    r"""Reads lines from \[ to \]: as they are written."""
+    if state.is_code_block(first) or not _line(state, first).startswith(r"\["):
+        return False
+    for end in range(first, last):
+        if _line(state, end).rstrip(" ,.;").endswith(r"\]"):
+            break
+    else:
+        return False
+    if not silent:
+        content = state.getLines(first, end + 1, state.blkIndent, False).strip()
+        token = state.push("code_block", "code", 0)
+        token.content = textwrap.dedent(content[2:].replace(r"\]", "", 1)).strip()
+        token.attrSet("class", "formula")
+        token.map = [first, end + 1]
+        state.line = end + 1
+    return True
+
+
+def _line(state, number: int) -> str:
+    return state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]]

@@ -2,58 +2,76 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..sweep import Row, means
+from ..sweep import Row
 from ..sweep.study import Judged
-from .markup import Markup, element
 
 LEVEL = 0.95
 
 
-def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Markup:
-    """Rows of label and value; what a row lacks is a dash."""
+class Cell(NamedTuple):
+    """What stands in a cell of a table.
+
+    Attributes:
+        text: what is read.
+        number: the value in full, by which rows are sorted; None if it is no number.
+        kind: a class of the style sheet, or "".
+        href: where it leads, or None.
+        place: of the mark on a gauge, in percent; None if it is no gauge.
+    """
+
+    text: str
+    number: str | None = None
+    kind: str = ""
+    href: str | None = None
+    place: float | None = None
+
+
+class Table(NamedTuple):
+    """A table of the page.
+
+    Attributes:
+        caption: its title.
+        columns: their names, in order.
+        numeric: names of the columns that hold numbers only.
+        rows: the cell of every column.
+    """
+
+    caption: str
+    columns: list[str]
+    numeric: set[str]
+    rows: list[dict[str, Cell]]
+
+
+def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
+    """A table from rows of value by column; what a row lacks is a dash.
+
+    Args:
+        rows: a value is a number, a `Cell`, None, or anything with a text.
+        caption: its title.
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     numeric = {name for name in columns if _numeric(row.get(name) for row in rows)}
-    heads = [
-        element(
-            "th",
-            element("button", name, type="button"),
-            scope="col",
-            class_="number" if name in numeric else None,
-        )
-        for name in columns
-    ]
-    body = [
-        element("tr", *(_cell(row.get(name), name in numeric) for name in columns))
-        for row in rows
-    ]
-    whole = element(
-        "table",
-        element("caption", caption),
-        element("thead", element("tr", *heads)),
-        element("tbody", *body),
-        class_="sortable",
-    )
-    return element(
-        "div", whole, class_="wide", tabindex=0, role="region", aria_label=caption
-    )
+    cells = [{name: _cell(row.get(name)) for name in columns} for row in rows]
+    return Table(caption, columns, numeric, cells)
 
 
-def _cell(value: Any, numeric: bool) -> Markup:
+def _cell(value: Any) -> Cell:
     """A number is shown in four digits, and sorted by all that it has."""
-    side = "number" if numeric else None
+    if isinstance(value, Cell):
+        return value
     if value is None:
-        return element("td", "–", class_=side)
-    if _is_number(value) and math.isnan(value):  # that a run gave no number is a result
-        return element("td", "NaN", class_=side)
+        return Cell("–")
     if not _is_number(value):
-        return element("td", value, class_=side)
-    shown = f"{value:.4g}".replace("-", "−") if isinstance(value, float) else value
-    return element("td", shown, class_=side, data_value=repr(value))
+        return Cell(str(value))
+    if math.isnan(value):  # that a run gave no number is a result
+        return Cell("NaN")
+    text = f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
+    return Cell(text, repr(value))
 
 
-def claims(judged: Iterable[Judged]) -> Markup:
+def claims(judged: Iterable[Judged]) -> Table:
     """Claims beside their expectations, with a mark inside the tolerance or outside."""
     rows = [
         {
@@ -62,8 +80,8 @@ def claims(judged: Iterable[Judged]) -> Markup:
             "expected": one.expected and one.expected.value,
             "tolerance": one.expected and one.expected.tolerance,
             "off by": _gauge(one.deviation),
-            "verdict": element(
-                "span", one.problem or "holds", class_="bad" if one.problem else "good"
+            "verdict": Cell(
+                one.problem or "holds", kind="bad" if one.problem else "good"
             ),
             "source": one.expected and one.expected.source,
         }
@@ -72,26 +90,22 @@ def claims(judged: Iterable[Judged]) -> Markup:
     return table(rows, "Claims")
 
 
-def values(rows: Sequence[Row]) -> Markup | None:
+def values(rows: Sequence[Row]) -> Table | None:
     """Means over seeds with intervals; of a single seed the values as they are."""
     if not (known := [row for row in rows if row.metric is not None]):
         return None
     if len({row.seed for row in rows}) == 1:
         return table(_without_empty([_value(row) for row in known]), "Values")
-    found = [
-        {
-            **one.cell,
-            "metric": one.metric,
-            "mean": one.mean,
-            "low": None if math.isnan(one.low) else one.low,
-            "high": None if math.isnan(one.high) else one.high,
-            "seeds": one.seeds,
-            "left out": one.left_out,
-            "not finite": one.nonfinite,
-            "floor": one.floor,
-        }
-        for one in means(rows, LEVEL)
-    ]
+    import pandas as pd  # takes a while
+
+    from ..sweep.frame import long
+    from ..sweep.summary import means
+
+    names = {"left_out": "left out", "nonfinite": "not finite"}
+    summary = means(long(rows), LEVEL).drop(columns="experiment").rename(columns=names)
+    found = summary.astype(object).to_dict("records")
+    for row in found:  # a mean may be NaN; there may be no interval, floor or label
+        row |= {n: None for n, x in row.items() if n != "mean" and pd.isna(x)}
     return table(
         _without_empty(found), f"Means over seeds, with intervals of {LEVEL:.0%}"
     )
@@ -123,11 +137,9 @@ def _value(row: Row) -> dict[str, Any]:
     }
 
 
-def _gauge(deviation: float) -> Markup | None:
+def _gauge(deviation: float) -> Cell | None:
     """A line as wide as the tolerance on both sides, and a mark at the value."""
     if math.isnan(deviation):
         return None
     place = 50.0 + 50.0 * max(-1.0, min(1.0, deviation / 1.5))
-    words = f"{deviation:.2g} tolerances"
-    mark = element("i", style=f"left: {place:.1f}%")
-    return element("span", mark, class_="gauge", role="img", aria_label=words)
+    return Cell(f"{deviation:.2g} tolerances", repr(deviation), place=place)

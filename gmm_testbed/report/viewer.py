@@ -13,7 +13,6 @@ import numpy as np
 
 from ..plotting.style import COLOURS, colour
 from ..sweep import Experiment, Store
-from .markup import Markup, data, element
 from .pictures import quantised
 
 STEPS = "steps"
@@ -58,14 +57,32 @@ class Scene(NamedTuple):
         return sum(sizes.values())
 
 
+class View(NamedTuple):
+    """A scene as the page shows it.
+
+    Attributes:
+        identity: of the element in the page.
+        fixed: labels of a single value, in words.
+        choices: values by label, of which a reader takes one.
+        steps: how many values the label `steps` has.
+        content: what the script reads, as JSON has it.
+    """
+
+    identity: str
+    fixed: str
+    choices: dict[str, list[str]]
+    steps: int
+    content: dict
+
+
 def scene(identity: str, experiment: Experiment, store: Store) -> Scene | None:
     """What there is to show of an experiment; None if there is nothing."""
     cells = list(_cells(experiment, store))
     return Scene(identity, cells) if cells else None
 
 
-def viewer(shown: Scene, bits: int) -> Markup:
-    """Controls, pictures and data of a scene; the page's script joins them.
+def viewer(shown: Scene, bits: int) -> View:
+    """Controls and data of a scene, which the page and its script lay out.
 
     Args:
         shown: the scene.
@@ -73,51 +90,10 @@ def viewer(shown: Scene, bits: int) -> Markup:
     """
     labels = _values(cell.labels for cell in shown.cells)
     steps = _distinct(cell.steps for cell in shown.cells)
-    controls = [
-        element(
-            "label",
-            element("span", name),
-            element(
-                "select",
-                *(element("option", v, value=v) for v in values),
-                data_label=name,
-            ),
-        )
-        for name, values in labels.items()
-        if len(values) > 1
-    ]
-    if len(steps) > 1:
-        controls.append(_slider("steps", "number of steps N", len(steps)))
-    controls.append(_slider("time", "time t", 1))
-    fixed = [
-        f"{name} = {values[0]}" for name, values in labels.items() if len(values) == 1
-    ]
-    source = f"{shown.identity}-data"
-    return element(
-        "div",
-        element("p", ", ".join(fixed), class_="quiet") if fixed else None,
-        element("div", *controls, class_="controls"),
-        element(
-            "div",
-            _panel("exact", "the exact law"),
-            _panel("law", "the law of the sampler"),
-            _panel("slice", "both densities at one time"),
-            class_="panels",
-        ),
-        element(
-            "div",
-            element("span", "0"),
-            element("span", class_="ramp"),
-            element("span", class_="brightest"),
-            element("span", "density; square-root scale", class_="quiet"),
-            class_="scale",
-        ),
-        element("dl", class_="metrics"),
-        data(source, _content(shown, labels, steps, bits)),
-        class_="viewer",
-        id=shown.identity,
-        data_source=source,
-    )
+    fixed = [f"{name} = {v[0]}" for name, v in labels.items() if len(v) == 1]
+    choices = {name: values for name, values in labels.items() if len(values) > 1}
+    content = _content(shown, labels, steps, bits)
+    return View(shown.identity, ", ".join(fixed), choices, len(steps), content)
 
 
 def _cells(experiment, store) -> Iterator[Cell]:
@@ -233,30 +209,3 @@ def _number(value: float, error: float | None) -> str:
     if error:
         return f"{value:.4g} ± {error:.1g}"
     return f"{value:.4g}"
-
-
-def _slider(kind: str, words: str, count: int) -> Markup:
-    return element(
-        "label",
-        element("span", words, " ", element("output", class_=f"at-{kind}")),
-        element(
-            "input",
-            type="range",
-            min=0,
-            max=max(count - 1, 0),
-            value=0,
-            step=1,
-            class_=f"by-{kind}",
-            aria_label=words,
-        ),
-        class_="slider",
-    )
-
-
-def _panel(kind: str, words: str) -> Markup:
-    return element(
-        "figure",
-        element("figcaption", words),
-        element("canvas", role="img", aria_label=words),
-        class_=f"panel {kind}",
-    )

@@ -14,9 +14,10 @@ chosen before they move, and which the filter takes out of the weights again.
 \[ G_0 = \frac{p_{t_0}(x)\,\psi_{t_0}(x)}{\pi(x)}, \qquad
    G(x_t, x_s) = \frac{p(x_s | x_t)\,\psi_s(x_s)}{q(x_s | x_t)\,\psi_t(x_t)} , \]
 
-and the last twist is the exact likelihood \(\psi = p(y | x_t)\). So every such model targets
-\(p_t(x_t | y)\) at the last time, \(E \hat Z = p(y)\) for any number of particles and
-steps and any start \(\pi\), and all that is left to see is the Monte Carlo error.
+and the last twist is the exact likelihood \(\psi = p(y | x_t)\). So every such model
+targets \(p_t(x_t | y)\) at the last time, \(E \hat Z = p(y)\) for any number of
+particles and steps and any start \(\pi\), and all that is left to see is the Monte Carlo
+error.
 """
 
 from abc import abstractmethod

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .._checks import check_range, floating
-from .._types import Key, Scalar, Times
+from .._types import Key, Keys, Scalar, Times
 from ..method import Facts
 from ..problem import Target
 from ..random import Draws, key_words
@@ -83,7 +83,7 @@ class ParticleFilter(AbstractTraceable):
 
     def draws(
         self,
-        keys: Key,
+        keys: Keys,
         target: Target,
         times: Times,
         steps: Int[Array, ""],
@@ -92,12 +92,15 @@ class ParticleFilter(AbstractTraceable):
         """One particle of a run of its own for each key, NaN if no weight is a number."""
 
         def one(key):
-            key_run, key_choice = jax.random.split(key)
+            # A fold of a key may be one of its splits: each use has a key of its own.
+            key_start, key_run, key_choice = jax.random.split(key, 3)
             law = start_of(self.model, target, times[0], Options())
-            words = jax.vmap(lambda i: key_words(jax.random.fold_in(key, i)))(
-                jnp.arange(particles)
-            )
-            starts = jax.vmap(lambda words: Draws(words, steps).of(law))(words)
+
+            def start(slot):
+                words = key_words(jax.random.fold_in(key_start, slot))
+                return Draws(words, steps).of(law)
+
+            starts = jax.vmap(start)(jnp.arange(particles))
             run = Run(key_run, target, times, steps, starts, None, particles, 0)
             cloud = particle_filter(self.filter, run, unfollowed(run))
             chosen = jax.random.categorical(key_choice, cloud.log_weights)

@@ -1,29 +1,31 @@
-"""Tables as files: the rows of a store as CSV or Parquet (extra `parquet`); any as CSV."""
+"""Tables as files, CSV or Parquet (extra `parquet`): the writer of the whole package."""
 
-import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from .._checks import fail, require
 from .files import replacing
-from .store import Row
 
 
-def write(rows: Sequence[Row], path: str | Path) -> None:
-    """Writes a file that is there as a whole or not at all; by its name, which kind.
+def write(table: pd.DataFrame | Sequence[Mapping[str, Any]], path: str | Path) -> None:
+    """Writes a table as a file that is there as a whole or not at all.
 
-    One line a row, one column a field; the labels of the cells stand in columns of their
-    own, and are empty where an experiment has no such label.
+    What is missing, or None, is empty in a CSV; NaN is "nan" among rows, and in the column
+    "value" of a frame that has a "metric" there, which is how a store's frame says that a
+    run gave NaN. Floats have all their digits.
 
     Args:
-        rows: of `Store.rows`.
+        table: a frame, without its index, as `Store.frame` gives; or rows, each a value by
+            column, of which some may lack some.
         path: that ends in ".csv" or ".parquet".
 
     Raises:
-        InputError: for another ending, if a label has the name of a field, or without
-            pyarrow for Parquet.
+        InputError: for another ending, or without pyarrow for Parquet.
     """
     path = Path(path)
     kinds = {".csv": _csv, ".parquet": _parquet}
@@ -34,44 +36,36 @@ def write(rows: Sequence[Row], path: str | Path) -> None:
         expected="a name that ends in " + " or ".join(kinds),
         hint="write results.csv",
     )
-    labels = list(dict.fromkeys(label for row in rows for label in row.cell))
-    fields = [name for name in Row._fields if name != "cell"]
-    both = sorted(set(labels) & set(fields))
-    require(
-        not both,
-        "a label has the name of a column",
-        got=", ".join(both),
-        expected="labels other than " + ", ".join(fields),
-        hint="rename the label",
-    )
-    columns = {name: [getattr(row, name) for row in rows] for name in fields}
-    cells = {label: [row.cell.get(label) for row in rows] for label in labels}
-    columns = {"experiment": columns["experiment"], **cells, **columns}
-    content = kinds[path.suffix](columns)
+    if not isinstance(table, pd.DataFrame):
+        names = list(dict.fromkeys(name for row in table for name in row))
+        columns = {name: [row.get(name) for row in table] for name in names}
+        table = pd.DataFrame(columns, dtype=object)
+    content = kinds[path.suffix](table)
     with replacing(path) as file:
         file.write(content)
 
 
-def write_table(rows: Sequence[Mapping[str, Any]], path: str | Path) -> None:
-    """Writes rows of label and value as CSV; what a row lacks is empty."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    with replacing(Path(path)) as file:
-        file.write(_csv(columns))
+def _csv(table: pd.DataFrame) -> bytes:
+    shown = table.copy()
+    for name, column in table.items():
+        if column.dtype == object:
+            texts = [_text(value) for value in column]
+            shown[name] = pd.Series(texts, column.index, dtype=object)
+    if {"metric", "value"} <= set(table):
+        given = table["metric"].notna() & table["value"].isna()
+        shown["value"] = table["value"].astype(object).mask(given, "nan")
+    return shown.to_csv(index=False, lineterminator="\n").encode()
 
 
-def _csv(columns: dict[str, list[Any]]) -> bytes:
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return file.getvalue().encode()
+def _text(value: Any) -> Any:
+    return "nan" if isinstance(value, float) and math.isnan(value) else value
 
 
-def _parquet(columns: dict[str, list[Any]]) -> bytes:
+def _parquet(table: pd.DataFrame) -> bytes:
+    kept = {name: _one_kind(column) for name, column in table.items()}
+    file = io.BytesIO()
     try:
-        import pyarrow
-        import pyarrow.parquet
+        pd.DataFrame(kept).to_parquet(file, engine="pyarrow", index=False)
     except ImportError:
         fail(
             "pyarrow is not installed",
@@ -79,15 +73,12 @@ def _parquet(columns: dict[str, list[Any]]) -> bytes:
             expected="the extra `parquet`",
             hint="pip install 'gmm_testbed[parquet]', or write a CSV",
         )
-    table = pyarrow.table({name: _one_kind(values) for name, values in columns.items()})
-    file = io.BytesIO()
-    pyarrow.parquet.write_table(table, file)
     return file.getvalue()
 
 
-def _one_kind(values: list[Any]) -> list[Any]:
+def _one_kind(column: pd.Series) -> pd.Series:
     """A label may be a number here and a string there; a column may not."""
-    kinds = {type(value) for value in values if value is not None}
-    if len(kinds) <= 1 or kinds == {int, float}:
-        return values
-    return [None if value is None else str(value) for value in values]
+    kinds = {type(value) for value in column if value is not None}
+    if column.dtype != object or len(kinds) <= 1 or kinds == {int, float}:
+        return column
+    return column.map(lambda value: None if value is None else str(value))

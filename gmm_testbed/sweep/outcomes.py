@@ -91,6 +91,58 @@ class Outcome(NamedTuple):
     provenance: Provenance | None = None
 
 
+class Row(NamedTuple):
+    """One value of a metric, or a cell that has none; as the store gives it.
+
+    Attributes:
+        experiment: its name.
+        version: of its code.
+        cell: value by label.
+        seed: of the key.
+        precision: "float64" or "float32".
+        status: done, skipped, failed or timed out.
+        reason: why it was skipped, or the traceback.
+        metric: its name, None if the cell has no values.
+        value: may be infinite or NaN; None if the cell has no values.
+        stderr: 0 of what says that it is exact; None of a plain number.
+        floor: None if none was given.
+        how: what an estimate rests on.
+        dtype: of the value.
+        wall_seconds: of the cell, compilation included.
+        compile_seconds: of the cell, in XLA.
+        device: that computed it.
+        jax: its version.
+        package: the version of this package.
+        revision: of its git checkout.
+        sources: hash of its Python files.
+        ended: time, ISO 8601, UTC.
+        digest: under which the arrays of the cell are kept, or None.
+    """
+
+    experiment: str
+    version: str
+    cell: dict[str, Any]
+    seed: int
+    precision: str
+    status: str
+    reason: str
+    metric: str | None
+    value: float | None
+    stderr: float | None
+    floor: float | None
+    how: str | None
+    dtype: str | None
+    wall_seconds: float | None
+    compile_seconds: float | None
+    device: str | None
+    jax: str | None
+    package: str | None
+    revision: str | None
+    sources: str | None
+    ended: str
+    digest: str | None
+
+
 def read(result: Any) -> tuple[tuple[Metric, ...], dict[str, np.ndarray]]:
     """Metrics and arrays of what an experiment returned.
 

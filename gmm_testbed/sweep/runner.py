@@ -9,17 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TextColumn
 
 from .._checks import InputError, fail, require
 from .declare import Experiment, Job, precision_in_use
+from .monitor import progress
 from .outcomes import FINAL, Outcome, Status
 from .store import Store
 from .work import Settings, compute, reference
@@ -117,7 +111,7 @@ def run(
     tally = Tally(kept=len(jobs) - len(missing))
     settings = Settings.here(precision, prepare, timeout)
 
-    with _bar(experiment.name, len(missing), show) as advance:
+    with _counted(experiment.name, len(missing), show) as advance:
 
         def keep(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
             nonlocal tally
@@ -207,20 +201,12 @@ def _put(store, experiment, precision, job, outcome) -> None:
 
 
 @contextlib.contextmanager
-def _bar(name: str, total: int, show: bool) -> Iterator[Callable[[Tally], None]]:
+def _counted(name: str, total: int, show: bool) -> Iterator[Callable[[Tally], None]]:
     """A progress bar with the time that is left."""
     if not show or not total:
         yield lambda tally: None
         return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[tally]}", style="dim"),
-        console=Console(stderr=True),
-    ) as progress:
-        task = progress.add_task(name, total=total, tally="")
-        yield lambda tally: progress.update(task, advance=1, tally=str(tally))
+    counts = TextColumn("{task.fields[tally]}", style="dim")
+    with progress(Console(stderr=True), counts) as bar:
+        task = bar.add_task(name, total=total, tally="")
+        yield lambda tally: bar.update(task, advance=1, tally=str(tally))

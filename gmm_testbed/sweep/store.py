@@ -13,14 +13,14 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from .._checks import fail
 from .declare import Experiment, Job, precision_in_use
 from .files import load_arrays, save_arrays
-from .outcomes import FINAL, Outcome, Status
+from .outcomes import FINAL, Outcome, Row, Status
 from .provenance import Provenance, provenance
 
 SCHEMA = 2
@@ -43,58 +43,6 @@ CREATE VIEW results AS
         device, jax, package, revision, sources, ended, digest
     FROM cells LEFT JOIN metrics USING (identity) LEFT JOIN arrays USING (identity);
 """
-
-
-class Row(NamedTuple):
-    """One value of a metric, or a cell that has none; a row of the view `results`.
-
-    Attributes:
-        experiment: its name.
-        version: of its code.
-        cell: value by label.
-        seed: of the key.
-        precision: "float64" or "float32".
-        status: done, skipped, failed or timed out.
-        reason: why it was skipped, or the traceback.
-        metric: its name, None if the cell has no values.
-        value: may be infinite or NaN; None if the cell has no values.
-        stderr: 0 of what says that it is exact; None of a plain number.
-        floor: None if none was given.
-        how: what an estimate rests on.
-        dtype: of the value.
-        wall_seconds: of the cell, compilation included.
-        compile_seconds: of the cell, in XLA.
-        device: that computed it.
-        jax: its version.
-        package: the version of this package.
-        revision: of its git checkout.
-        sources: hash of its Python files.
-        ended: time, ISO 8601, UTC.
-        digest: under which the arrays of the cell are kept, or None.
-    """
-
-    experiment: str
-    version: str
-    cell: dict[str, Any]
-    seed: int
-    precision: str
-    status: str
-    reason: str
-    metric: str | None
-    value: float | None
-    stderr: float | None
-    floor: float | None
-    how: str | None
-    dtype: str | None
-    wall_seconds: float | None
-    compile_seconds: float | None
-    device: str | None
-    jax: str | None
-    package: str | None
-    revision: str | None
-    sources: str | None
-    ended: str
-    digest: str | None
 
 
 class Store:
@@ -230,9 +178,79 @@ class Store:
                 groups[identity].append(_row(fields))
         return [row for group in groups.values() for row in group]
 
-    def arrays(self, row: Row) -> dict[str, np.ndarray]:
-        """The arrays of the cell of a row; none if it has no digest."""
-        return load_arrays(self.folder, row.digest) if row.digest else {}
+    def frame(
+        self, *experiments: Experiment | str, precision: str | None = None
+    ) -> "pandas.DataFrame":
+        """Long pandas frame: a row a value, a column a label.
+
+        Columns: "experiment"; each label; "seed", "metric", "value", "stderr", "floor",
+        and the other fields of `Row`, as in `gmm_testbed.sweep.frame.FIELDS`. Rows are in
+        the order of the experiments, then of labels and seeds as declared. A cell that has
+        no values, as one that was skipped, has one row, in which "metric" is missing:
+        `frame.dropna(subset="metric")` leaves these out. "stderr" is 0 of what says that
+        it is exact, NaN of a plain number; "floor" NaN if none was given.
+
+        A label of whole numbers is int64, of numbers float64, of booleans bool, of strings
+        what pandas has for these. What an experiment of several does not have, or declares
+        as None, is missing: whole numbers are "Int64" then, booleans "boolean", numbers
+        NaN; group these with `dropna=False`. A label of several kinds is of objects.
+
+        Args:
+            experiments: what each declares now; or names, of which all there is, as with
+                `rows`. None for everything.
+            precision: other than the one in use.
+
+        Raises:
+            InputError: if a label has the name of another column, such as "value".
+
+        Example:
+            >>> store.frame(made).query("steps == 100")["value"]  # doctest: +SKIP
+        """
+        from .frame import long
+
+        rows = [
+            row for one in experiments or (None,) for row in self.rows(one, precision)
+        ]
+        declared = [e.grid for e in experiments if isinstance(e, Experiment)]
+        return long(rows, [label for grid in declared for label in grid])
+
+    def wide(
+        self,
+        experiment: Experiment | str,
+        values: str = "value",
+        precision: str | None = None,
+    ) -> "pandas.DataFrame":
+        """Pandas frame of one experiment: a row a cell and seed, a column a metric.
+
+        Its index is the labels, and "seed" if there are several, with values in the order
+        in which they are declared; a cell without values, as one that was skipped, is a
+        row of NaN. So `store.wide(made)["w1"].unstack("steps")` has a column a number of
+        steps, and `store.wide(made, "digest")["w1"].map(store.arrays)` is the arrays.
+
+        Args:
+            experiment: what it declares now; or a name, of which all there is.
+            values: what fills it: "value", "stderr", "floor", or another column of `frame`.
+            precision: other than the one in use.
+
+        Raises:
+            InputError: if a value is there twice, as in two versions of the code.
+        """
+        from .frame import wide
+
+        several = (
+            len(experiment.seeds) > 1 if isinstance(experiment, Experiment) else None
+        )
+        return wide(self.frame(experiment, precision=precision), values, several)
+
+    def arrays(self, cell: Row | str | float | None) -> dict[str, np.ndarray]:
+        """The arrays of a cell, by name; none if it has no arrays.
+
+        Args:
+            cell: a row of it, or its "digest" in a frame, missing if there are none:
+                `frame["digest"].map(store.arrays)`.
+        """
+        digest = cell.digest if isinstance(cell, Row) else cell
+        return load_arrays(self.folder, digest) if isinstance(digest, str) else {}
 
     def status(self, experiment: Experiment, precision: str = "") -> dict[str, int]:
         """Number of cells by status, "missing" among them; of the present version."""

@@ -1,4 +1,4 @@
-r"""Means over seeds, and differences of two methods on the same problems.
+r"""Means over seeds, and differences of two methods on the same problems, as frames.
 
 Intervals are Student's, \(\bar x \pm t_{n-1} s / \sqrt{n}\), over the n seeds of a cell;
 the errors of single values are part of what varies from seed to seed. Values that are not
@@ -6,181 +6,128 @@ finite are counted and stay in: with one of them the mean is not finite either, 
 no interval. To average over the others would favour whatever fails most.
 """
 
-import json
-import math
-import statistics
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
 
 from .._checks import require
-from .store import Row
+from .frame import check_once, labels_of
 
 
-class Mean(NamedTuple):
-    """A metric of a cell over its seeds, or how it differs from a baseline.
+def means(frame: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Frame of the mean and interval over seeds, a row a cell and metric.
 
-    Attributes:
-        experiment: its name.
-        cell: value by label.
-        metric: its name.
-        mean: over the seeds; NaN or infinite if one of the values is.
-        low: lower end of the interval; NaN where the mean is not finite, or of one seed.
-        high: upper end.
-        seeds: number of values that the mean is over.
-        left_out: number of seeds that ended without a value, as those that failed; in a
-            difference, of either side: both means are over the same problems.
-        floor: mean of the floors; None if none is known. None for differences.
-        nonfinite: number of values that are not finite.
-    """
-
-    experiment: str
-    cell: dict[str, Any]
-    metric: str
-    mean: float
-    low: float
-    high: float
-    seeds: int
-    left_out: int
-    floor: float | None
-    nonfinite: int
-
-
-def means(rows: Iterable[Row], level: float = 0.95) -> list[Mean]:
-    """Mean and interval over seeds, of every cell and metric.
+    Columns: "experiment", the labels and "metric"; "mean", over the seeds, NaN or infinite
+    if one of the values is; "low" and "high", the ends of the interval, NaN where the mean
+    is not finite, or of one seed; "seeds", the number of values that the mean is over;
+    "left_out", the number of seeds that ended without a value, as those that failed;
+    "floor", the mean of the floors, NaN if none is known; "nonfinite", the number of values
+    that are not finite.
 
     Args:
-        rows: of one version of each experiment, as `Store.rows(experiment)` gives.
+        frame: of one version of each experiment, as `Store.frame(experiment)` gives; other
+            columns than it has are labels too.
         level: of the intervals.
 
     Raises:
         InputError: if a seed occurs twice, in two versions or precisions.
     """
-    groups, ended = _grouped(rows)
-    found = []
-    for (name, text, metric), group in groups.items():
-        values = [row.value for row in group.values()]
-        floors = [row.floor for row in group.values() if row.floor is not None]
-        floor = sum(floors) / len(floors) if floors else None
-        others = ended[name, text] - group.keys()
-        found.append(_mean(name, text, metric, values, len(others), floor, level))
-    return found
+    check_once(frame)
+    cell = ["experiment", *labels_of(frame)]
+    ended = frame.groupby(cell, dropna=False)["seed"].transform("nunique")
+    known = frame.assign(of_seeds=ended).dropna(subset="metric")
+    return _means(known, [*cell, "metric"], level)
 
 
 def differences(
-    rows: Iterable[Row], label: str, baseline: Any, level: float = 0.95
-) -> list[Mean]:
-    """Every other value of a label minus the baseline, seed by seed.
+    frame: pd.DataFrame, label: str, baseline: Any, level: float = 0.95
+) -> pd.DataFrame:
+    """Frame of every other value of a label minus the baseline, seed by seed.
 
     The label is one of the experiment's `paired`, so that both sides saw one problem and
-    one noise: what they share falls out of the difference.
+    one noise: what they share falls out of the difference. Columns are those of `means`;
+    "left_out" counts the seeds of either side that are not in both, as both means are over
+    the same problems, and there is no floor.
 
     Args:
-        rows: as for `means`.
+        frame: as for `means`.
         label: such as "method".
         baseline: its value that is subtracted.
         level: of the intervals.
 
     Raises:
-        InputError: if no cell has that value of the label.
+        InputError: if no cell has that value of the label, or a seed occurs twice.
     """
-    groups, ended = _grouped(rows)
-    cells = {key: json.loads(key[1]) for key in groups}
+    check_once(frame)
+    known, cell = frame["metric"].notna(), ["experiment", *labels_of(frame)]
+    chosen = has = pd.Series(False, frame.index)
+    if label in cell:
+        values = frame[label]
+        has = values.notna().groupby(frame["experiment"]).transform("any")
+        same = values.isna() if baseline is None else values == baseline
+        chosen = has & same.fillna(False).astype(bool)
     require(
-        any(label in c and c[label] == baseline for c in cells.values()),
+        (known & chosen).any(),
         "there is nothing to compare with",
         got=f"{label} = {baseline!r}",
         expected="a value of a label of the experiment, with results",
         hint="run the baseline first",
     )
-    found = []
-    for (name, text, metric), group in groups.items():
-        cell = cells[name, text, metric]
-        if label not in cell or cell[label] == baseline:
-            continue
-        side = name, json.dumps({**cell, label: baseline})
-        other = groups.get((*side, metric), {})
-        both = [seed for seed in group if seed in other]
-        values = [group[seed].value - other[seed].value for seed in both]
-        left_out = len((ended[name, text] | ended.get(side, set())).difference(both))
-        found.append(_mean(name, text, metric, values, left_out, None, level))
-    return found
-
-
-def text(found: Sequence[Mean]) -> str:
-    """An aligned table: labels, metric, mean and interval, numbers of seeds, floor."""
-    labels = list(dict.fromkeys(label for one in found for label in one.cell))
-    counted = "seeds", "left out", "not finite"
-    lines = [(*labels, "metric", "mean", "low", "high", *counted, "floor")]
-    for one in found:
-        cell = [str(one.cell.get(label, "")) for label in labels]
-        numbers = [f"{value:.4g}" for value in (one.mean, one.low, one.high)]
-        counts = str(one.seeds), str(one.left_out), str(one.nonfinite)
-        floor = "" if one.floor is None else f"{one.floor:.4g}"
-        lines.append((*cell, one.metric, *numbers, *counts, floor))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(part.ljust(w) for part, w in zip(line, widths, strict=True)).rstrip()
-        for line in lines
+    rest = [name for name in cell if name != label]
+    others = frame[has & ~chosen]
+    ended = others[[*cell, "seed"]]
+    of_base = frame.loc[chosen, [*rest, "seed"]]
+    either = pd.concat([ended, ended[cell].drop_duplicates().merge(of_base, on=rest)])
+    either = either.drop_duplicates().groupby(cell, sort=False, dropna=False).size()
+    base = frame.loc[known & chosen, [*rest, "metric", "seed", "value"]]
+    ours = others[others["metric"].notna()]
+    ours = ours.merge(either.rename("of_seeds").reset_index(), on=cell)
+    pairs = ours.merge(
+        base, "left", [*rest, "metric", "seed"], suffixes=("", "_base"), indicator=True
+    )
+    pairs["value"] -= pairs.pop("value_base")
+    return _means(
+        pairs.assign(floor=np.nan), [*cell, "metric"], level, pairs["_merge"] == "both"
     )
 
 
-def student(level: float, freedom: int) -> float:
-    r"""The t with \(P(|T_\nu| \le t)\) = level, for a whole number of degrees nu.
-
-    By bisection in \(\theta = \arctan(t / \sqrt\nu)\) of the finite sums of Abramowitz
-    and Stegun, 26.7.3 and 26.7.4.
-    """
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _within(middle, freedom) < level:
-            low = middle
-        else:
-            high = middle
-    return math.sqrt(freedom) * math.tan((low + high) / 2)
-
-
-def _within(angle: float, freedom: int) -> float:
-    """P(|T| <= sqrt(nu) tan(angle))."""
-    sine, cosine = math.sin(angle), math.cos(angle)
-    odd = freedom % 2
-    term, total = (cosine if odd else 1.0), 0.0
-    for power in range(odd, freedom - 1, 2):
-        total += term
-        term *= cosine**2 * (power + 1) / (power + 2)
-    return (angle + sine * total) * 2 / math.pi if odd else sine * total
-
-
-def _grouped(rows) -> tuple[dict[tuple, dict[int, Row]], dict[tuple, set[int]]]:
-    """Rows by experiment, cell, metric and then seed; seeds by experiment and cell."""
-    groups: dict = {}
-    ended: dict = {}
-    for row in rows:
-        cell = row.experiment, json.dumps(row.cell)
-        ended.setdefault(cell, set()).add(row.seed)
-        if row.metric is None:
-            continue
-        group = groups.setdefault((*cell, row.metric), {})
-        require(
-            row.seed not in group,
-            "a seed occurs twice",
-            got=f"{row.experiment}, {row.cell}, seed {row.seed}, in two versions of the"
-            " code or two precisions",
-            expected="rows of one version",
-            hint="take them from Store.rows(experiment), or filter them",
-        )
-        group[row.seed] = row
-    return groups, ended
+def _means(
+    values: pd.DataFrame,
+    place: list[str],
+    level: float,
+    paired: pd.Series | None = None,
+) -> pd.DataFrame:
+    """Means of "value" by place; a place without a paired row has a row too, of 0 seeds."""
+    found = values if paired is None else values[paired]
+    found = found.assign(
+        nonfinite=~np.isfinite(found["value"]),
+        finite=found["value"].where(np.isfinite(found["value"])),
+    )
+    groups = found.groupby(place, sort=False, dropna=False)
+    found = groups.agg(
+        mean=("value", _mean),
+        spread=("finite", "std"),
+        seeds=("value", "size"),
+        floor=("floor", "mean"),
+        nonfinite=("nonfinite", "sum"),
+    ).reset_index()
+    every = values[[*place, "of_seeds"]].drop_duplicates(place)
+    found = every.merge(found, "left", place)
+    counts = ["seeds", "nonfinite"]
+    found[counts] = found[counts].fillna(0).astype(int)
+    finite = found["nonfinite"] == 0
+    freedom = (found["seeds"] - 1).where(found["seeds"] > 1)
+    student = stdtrit(freedom, 0.5 + 0.5 * level)
+    reach = (student * found["spread"] / np.sqrt(found["seeds"])).where(finite)
+    found["low"], found["high"] = found["mean"] - reach, found["mean"] + reach
+    found["left_out"] = found["of_seeds"] - found["seeds"]
+    names = "mean", "low", "high", "seeds", "left_out", "floor", "nonfinite"
+    return found[[*place, *names]].reset_index(drop=True)
 
 
-def _mean(name, text, metric, values, left_out, floor, level) -> Mean:
-    count = len(values)
-    nonfinite = sum(not math.isfinite(value) for value in values)
-    # Not `fmean`, which refuses infinities of both signs.
-    mean = sum(values) / count if count else math.nan
-    reach = math.nan
-    if count > 1 and not nonfinite:
-        reach = student(level, count - 1) * statistics.stdev(values) / math.sqrt(count)
-    ends = mean - reach, mean + reach
-    counts = count, left_out, floor, nonfinite
-    return Mean(name, json.loads(text), metric, mean, *ends, *counts)
+def _mean(values: pd.Series) -> float:
+    """With what is not finite; pandas would leave NaN out."""
+    with np.errstate(invalid="ignore"):  # of infinities of both signs
+        return values.to_numpy().mean()

@@ -1,12 +1,24 @@
-"""The version of an experiment's code: a hash of whatever its own file says of it."""
+"""The version of an experiment's code: a hash of what its function uses of its own file.
+
+Cells are computed again when it changes, so it leaves out what cannot change numbers. What
+counts is the function and, at the top of its file, the functions, classes, assignments and
+imported names that it mentions, directly or through one another; and, whatever they may
+mention, statements of other kinds, as `TABLE.update(a=1)` or one under a condition. An
+assignment counts by the name that it is to, even if it changes another on the way. So
+`claims`, `figures` and `tables`, and what only they use, may change freely. Comments,
+docstrings, layout, the order of definitions, the experiment's own declaration, and
+`if __name__ == "__main__"` do not count, nor does imported code: give `version=`, or
+`force`, when that changes the numbers.
+"""
 
 import ast
 import hashlib
 import inspect
+import json
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,36 +26,11 @@ import numpy as np
 from .._checks import fail
 
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_PLAIN = type(None), bool, int, float, complex, str, bytes
-_STAR = "*"  # an import of whatever there is may be of use to everything
-
-
-class Statement(NamedTuple):
-    """A statement at the top of a file.
-
-    Attributes:
-        text: of it, without comments and docstrings.
-        names: that it mentions.
-        binds: names that it defines.
-        alters: names of which it may change what they stand for.
-        fixed: whether its place in the file does not matter.
-    """
-
-    text: str
-    names: set[str]
-    binds: set[str]
-    alters: set[str]
-    fixed: bool
+_IMPORTS = ast.Import | ast.ImportFrom
 
 
 def version_of(function: Callable) -> str:
     """Hash of a function's source, of what it uses of its file, and of its closure.
-
-    It uses, directly or not, what it mentions: functions, classes, values and imports at
-    the top of the file. A statement there that may change one of these counts too, such
-    as `TABLE.update(a=1)` or one under a condition. What is imported does not count, nor
-    do its experiment's decorator, docstrings, comments, layout, and what is under
-    `if __name__ == "__main__"`.
 
     Raises:
         InputError: if the source cannot be had, or the function holds on to more of the
@@ -61,96 +48,64 @@ def version_of(function: Callable) -> str:
             hint="give version=, and another one whenever the code changes",
         )
     own.decorator_list = [d for d in own.decorator_list if not _declares(d)]
-    statements = [s for s in _statements(function) if own.name not in s.binds]
-    used, kept = {_STAR, *_names(own)}, []
-    waiting = statements
-    while more := [s for s in waiting if used & (s.binds | s.alters)]:
+    waiting = [node for node in _statements(function) if own.name not in _bound(node)]
+    used, kept = {"*", *_names(own)}, []  # a star may import whatever is used
+    while more := [n for n in waiting if not _bound(n) or used & _bound(n)]:
         kept += more
-        used = used.union(*(s.names for s in more))
-        waiting = [s for s in waiting if s not in more]
-    fixed = sorted(s.text for s in kept if s.fixed)
-    others = [s.text for s in statements if s in kept and not s.fixed]
+        used = used.union(*map(_names, more))
+        waiting = [node for node in waiting if node not in more]
+    kept.sort(key=lambda node: node.lineno)
+    placed = [node for node in kept if not isinstance(node, _DEFINITIONS | _IMPORTS)]
+    fixed = sorted(_text(node) for node in kept if node not in placed)
+    others = [_text(node) for node in placed]
     held = [f"{name} = {text}" for name, text in _held(function)]
-    text = "\n".join([ast.unparse(_without_docstrings(own)), *fixed, *others, *held])
+    text = "\n".join([_text(own), *fixed, *others, *held])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _statements(function: Callable) -> list[Statement]:
-    """What stands at the top of the function's file."""
+def _statements(function: Callable) -> list[ast.stmt]:
+    """What stands at the top of the function's file, each imported name by itself."""
     try:
         text = Path(inspect.getsourcefile(function)).read_text(encoding="utf-8")
-        nodes = [part for node in ast.parse(text).body for part in _single(node)]
+        nodes = ast.parse(text).body
     except (OSError, TypeError, SyntaxError):  # a notebook: no file
         return []
-    inside = {n.name: _names(n) for n in nodes if isinstance(n, _DEFINITIONS)}
-    bound = [_bound(node) for node in nodes]
-    top = set().union(*bound)  # other names are local ones, of some function
-    imports = [isinstance(node, ast.Import | ast.ImportFrom) for node in nodes]
-    modules = set().union(*(b for b, i in zip(bound, imports, strict=True) if i))
     found = []
-    for node, binds in zip(nodes, bound, strict=True):
-        if isinstance(node, _DEFINITIONS | ast.Import | ast.ImportFrom):
-            alters, fixed = set(), True
-        elif _assigns(node):
-            # As in `OLD = TABLE.pop("a")`; but a call of a module changes no module.
-            calls = [part for part in ast.walk(node) if isinstance(part, ast.Call)]
-            alters = _reached(set().union(*map(_names, calls)), inside) - modules
-            fixed = False
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            parts = [ast.Import([alias]) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parts = [ast.ImportFrom(node.module, [a], node.level) for a in node.names]
+        elif isinstance(node, ast.If) and "__name__" in _names(node.test):
+            parts = []  # only of a script
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            parts = []  # the docstring
         else:
-            alters, fixed = _reached(_names(node), inside), False
-        # By its definitions too: `change()` is what the function `change` does.
-        names, alters = _names(node) & top, alters & top
-        text = ast.unparse(_without_docstrings(node))
-        found.append(Statement(text, names, binds, alters, fixed))
+            parts = [node]
+        found += [ast.copy_location(part, node) for part in parts]
     return found
 
 
-def _single(node: ast.stmt) -> Iterator[ast.stmt]:
-    """The statement; an import name by name; nothing of what only a script does."""
-    if isinstance(node, ast.Import):
-        yield from (ast.Import([alias]) for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        for alias in node.names:
-            yield ast.ImportFrom(node.module, [alias], node.level)
-    elif not (isinstance(node, ast.If) and "__name__" in _names(node.test)):
-        yield node
+def _bound(node: ast.stmt) -> set[str]:
+    """Names that a definition, an import or a plain assignment is all about.
 
-
-def _assigns(node: ast.stmt) -> bool:
-    """Whether it only gives values to names."""
-    if isinstance(node, ast.AnnAssign):
-        return isinstance(node.target, ast.Name)
-    if not isinstance(node, ast.Assign):
-        return False
-    parts = [part for target in node.targets for part in ast.walk(target)]
-    return not any(isinstance(p, ast.Attribute | ast.Subscript) for p in parts)
+    None for any other statement: it may change what any name stands for.
+    """
+    if isinstance(node, _DEFINITIONS):
+        return {node.name}
+    if isinstance(node, _IMPORTS):
+        return {a.asname or a.name.partition(".")[0] for a in node.names}
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        parts = [part for target in targets for part in ast.walk(target)]
+        if not any(isinstance(p, ast.Attribute | ast.Subscript) for p in parts):
+            return {part.id for part in parts if isinstance(part, ast.Name)}
+    return set()
 
 
 def _names(node: ast.AST) -> set[str]:
     """Every name in a piece of code."""
-    found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    return found | _bound(node)
-
-
-def _bound(node: ast.AST) -> set[str]:
-    """Names that a piece of code defines, at whatever depth but inside definitions."""
-    if isinstance(node, _DEFINITIONS):
-        return {node.name}
-    if isinstance(node, ast.alias):
-        return {node.asname or node.name.partition(".")[0]}
-    if isinstance(node, ast.Name):
-        return set() if isinstance(node.ctx, ast.Load) else {node.id}
-    return set().union(*map(_bound, ast.iter_child_nodes(node)))
-
-
-def _reached(names: set[str], inside: dict[str, set[str]]) -> set[str]:
-    """With the names in the definitions of these names, and in theirs."""
-    found, waiting = set(names), list(names)
-    while waiting:
-        more = inside.get(waiting.pop(), set()) - found
-        found |= more
-        waiting += more
-    return found
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
 def _declares(decorator: ast.expr) -> bool:
@@ -170,38 +125,41 @@ def _held(function: Callable) -> Iterator[tuple[str, str]]:
         except ValueError:  # a name that is given its value later
             value = cell
         yield name, _written(name, value)
-    parameters = inspect.signature(function).parameters.values()
-    for parameter in parameters:
+    for parameter in inspect.signature(function).parameters.values():
         if parameter.default is not parameter.empty:
             yield parameter.name, _written(parameter.name, parameter.default)
 
 
 def _written(name: str, value: Any) -> str:
     """A value as text that is the same in every process."""
-    if type(value) in _PLAIN:
-        return repr(value)
-    if type(value) in (list, tuple):
-        return f"{type(value).__name__}{[_written(name, part) for part in value]}"
-    if type(value) in (set, frozenset):
-        return f"set{sorted(_written(name, part) for part in value)}"
-    if type(value) is dict:
-        return f"dict{[_written(name, pair) for pair in value.items()]}"
+    try:
+        return json.dumps(value, sort_keys=True, default=_as_json)
+    except (TypeError, ValueError):
+        fail(
+            "the version of the function cannot be told",
+            got=f"{name!r} of the function around it: {type(value).__name__}",
+            expected="numbers, strings, None, arrays, or lists, sets and dictionaries of"
+            " them",
+            hint="write the function at the top of a file, or give version=, and another"
+            " one whenever the code changes",
+        )
+
+
+def _as_json(value: Any) -> list:
+    """A set or an array as what JSON has; both hold plain values."""
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=repr)
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         array = np.asarray(value)
         if not array.dtype.hasobject:
             digest = hashlib.blake2b(array.tobytes(), digest_size=16).hexdigest()
-            return f"{array.dtype}{array.shape}{digest}"
-    fail(
-        "the version of the function cannot be told",
-        got=f"{name!r} of the function around it: {type(value).__name__}",
-        expected="numbers, strings, None, arrays, or lists, sets and dictionaries of them",
-        hint="write the function at the top of a file, or give version=, and another one"
-        " whenever the code changes",
-    )
+            return [array.dtype.str, array.shape, digest]
+    raise TypeError(type(value).__name__)
 
 
-def _without_docstrings(tree: ast.AST) -> ast.AST:
+def _text(tree: ast.AST) -> str:
+    """Its code, without comments, docstrings and layout."""
     for node in ast.walk(tree):
         if isinstance(node, _DEFINITIONS) and ast.get_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
-    return tree
+    return ast.unparse(tree)

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 
 from .._checks import UnsupportedError, require
 from .declare import Experiment, Job, precision_in_use
+from .monitor import compilations, compile_seconds
 from .outcomes import Outcome, Status, read
 from .provenance import provenance
 from .scripts import module
@@ -34,7 +35,6 @@ SETTINGS = (
     "jax_default_matmul_precision",
     "jax_default_prng_impl",
 )
-COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 class Reference(NamedTuple):
@@ -114,7 +114,7 @@ def compute(
         hint="set jax_enable_x64 for the whole process, and nowhere else: not in"
         " `prepare`, at the top of the experiment's file, or for one thread",
     )
-    _listen()
+    compilations()  # are listened to from here on
     provenance()  # of the files as they are now, and not after an edit during the cell
     groups = [jobs] if vmapped else [[job] for job in jobs]
     return [
@@ -150,7 +150,7 @@ def _function(found):
 
 def _ended(function, jobs, keys, vmapped) -> list[Outcome]:
     cell = jobs[0].cell
-    _heard.seconds = 0.0
+    compiled = compile_seconds()
     begun = time.perf_counter()
     try:
         if vmapped:
@@ -165,7 +165,7 @@ def _ended(function, jobs, keys, vmapped) -> list[Outcome]:
             reason = traceback.format_exc()
         found = [(Status.FAILED, reason, (), {})] * len(jobs)
     seconds = time.perf_counter() - begun
-    took = seconds / len(jobs), _heard.seconds / len(jobs)
+    took = seconds / len(jobs), (compile_seconds() - compiled) / len(jobs)
     return [Outcome(*ended, *took, provenance()) for ended in found]
 
 
@@ -226,18 +226,6 @@ def left_behind() -> int:
 
 
 _parsing = threading.Lock()  # `traceback` parses; CPython 3.11 cannot in two threads
-_heard = threading.local()  # XLA reports a compilation in the thread that asked for it
-
-
-@functools.cache
-def _listen() -> None:
-    def heard(event: str, seconds: float, **_):
-        if event == COMPILED:
-            _heard.seconds = getattr(_heard, "seconds", 0.0) + seconds
-
-    jax.monitoring.register_event_duration_secs_listener(heard)
-
-
 _prepared: list[int] = []  # the processes that are prepared: a fork is another one
 
 
