@@ -22,43 +22,17 @@ limit: quote the number of steps with it.
 Exact when: never for a prior that is a law; in the limit of a flat prior.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from .._checks import check_range, floating
 from .._types import Scalar, Vector
 from ..gaussian import Gaussian, Spectral
 from ..method import AbstractMarkov, Cost, Facts
 from ..problem import Target
-
-
-class Coordinates(NamedTuple):
-    """The measurement in the singular vectors of the whitened A.
-
-    Attributes:
-        basis: (d, k), right singular vectors.
-        singular: (k,), 0 where nothing is measured.
-        observed: (k,), the observation in units of the noise.
-        exact: (k,), what of x0 an observation without noise would say; 0 where nothing
-            is measured.
-    """
-
-    basis: Float[Array, "d k"]
-    singular: Float[Array, " k"]
-    observed: Float[Array, " k"]
-    exact: Float[Array, " k"]
-
-
-def coordinates(target: Target) -> Coordinates:
-    """The linear measurement of a target in singular vectors."""
-    seen, y = target.problem.measurement, target.problem.y
-    observed = seen.left.T @ (y - seen.b)
-    measured = seen.singular > 0
-    exact = jnp.where(measured, observed / jnp.where(measured, seen.singular, 1.0), 0.0)
-    return Coordinates(seen.right.T, seen.singular, observed, exact)
+from .base import coordinates
 
 
 class DDRM(AbstractMarkov):
