@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import kernels as kernels
     from . import laws as laws
     from . import measures as measures
+    from . import methods as methods
     from . import plotting as plotting
     from . import problems as problems
     from . import smc as smc
@@ -84,6 +85,7 @@ _MODULES = (
     "kernels",
     "laws",
     "measures",
+    "methods",
     "plotting",
     "problems",
     "smc",

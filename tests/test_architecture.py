@@ -58,6 +58,7 @@ FLOORS = {
     "measures": 8,
     "compare": 8,
     "named": 8,
+    "methods": 8,
     "demo": 9,
     "verify": 9,
     "studies": 9,
