@@ -211,7 +211,8 @@ class Chains(AbstractTraceable):
         shared = self.method, key, target, padded(times), jnp.asarray(steps)
         x, states = _spread_chains(shared, starts, options.batch_size, keep)
         uniform = jnp.full(num, -np.log(num), x.dtype)
-        return sample_set(x, uniform, jnp.asarray(jnp.nan, x.dtype), steps, states)
+        none = jnp.asarray(jnp.nan, x.dtype)
+        return sample_set(x, uniform, none, steps, states, facts=self.facts)
 
     def draws(
         self,
