@@ -208,8 +208,7 @@ class AbstractComposed(AbstractMethod):
     ) -> Step:
         legs = self.legs(t, s)
         if len(legs) == 1:
-            only = legs[0]
-            return Step(only.method.transition(target, x, only.t, only.s))
+            return Step(legs[0].method.transition(target, x, *legs[0][1:]))
 
         def through(draws: Draws) -> Vector:
             moved = x
@@ -347,14 +346,7 @@ with a density at the last time.
 def first_law(
     method: AbstractMethod, target: Target, times: Times, x: Vector
 ) -> AbstractStepLaw:
-    """The law of the first step from x (d,), in one program.
-
-    Args:
-        method: whose steps have an explicit law, without a random field.
-        target: the problem along its path.
-        times: (N + 1,), of which the first two are used.
-        x: (d,).
-    """
+    """The law of the first step from x (d,), in one program; it takes no draws."""
     memory = method.memory(target, x, times[0])
     draws = Draws(jnp.zeros(2, jnp.uint32), jnp.zeros((), jnp.uint32))
     return method.step(target, memory, x, times[0], times[1], draws).law
