@@ -71,6 +71,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .problem import Target as Target
     from .sampling import SampleSet as SampleSet
     from .sampling import sample as sample
+    from .sampling import sample_together as sample_together
     from .sweep import Experiment as Experiment
     from .sweep import experiment as experiment
     from .tabulated_path import TabulatedPath as TabulatedPath
@@ -132,7 +133,7 @@ _NAMES = {
     "mixture": ("GaussianMixture",),
     "paths": ("OU", "VE", "VP", "AbstractPath", "CosineVP", "Rectified"),
     "problem": ("InverseProblem", "Target"),
-    "sampling": ("SampleSet", "sample"),
+    "sampling": ("SampleSet", "sample", "sample_together"),
     "sweep": ("Experiment", "experiment"),
     "tabulated_path": ("TabulatedPath",),
 }

@@ -1,9 +1,8 @@
 r"""What a method is: a step, and the law of a step.
 
 A posterior sampler, whatever its paper calls it, gives the law of \(x_s\) given \(x_t\),
-and given what it remembers. Everything that measures a method (sampling, laws, budgets,
-filters, flows) asks for that law. `Facts` says what is known of a method, and
-`gt.conformance` asks whether it is true.
+and given what it remembers; all that measures a method asks for that law. `Facts` says
+what is known of a method, and `gt.conformance` asks whether it is true.
 """
 
 from abc import abstractmethod
@@ -19,7 +18,7 @@ from .denoisers import Prior
 from .gaussian import AbstractStepLaw, Gaussian, Implicit, isotropic
 from .measurements import Linear
 from .problem import Target
-from .random import Draws
+from .random import Draws, no_draws
 
 
 class Cost(NamedTuple):
@@ -348,5 +347,4 @@ def first_law(
 ) -> AbstractStepLaw:
     """The law of the first step from x (d,), in one program; it takes no draws."""
     memory = method.memory(target, x, times[0])
-    draws = Draws(jnp.zeros(2, jnp.uint32), jnp.zeros((), jnp.uint32))
-    return method.step(target, memory, x, times[0], times[1], draws).law
+    return method.step(target, memory, x, times[0], times[1], no_draws()).law

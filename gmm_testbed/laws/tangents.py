@@ -16,7 +16,7 @@ from .._types import Scalar, Times, Vector
 from ..gaussian import Gaussian
 from ..method import AbstractMethod, first_law, name_of
 from ..problem import Target
-from ..random import Draws
+from ..random import no_draws
 
 
 class State(NamedTuple):
@@ -55,10 +55,9 @@ def moved(
     method: AbstractMethod, target: Target, state: State, t: Scalar, s: Scalar
 ) -> State:
     """The state after the step from t to s."""
-    draws = Draws(jnp.zeros(2, jnp.uint32), jnp.zeros((), jnp.uint32))  # takes none
 
     def step(x, memory):
-        made = method.step(target, memory, x, t, s, draws)
+        made = method.step(target, memory, x, t, s, no_draws())
         return made.law.mean, made.memory
 
     here = state.x, state.memory
