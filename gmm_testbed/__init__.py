@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import denoisers as denoisers
     from . import diagnostics as diagnostics
     from . import divergences as divergences
+    from . import estimators as estimators
     from . import information as information
     from . import kernels as kernels
     from . import laws as laws
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .compare import Comparison as Comparison
     from .compare import compare as compare
     from .estimate import Estimate as Estimate
+    from .external import External as External
     from .gaussian import Gaussian as Gaussian
     from .gaussian import Implicit as Implicit
     from .gaussian import Mixture as Mixture
@@ -82,6 +84,7 @@ _MODULES = (
     "denoisers",
     "diagnostics",
     "divergences",
+    "estimators",
     "information",
     "kernels",
     "laws",
@@ -105,6 +108,7 @@ _NAMES = {
     ),
     "compare": ("Comparison", "compare"),
     "estimate": ("Estimate",),
+    "external": ("External",),
     "grids": ("time_grid",),
     "gaussian": ("Gaussian", "Implicit", "Mixture"),
     "kernels": ("GuidedField",),

@@ -10,7 +10,7 @@ import ast
 import inspect
 from typing import Any, NamedTuple
 
-from . import algorithms, approximations, kernels, smc
+from . import algorithms, approximations, estimators, kernels, smc
 from ._checks import choose, fail, require
 from .method import AbstractDescribed, Facts
 
@@ -19,7 +19,7 @@ class Entry(NamedTuple):
     """A row of the table.
 
     Attributes:
-        family: "approximation", "kernel", "method", "filter" or "sampler".
+        family: "approximation", "kernel", "method", "filter", "estimator" or "sampler".
         kind: the class.
     """
 
@@ -55,6 +55,7 @@ CATALOGUE: dict[str, Entry] = {
         ("kernel", kernels.CATALOGUE),
         ("method", algorithms.CATALOGUE),
         ("filter", smc.CATALOGUE),
+        ("estimator", estimators.CATALOGUE),
     )
     for name, kind in rows.items()
 } | _WRAPPERS

@@ -100,6 +100,11 @@ def normals(
     return flat.reshape(dim, num)
 
 
+def no_draws() -> Draws:
+    """Draws for a step that takes none."""
+    return Draws(jnp.zeros(2, jnp.uint32), jnp.zeros((), jnp.uint32))
+
+
 def key_words(key: Key) -> Words:
     """The words (2,) of any JAX key."""
     words = jax.random.key_data(key).reshape(-1).astype(jnp.uint32)

@@ -280,10 +280,11 @@ def together(methods, key, target, times, num, options: Options) -> list[SampleS
     case = key, target, padded(times), steps
     found = run_chains(methods, *case, starts, options.batch_size, keep)
     sets = []
-    for x, states in found:
+    for method, (x, states) in zip(methods, found, strict=True):
         uniform = jnp.full(num, -np.log(num), x.dtype)
         unknown = jnp.asarray(jnp.nan, x.dtype)
-        sets.append(sample_set(x, uniform, unknown, steps, states))
+        made = sample_set(x, uniform, unknown, steps, states, facts=method.facts)
+        sets.append(made)
     return sets
 
 

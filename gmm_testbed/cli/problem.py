@@ -20,7 +20,6 @@ from .. import (
     sweep,
 )
 from .._checks import InputError
-from ..algorithms import Guided
 from ..divergences import PlaneDensity
 from ..estimate import Estimate
 from ..laws import AbstractLaw
