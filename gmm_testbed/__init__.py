@@ -44,6 +44,8 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .gaussian import Gaussian as Gaussian
     from .gaussian import Implicit as Implicit
     from .gaussian import Mixture as Mixture
+    from .gaussian import isotropic as isotropic
+    from .gaussian import point as point
     from .grids import time_grid as time_grid
     from .kernels import GuidedField as GuidedField
     from .measurements import Linear as Linear
@@ -60,6 +62,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .method import Facts as Facts
     from .method import Leg as Leg
     from .method import Step as Step
+    from .method import standard_start as standard_start
     from .mixture import GaussianMixture as GaussianMixture
     from .paths import OU as OU
     from .paths import VE as VE
@@ -110,7 +113,7 @@ _NAMES = {
     "estimate": ("Estimate",),
     "external": ("External",),
     "grids": ("time_grid",),
-    "gaussian": ("Gaussian", "Implicit", "Mixture"),
+    "gaussian": ("Gaussian", "Implicit", "Mixture", "isotropic", "point"),
     "kernels": ("GuidedField",),
     "measurements": (
         "Linear",
@@ -129,6 +132,7 @@ _NAMES = {
         "Facts",
         "Leg",
         "Step",
+        "standard_start",
     ),
     "mixture": ("GaussianMixture",),
     "paths": ("OU", "VE", "VP", "AbstractPath", "CosineVP", "Rectified"),
