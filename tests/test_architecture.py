@@ -57,6 +57,7 @@ FLOORS = {
     "plotting": 8,
     "measures": 8,
     "compare": 8,
+    "conformance": 8,
     "named": 8,
     "methods": 8,
     "demo": 9,
