@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .budget import reverse_kernel as reverse_kernel
     from .compare import Comparison as Comparison
     from .compare import compare as compare
+    from .conformance import conformance as conformance
     from .estimate import Estimate as Estimate
     from .external import External as External
     from .gaussian import Gaussian as Gaussian
@@ -110,6 +111,7 @@ _NAMES = {
         "reverse_kernel",
     ),
     "compare": ("Comparison", "compare"),
+    "conformance": ("conformance",),
     "estimate": ("Estimate",),
     "external": ("External",),
     "grids": ("time_grid",),
@@ -166,7 +168,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(types.ModuleType):
-    """The package, where `budget` and `compare` are always the functions.
+    """The package, where `budget`, `compare` and `conformance` are functions.
 
     When a module is first imported, Python sets it as an attribute of its package, in
     whatever order that happens. It must not hide the function of the same name.
