@@ -483,7 +483,7 @@ def test_one_basis_in_many_dimensions_against_extended_precision(apart, variance
     weights = np.append(np.full(6, 1 / 6), 1e-300)
     prior = gt.GaussianMixture.isotropic(weights, apart * means, variance)
     mix = prior.conditioned(A, 0.1 * variance, apart * A @ means[1])
-    assert components.projects(mix.basis) and mix.basis.shape == (1, 40, 6)
+    assert components.projects(mix.basis, 7) and mix.basis.shape == (1, 40, 6)
     parts = mix.log_weights, mix.means, mix.base, mix.basis[0], mix.spectrum
     log_weights, means, base, U, spectrum = (
         np.asarray(p, np.longdouble) for p in parts
