@@ -29,6 +29,7 @@ FLOORS = {
     "tabulated_path": 1,
     "time_grids": 1,
     "components": 1,
+    "moments": 1,
     "conditioning": 1,
     "mixture": 1,
     "noise": 1,
