@@ -162,7 +162,7 @@ def sample(
 
 def sample_together(
     key: Key,
-    samplers: dict[str, AbstractChain],
+    samplers: dict[str, AbstractSampler],
     target: Target,
     times: Times,
     num: int,
