@@ -39,11 +39,14 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .budget import reverse_kernel as reverse_kernel
     from .compare import Comparison as Comparison
     from .compare import compare as compare
+    from .conformance import conformance as conformance
     from .estimate import Estimate as Estimate
     from .external import External as External
     from .gaussian import Gaussian as Gaussian
     from .gaussian import Implicit as Implicit
     from .gaussian import Mixture as Mixture
+    from .gaussian import isotropic as isotropic
+    from .gaussian import point as point
     from .grids import time_grid as time_grid
     from .kernels import GuidedField as GuidedField
     from .measurements import Linear as Linear
@@ -60,6 +63,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .method import Facts as Facts
     from .method import Leg as Leg
     from .method import Step as Step
+    from .method import standard_start as standard_start
     from .mixture import GaussianMixture as GaussianMixture
     from .paths import OU as OU
     from .paths import VE as VE
@@ -107,10 +111,11 @@ _NAMES = {
         "reverse_kernel",
     ),
     "compare": ("Comparison", "compare"),
+    "conformance": ("conformance",),
     "estimate": ("Estimate",),
     "external": ("External",),
     "grids": ("time_grid",),
-    "gaussian": ("Gaussian", "Implicit", "Mixture"),
+    "gaussian": ("Gaussian", "Implicit", "Mixture", "isotropic", "point"),
     "kernels": ("GuidedField",),
     "measurements": (
         "Linear",
@@ -129,6 +134,7 @@ _NAMES = {
         "Facts",
         "Leg",
         "Step",
+        "standard_start",
     ),
     "mixture": ("GaussianMixture",),
     "paths": ("OU", "VE", "VP", "AbstractPath", "CosineVP", "Rectified"),
@@ -162,7 +168,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(types.ModuleType):
-    """The package, where `budget` and `compare` are always the functions.
+    """The package, where `budget`, `compare` and `conformance` are functions.
 
     When a module is first imported, Python sets it as an attribute of its package, in
     whatever order that happens. It must not hide the function of the same name.

@@ -35,7 +35,7 @@ def exponents(x, means, base, basis, spectrum):
         return -0.5 / base * squared_distances(x, means)
     if projects(basis, means.shape[0]):
         along = coordinates(x, means, basis)
-        quadratic = _sum_of_columns(along**2 / spectrum)
+        quadratic = _sum_of_columns(along**2 * (1.0 / spectrum))
         if rank < dim:
             outside, others = (v - v @ basis[0] @ basis[0].T for v in (x, means))
             quadratic = quadratic + squared_distances(outside, others) / base

@@ -66,8 +66,8 @@ def get(text: str) -> AbstractDescribed:
 
     Args:
         text: a name of `CATALOGUE`, with options in brackets as in Python; an option is a
-            number, a name of the table, or the name of a variant. An approximation alone is
-            guided by DDPM().
+            number, a name of the table, or the name of a variant. An approximation where a
+            method is wanted is guided by DDPM().
 
     Raises:
         InputError: for an unknown name, option or value, with the nearest one.
@@ -155,12 +155,12 @@ def _made(tree: ast.expr, family: str | None = None):
         expected=f"{name}({', '.join(missing)})",
         hint="gmm-testbed list prints the names that may stand there",
     )
-    return entry.kind(
-        **{
-            option: _value(node, options[option], option)
-            for option, node in given.items()
-        }
-    )
+    made = {
+        option: _value(node, options[option], option) for option, node in given.items()
+    }
+    if isinstance(made.get("method"), approximations.AbstractApproximation):
+        made["method"] = algorithms.Guided(made["method"], kernels.DDPM())
+    return entry.kind(**made)
 
 
 def _value(node: ast.expr, default: Any, option: str):

@@ -62,6 +62,7 @@ FLOORS = {
     "measures": 8,
     "plotting": 8,
     "compare": 8,
+    "conformance": 8,
     "methods": 8,
     "study": 9,
     "report": 9,

@@ -14,7 +14,7 @@ from .._types import Scalar, Vector
 from ..information import exact_rule
 from ..kernels.reverse import reverse
 from ..laws.explicit import require_explicit
-from ..method import AbstractMarkov, AbstractMethod, name_of
+from ..method import AbstractDescribed, AbstractMarkov, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..random import Draws, key_words
@@ -72,7 +72,7 @@ def _least_variance(mixture: GaussianMixture) -> Scalar:
     return jnp.min(jnp.stack(kinds))
 
 
-def require_one_law(sampler: AbstractMethod) -> None:
+def require_one_law(sampler: AbstractDescribed) -> None:
     """Refuses what has not one explicit law a step.
 
     Raises:

@@ -39,7 +39,7 @@ from ..information import (
     sample_rule,
 )
 from ..measurements import Linear
-from ..method import AbstractMethod, name_of
+from ..method import AbstractDescribed, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
@@ -84,7 +84,7 @@ class Budget(NamedTuple):
 
 def budget(
     key: Key,
-    sampler: AbstractMethod,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     num: int = 4096,

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from .._types import Key, Times
 from ..divergences.quadrature import over_points
-from ..method import AbstractMethod
+from ..method import AbstractDescribed
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law, sample
@@ -24,7 +24,7 @@ from .path import BLOCK, blocks
 
 def path_log_ratio(
     key: Key,
-    sampler: AbstractMethod,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     num: int,

@@ -14,7 +14,7 @@ from .._checks import require, unsupported
 from .._types import Scalar, Times
 from ..divergences import closed_form
 from ..measurements import Linear
-from ..method import AbstractComposed, AbstractMethod, name_of
+from ..method import AbstractComposed, AbstractDescribed, AbstractMethod, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
@@ -73,7 +73,7 @@ class AffineLaw(eqx.Module):
 
 
 def affine(
-    sampler: AbstractMethod,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     *,

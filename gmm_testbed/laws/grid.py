@@ -4,7 +4,7 @@ import numpy as np
 
 from .._checks import unsupported
 from .._types import Times
-from ..method import AbstractComposed, AbstractMarkov, AbstractMethod, name_of
+from ..method import AbstractComposed, AbstractDescribed, AbstractMarkov, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
@@ -16,7 +16,7 @@ from .plane_law import plane_law
 
 
 def grid(
-    sampler: AbstractMethod,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     *,

@@ -32,18 +32,17 @@ def propagate(stages, target, times, initial, refine: int = 1) -> list[State]:
         InputError: if a step needs a grid of more than 131072 nodes, or more than 4096
             panels, or has no noise.
     """
-    runs, alone = [], True
+    counts = [stage.count(target, times) for stage in stages]
+    runs = []
     for stage in stages:
         smooth = stage.method.facts.smooth
         jumping = None if smooth else jumps.jumping(target)
         program = line_steps.fixed(stage, target)
         runs.append(line_gaussian.Run(program, jumping, refine))
-        alone = alone and stage.count(target, times) == 1
     times = np.asarray(times)
     start = _start(initial, refine * FEWEST, times.dtype)
-    if len(runs) == 1 and alone:
+    if counts == [1]:
         return _in_blocks(runs[0], times, start)
-    counts = [stage.count(target, times) for stage in stages]
     states = [start]
     for window in zip(times[:-1], times[1:], strict=True):
         state = states[-1]

@@ -23,7 +23,7 @@ from .._types import Matrix, Scalar, Times, Vector
 from ..divergences import closed_form, w2_between
 from ..estimate import Between
 from ..measurements import Linear
-from ..method import AbstractMethod, require_linear
+from ..method import AbstractDescribed, require_linear
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem, Target
 from ..sampling import check_run, initial_law
@@ -175,7 +175,7 @@ class ReducedLaw(eqx.Module):
 
 
 def reduced(
-    sampler: AbstractMethod,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     *,
