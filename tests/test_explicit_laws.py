@@ -116,7 +116,7 @@ def test_weights_that_are_steps_are_resolved(seed):
     atoms = np.concatenate([rng.normal(size=3), 4.0 + 0.01 * rng.normal(size=3)])
     prior = gt.GaussianMixture.empirical(atoms[:, None])
     target = gt.Target(
-        gt.InverseProblem(prior, gt.Linear([[1.0]], 9.0), [1.5]), gt.VE()
+        gt.InverseProblem(prior, gt.Linear([[1.0]], 9.0), [1.5]), gt.VE(0.01, 50.0)
     )
     times = jnp.array([0.9, 0.5, 0.3, 0.2, 0.1])
     start = target.posterior(times[0])
