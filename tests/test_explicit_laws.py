@@ -304,3 +304,21 @@ def test_what_is_not_explicit_is_refused_with_the_part_that_is_not(sampler, reas
     with pytest.raises(gt.UnsupportedError, match=reason) as caught:
         gt.laws.grid(sampler, target, times)
     assert "hint" in str(caught.value)
+
+
+class Misstated(gt.AbstractMarkov):
+    """The exact jump, with facts that say Gaussian."""
+
+    facts: ClassVar[gt.Facts] = gt.Facts(summary="misstated", reference="test")
+
+    start = standard_start
+
+    def transition(self, target, x, t, s):
+        return M.Jump().transition(target, x, t, s)
+
+
+@pytest.mark.parametrize("problem", ["two-modes", "plane-modes"])
+def test_facts_that_hide_a_mixture_are_found_out(problem):
+    target, times = on(problem, t_max=0.95, t_min=3e-2)
+    with pytest.raises(gt.InputError, match="not what its facts say"):
+        gt.laws.grid(Misstated(), target, times)

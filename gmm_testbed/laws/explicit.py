@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import unsupported
+from .._checks import require, unsupported
 from .._types import Scalar, Times, Vector
 from ..gaussian import AbstractStepLaw, Gaussian, Mixture
 from ..method import (
@@ -127,6 +127,25 @@ def _after(first: Parts, then: Parts) -> Parts:
     log_weight = first.log_weight[:, None] + then.log_weight
     flat = Parts(log_weight, then.mean, then.covariance)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), flat)
+
+
+def require_count(found: int, count: int) -> None:
+    """Refuses steps of more Gaussians than the facts of their method say.
+
+    Args:
+        found: number of Gaussians in a step.
+        count: what `Stage.count` gave.
+
+    Raises:
+        InputError: if they differ.
+    """
+    require(
+        found == count,
+        "the steps of this method are not what its facts say",
+        got=f"a mixture of {found} Gaussians",
+        expected=f"{count}, for law = 'gaussian'",
+        hint="give the method facts with law='mixture'",
+    )
 
 
 def stages(

@@ -99,19 +99,15 @@ def _check_jumps(sampler, target, found) -> None:
     """Refuses a field that jumps where the grids cannot follow it."""
     if sampler.facts.smooth or target.problem.measurement.dim_y > 1:
         return
-    plane = target.problem.prior.dim == 2
-    composed = isinstance(sampler, AbstractComposed)
-    if plane or composed or not found:
-        unsupported(
-            "the field of this sampler jumps where the residual vanishes",
-            got="a step over the norm of a single residual, "
-            + (
-                "in the plane"
-                if plane
-                else "in one of several legs"
-                if composed
-                else "with a deterministic kernel"
-            ),
-            expected="a smooth field, or d = 1 and a kernel with noise",
-            hint="use gt.sample",
-        )
+    for refused, where in (
+        (target.problem.prior.dim == 2, "in the plane"),
+        (sampler.facts.law != "gaussian", "in a step that is not one Gaussian"),
+        (not found, "with a deterministic kernel"),
+    ):
+        if refused:
+            unsupported(
+                "the field of this sampler jumps where the residual vanishes",
+                got=f"a step over the norm of a single residual, {where}",
+                expected="a smooth field, or d = 1 and a kernel with noise",
+                hint="use gt.sample",
+            )
