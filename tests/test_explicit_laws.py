@@ -322,3 +322,34 @@ def test_facts_that_hide_a_mixture_are_found_out(problem):
     target, times = on(problem, t_max=0.95, t_min=3e-2)
     with pytest.raises(gt.InputError, match="not what its facts say"):
         gt.laws.grid(Misstated(), target, times)
+
+
+class Remembering(gt.AbstractMethod):
+    """DDPM steps that count themselves."""
+
+    kernel: K.AbstractKernel
+
+    facts: ClassVar[gt.Facts] = gt.Facts(
+        summary="counts", reference="test", affine=True
+    )
+
+    start = standard_start
+
+    def memory(self, target, x, t):
+        return jnp.zeros(())
+
+    def step(self, target, memory, x, t, s, draws):
+        law = gt.Guided(A.TMPD(), self.kernel).transition(target, x, t, s)
+        return gt.Step(law, memory + 1)
+
+
+def test_methods_with_memory_are_refused():
+    target, times = on("one-gaussian", t_max=0.95, t_min=3e-2)
+    with pytest.raises(gt.UnsupportedError, match="remembers earlier steps and has"):
+        gt.laws.grid(Remembering(K.DDPM()), target, times)
+    for law in (gt.laws.affine, gt.laws.reduced):
+        with pytest.raises(gt.UnsupportedError, match="remembers earlier steps"):
+            law(Remembering(K.Heun()), target, times)
+    plane, times = one_gaussian_in_the_plane()
+    with pytest.raises(gt.UnsupportedError, match="beyond the line"):
+        gt.laws.grid(Remembering(K.Heun()), plane, times)

@@ -227,24 +227,38 @@ def require_explicit(sampler: AbstractDescribed) -> None:
         )
 
 
-def require_no_memory(
+def require_no_memory(sampler: AbstractMethod) -> None:
+    """Refuses a method with memory.
+
+    Raises:
+        UnsupportedError: if x_s given x_t is not all that the next step needs.
+    """
+    if not isinstance(sampler, AbstractMarkov | AbstractComposed):
+        _remembers(sampler, "")
+
+
+def require_flow_on_the_line(
     sampler: AbstractMethod, target: Target, times: Times, initial: GaussianMixture
 ) -> None:
     """Refuses a method with memory, unless it is deterministic and on the line.
 
     Raises:
-        UnsupportedError: if x_s given x_t is not all that the next step needs.
+        UnsupportedError: if its law is not a change of variables on the line.
     """
     if isinstance(sampler, AbstractMarkov | AbstractComposed):
         return
-    noisy = bool(_remembers_noise(sampler, target, initial.mean(), times))
-    if noisy or target.problem.prior.dim > 1:
-        _refuse(
-            f"{name_of(sampler)}, which remembers earlier steps"
-            + (" and has noise" if noisy else ", beyond the line"),
-            "gt.laws.flow_kl takes deterministic methods in any dimension; for one with "
-            "noise use gt.sample",
-        )
+    if bool(_remembers_noise(sampler, target, initial.mean(), times)):
+        _remembers(sampler, " and has noise")
+    if target.problem.prior.dim > 1:
+        _remembers(sampler, ", beyond the line")
+
+
+def _remembers(sampler: AbstractMethod, more: str):
+    _refuse(
+        f"{name_of(sampler)}, which remembers earlier steps{more}",
+        "a deterministic one has a law on the line by gt.laws.grid, and in any dimension "
+        "by gt.laws.flow_kl; for one with noise use gt.sample",
+    )
 
 
 @eqx.filter_jit

@@ -9,7 +9,12 @@ from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
 from .base import AbstractLaw
-from .explicit import Stage, require_explicit, require_no_memory, stages
+from .explicit import (
+    Stage,
+    require_explicit,
+    require_flow_on_the_line,
+    stages,
+)
 from .line_law import flow_law, line_law
 from .line_steps import TILE_WIDTH, fixed, parts
 from .plane_law import plane_law
@@ -57,7 +62,7 @@ def grid(
             hint="use gt.laws.affine for one Gaussian, gt.laws.reduced for a problem "
             "within a plane, or gt.sample",
         )
-    require_no_memory(sampler, target, times, initial)
+    require_flow_on_the_line(sampler, target, times, initial)
     found = _stages(sampler, target, times, initial)
     _check_jumps(sampler, target, found)
     if dim == 1:
