@@ -1,5 +1,6 @@
 r"""Measurements \(y = f(x_0) + N(0, R)\), linear or not, and builders of linear ones."""
 
+import functools
 from abc import abstractmethod
 
 import equinox as eqx
@@ -116,12 +117,8 @@ class Linear(AbstractMeasurement):
         rows = self.A.shape[0]
         self.b = jnp.zeros(rows, self.A.dtype) if b is None else offset(b, rows)
         self.R, self.whitener = _noise(R, rows)
-        self.pseudo_inverse = jnp.linalg.pinv(self.A)
-        whitened = self.whitener @ self.A
-        left, singular, self.right = jnp.linalg.svd(whitened, full_matrices=False)
-        rounding = max(whitened.shape) * jnp.finfo(whitened.dtype).eps * singular[:1]
-        self.singular = jnp.where(singular > rounding, singular, 0.0)
-        self.left = self.whitener.T @ left
+        factored = _factored(self.A, self.whitener)
+        self.pseudo_inverse, self.singular, self.left, self.right = factored
 
     def apply(self, x0: Vector) -> Observation:
         """A x0 + b."""
@@ -246,7 +243,26 @@ def random_projection(key: Key, dim_y: int, dim: int, R) -> Linear:
 def _noise(R, rows: int) -> tuple[Matrix, Matrix]:
     R = floating(R)
     check_noise(R, rows)
+    return _whitening(R, rows)
+
+
+# One program for each of these in place of ten: an instance is made from them once.
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _whitening(R, rows: int):
+    """R as a matrix, and the inverse of its Cholesky factor."""
     factor = noise_factor(R, rows)
     eye = jnp.eye(rows, dtype=factor.dtype)
     whitener = jax.scipy.linalg.solve_triangular(factor, eye, lower=True)
     return factor @ factor.T, whitener
+
+
+@jax.jit
+def _factored(A, whitener):
+    """A^+; singular values of A in units of the noise, and their vectors."""
+    whitened = whitener @ A
+    left, singular, right = jnp.linalg.svd(whitened, full_matrices=False)
+    rounding = max(whitened.shape) * jnp.finfo(whitened.dtype).eps * singular[:1]
+    singular = jnp.where(singular > rounding, singular, 0.0)
+    return jnp.linalg.pinv(A), singular, whitener.T @ left, right

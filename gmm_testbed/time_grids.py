@@ -59,9 +59,15 @@ def time_grid(
             expected="t_min < t_max",
             hint="time 1 is noise and time 0 is data: swap them",
         )
-    ends = jnp.stack([jnp.asarray(t, jnp.result_type(float)) for t in (t_max, t_min)])
-    spaced = spacing(path, num_steps, ends)
-    times = spaced.at[0].set(ends[0]).at[-1].set(ends[1])
+    dtype = jnp.result_type(float)
+    if concrete(t_max, t_min) and spacing is _uniform:  # nothing to compile for each N
+        times = jnp.asarray(
+            np.linspace(float(t_max), float(t_min), num_steps + 1), dtype
+        )
+    else:
+        ends = jnp.stack([jnp.asarray(t, dtype) for t in (t_max, t_min)])
+        spaced = spacing(path, num_steps, ends)
+        times = spaced.at[0].set(ends[0]).at[-1].set(ends[1])
     check_times(times)
     return times
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import gmm_testbed as gt
-from gmm_testbed.sweep import study
+from gmm_testbed import study
 
 from .oracles import line_sampler as oracle
 

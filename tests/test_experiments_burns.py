@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm
 
 import gmm_testbed as gt
-from gmm_testbed.sweep import study
+from gmm_testbed import study
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from gmm_testbed.sweep import study
+from gmm_testbed import study
 
 from .oracles import line_sampler as oracle
 

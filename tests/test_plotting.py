@@ -12,6 +12,7 @@ from rich.console import Console
 
 import gmm_testbed as gt
 from gmm_testbed import methods
+from gmm_testbed.estimate import Estimate
 from gmm_testbed.methods import Entry
 from gmm_testbed.plotting import tables
 from gmm_testbed.plotting.style import is_method
@@ -267,7 +268,7 @@ def test_table_by_steps_fits_a_hundred_columns():
 
 
 def test_measures_show_errors_only_where_there_are_some():
-    values = {"kl": (0.123456789, None), "mean_error[2]": (-0.51234, 0.0123)}
+    values = {"kl": Estimate(0.123456789), "mean_error[2]": Estimate(-0.51234, 0.0123)}
     lines = printed(tables.measures("title", "how", values)).splitlines()
     exact = next(line for line in lines if line.startswith("kl"))
     estimate = next(line for line in lines if line.startswith("mean_error[2]"))
@@ -276,8 +277,8 @@ def test_measures_show_errors_only_where_there_are_some():
 
 
 def test_measures_stand_in_the_order_of_their_meanings_and_long_ones_are_cut():
-    values = {f"mode_weight[{k}]": (0.05, None) for k in range(20)}
-    values |= {"covariance_error[12,3]": (0.5, 0.1), "kl": (0.1, None)}
+    values = {f"mode_weight[{k}]": Estimate(0.05) for k in range(20)}
+    values |= {"covariance_error[12,3]": Estimate(0.5, 0.1), "kl": Estimate(0.1)}
     lines = printed(tables.measures("title", "how", values)).splitlines()
     names = [line.split()[0] for line in lines[3:]]
     assert names[:2] == ["kl", "covariance_error[12,3]"]

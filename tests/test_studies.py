@@ -15,13 +15,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import gmm_testbed as gt
-from gmm_testbed import studies
+from gmm_testbed import study
 from gmm_testbed.cli import app
 from gmm_testbed.report import page, tables
 from gmm_testbed.report.pictures import quantised
 from gmm_testbed.report.prose import inline, prose
 from gmm_testbed.report.viewer import View, scene
-from gmm_testbed.sweep import provenance, study
+from gmm_testbed.study.screen import table, tabulate
+from gmm_testbed.sweep import provenance
 from gmm_testbed.sweep import store as store_module
 
 FILE = '''
@@ -149,9 +150,9 @@ def test_tables_are_printed_if_they_are_short_and_written_whatever_they_are(tmp_
     rows += [{"method": "Exact", "n": None, "of what": "samples"}]
     screen = Console(width=60, color_system=None)
     with screen.capture() as shown:
-        screen.print(studies.table("All", rows, 60))
-        screen.print(studies.table("Wide", [rows[0] | {"a": "b" * 41}], 60))
-        screen.print(studies.table("Long", 41 * rows[:1], 60))
+        screen.print(table("All", rows, 60))
+        screen.print(table("Wide", [rows[0] | {"a": "b" * 41}], 60))
+        screen.print(table("Long", 41 * rows[:1], 60))
     assert [line.split() for line in shown.get().splitlines() if "─" not in line] == [
         ["All"],
         ["mean"],
@@ -162,7 +163,7 @@ def test_tables_are_printed_if_they_are_short_and_written_whatever_they_are(tmp_
         "Long: 41 rows of 3 columns, in the CSV".split(),
     ]
     shown = {"Z of W2, d = 8": rows, "É: other": []}
-    named = studies.tabulate(shown, tmp_path)
+    named = tabulate(shown, tmp_path)
     assert list(named) == ["z_of_w2_d_8", "é_other"]
     text = (tmp_path / "z_of_w2_d_8.csv").read_text()
     assert text.splitlines() == [
@@ -170,7 +171,7 @@ def test_tables_are_printed_if_they_are_short_and_written_whatever_they_are(tmp_
     ]  # fmt: skip
     shown["z (of W2); d = 8"] = []
     with pytest.raises(gt.InputError, match="'z_of_w2_d_8.csv'"):
-        studies.tabulate(shown, tmp_path)
+        tabulate(shown, tmp_path)
 
 
 def test_status_exports_every_value(at_home, invoke):
@@ -346,8 +347,7 @@ def test_list_has_the_experiments_of_the_folder(at_home, invoke):
     [
         (("run", "tinny"), ("unknown problem or experiment", "did you mean 'tiny'?")),
         (("run", "ten"), ("of a problem and of an experiment", "ten.py")),
-        (("run", "tiny", "--steps", "3"), ("does not apply", "--steps for the exp")),
-        (("run", "square", "--force"), ("does not apply", "--force for the problem")),
+        (("run", "tiny", "--steps", "3"), ("No such option", "--steps")),
         (("run", "plain.py"), ("no such file of experiments", "plain.py")),
         (("run", "experiments/silent.py"), ("claims nothing",)),
         (("run", "bad"), ("cannot be read", "['a', 'many', '1', 'x'], in line 2")),
@@ -378,6 +378,9 @@ def test_a_wrong_request_is_a_message(at_home, invoke, arguments, words):
 def test_where_there_are_no_experiments_it_is_said(tmp_path, monkeypatch, invoke):
     monkeypatch.chdir(tmp_path)
     result = invoke("report")
+    assert result.exit_code == 2 and "there is no store" in result.stderr
+    gt.sweep.Store("empty.sqlite").close()
+    result = invoke("report", "--store", "empty.sqlite")
     assert result.exit_code == 2 and "no experiments here" in result.stderr
 
 

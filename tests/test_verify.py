@@ -4,17 +4,17 @@ import csv
 import io
 from typing import ClassVar
 
-import jax
 import numpy as np
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
 import gmm_testbed as gt
-from gmm_testbed import verify
+from gmm_testbed import study
 from gmm_testbed.bounds import AbstractBound, Claim, Facts, Verdict, contraction
 from gmm_testbed.cli import app
 from gmm_testbed.estimate import Estimate
+from gmm_testbed.study import verify
 
 
 class Square(AbstractBound):
@@ -64,7 +64,8 @@ HOLDING = {"T1-square": Square(1.5), "T2-printed": Printed(0.3)}
 def invoke(monkeypatch, tmp_path):
     def inside(*names, catalogue=HOLDING):
         monkeypatch.setattr(gt.bounds, "CATALOGUE", catalogue)
-        arguments = "verify", *names, "--output", str(tmp_path / "new")
+        store = "--store", str(tmp_path / "store.sqlite")
+        arguments = "verify", *names, "--output", str(tmp_path / "new"), *store
         return CliRunner().invoke(app, arguments), tmp_path / "new"
 
     return inside
@@ -133,28 +134,53 @@ def test_an_unknown_theorem_is_a_message(invoke):
     assert not output.exists()
 
 
+def checked(name, folder):
+    """A theorem as the store has it."""
+    chosen = verify.study([name])
+    with gt.sweep.Store(folder / "store.sqlite") as store:
+        study.run(chosen, store, lambda: None)
+        (found,) = verify.checked(chosen.experiments["verify"], store)
+    return found
+
+
+def test_what_is_done_is_shown_again_and_not_computed(invoke, monkeypatch):
+    first, output = invoke()
+    written = (output / "bounds.csv").read_bytes()
+    monkeypatch.setattr(Square, "claims", lambda *arguments: 1 / 0)
+    again, _ = invoke()
+    assert again.exit_code == 0 and "2 done" in first.stdout
+    assert "2 kept" in again.stdout and (output / "bounds.csv").read_bytes() == written
+    forced, _ = invoke("T1-square", "--force")
+    assert forced.exit_code == 1 and "ZeroDivisionError" in forced.stdout
+
+
+def test_both_sides_are_in_the_export(invoke, tmp_path):
+    invoke()
+    store, file = str(tmp_path / "store.sqlite"), tmp_path / "all.csv"
+    arguments = "status", "verify", "--store", store, "--export", str(file)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    with file.open(newline="") as opened:
+        rows = {row["metric"]: row for row in csv.DictReader(opened)}
+    assert len(rows) == 20
+    right = rows["x=0.01, size: right"]
+    assert float(right["value"]) == 0.015 and float(right["stderr"]) == 1e-4
+    assert right["how"] == "samples" and right["theorem"] == "T1-square"
+
+
 def test_a_theorem_of_the_catalogue_has_the_numbers_of_check(tmp_path):
     name = "T12-dps-density-corrected"
-    (found,) = verify.run([name], lambda: None)
+    found = checked(name, tmp_path)
     assert found.reports == tuple(gt.bounds.check(name)) and not found.problem
 
 
 @pytest.mark.parametrize(
     "wrong, words", [(np.nan, "not a number in some case"), (np.inf, "violated")]
 )
-def test_a_measured_side_without_a_number_is_seen(monkeypatch, wrong, words):
+def test_a_measured_side_without_a_number_is_seen(monkeypatch, tmp_path, wrong, words):
     """T7, whose left side is what is measured."""
     monkeypatch.setattr(contraction, "measured", lambda *arguments: wrong)
-    (found,) = verify.run(["T7-contraction"], lambda: None)
-    assert words in found.problem
-
-
-def test_compiled_programs_are_counted():
-    compiled = verify.compilations()
-    before = len(compiled)
-    for _ in range(2):
-        jax.jit(lambda x: x + 1.2345)(1.0)
-    assert before < len(compiled) and verify.compilations() is compiled
+    assert words in checked("T7-contraction", tmp_path).problem
 
 
 # --- figures and tables ---------------------------------------------------------------

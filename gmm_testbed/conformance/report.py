@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """One of "yes", "NO" and "-", for a question that does not apply."""
+        """The word yes, NO, or a dash for a question that does not apply."""
         return "-" if self.skipped else "yes" if self.ok else "NO"
 
 

@@ -199,28 +199,31 @@ def accumulated(
     return jnp.concatenate([jnp.zeros(1, x.dtype), jnp.cumsum(cells)])
 
 
-def variation(values: Float[Array, " n"], slopes: Float[Array, " n"]) -> Array:
+def variation(
+    values: Float[Array | np.ndarray, " n"], slopes: Float[Array | np.ndarray, " n"]
+) -> Array | np.ndarray:
     r"""\(\int |f'|\) over every cell, (n - 1,), from values and slopes at the nodes.
 
     A cell where the slope keeps its sign gives |difference of values|. One where it
     changes sign is split at the extremum of the cubic with these values and slopes; the
     extremum is flat, so its place matters little and the value is of fourth order.
     """
-    rise = jnp.diff(values)
+    xp = np if isinstance(values, np.ndarray) else jnp  # NumPy compiles nothing
+    rise = xp.diff(values)
     before, after = slopes[:-1], slopes[1:]
-    turns = jnp.sign(before) * jnp.sign(after) < 0
+    turns = xp.sign(before) * xp.sign(after) < 0
     # Slope along the cell: before + linear t + square t^2, divided by its size.
-    size = jnp.where(turns, jnp.abs(before) + jnp.abs(after), 1.0)
-    linear = jnp.where(turns, 6 * rise - 4 * before - 2 * after, 0.0) / size
-    square = jnp.where(turns, 3 * (before + after) - 6 * rise, 0.0) / size
-    constant = jnp.where(turns, before, 1.0) / size
-    root = jnp.sqrt(jnp.maximum(linear**2 - 4 * square * constant, 0.0))
-    pivot = -0.5 * (linear + jnp.where(linear < 0, -root, root))
-    pivot = jnp.where(pivot == 0, 1.0, pivot)
-    near, far = constant / pivot, pivot / jnp.where(square == 0, 1.0, square)
+    size = xp.where(turns, xp.abs(before) + xp.abs(after), 1.0)
+    linear = xp.where(turns, 6 * rise - 4 * before - 2 * after, 0.0) / size
+    square = xp.where(turns, 3 * (before + after) - 6 * rise, 0.0) / size
+    constant = xp.where(turns, before, 1.0) / size
+    root = xp.sqrt(xp.maximum(linear**2 - 4 * square * constant, 0.0))
+    pivot = -0.5 * (linear + xp.where(linear < 0, -root, root))
+    pivot = xp.where(pivot == 0, 1.0, pivot)
+    near, far = constant / pivot, pivot / xp.where(square == 0, 1.0, square)
     # Opposite signs at the ends leave exactly one root inside.
-    place = jnp.where((near >= 0) & (near <= 1), near, far)
-    place = jnp.clip(place, 0.0, 1.0)
+    place = xp.where((near >= 0) & (near <= 1), near, far)
+    place = xp.clip(place, 0.0, 1.0)
     top = place * before + place**2 * size * linear / 2 + place**3 * size * square / 3
-    split = jnp.abs(top) + jnp.abs(rise - top)
-    return jnp.where(turns, split, jnp.abs(rise))
+    split = xp.abs(top) + xp.abs(rise - top)
+    return xp.where(turns, split, xp.abs(rise))

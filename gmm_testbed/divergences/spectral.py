@@ -5,25 +5,28 @@ as it has three nodes a standard deviation: with \(\rho\) nodes a Gaussian has
 \(e^{-\pi^2 \rho^2/2}\) of its peak spectrum at the grid's highest frequency, 1.5e-5 at
 1.5 and 5e-20 at 3. Fourier formulas are then exact where difference formulas are not:
 the running integral by a six-point rule still errs by 1e-5 at three nodes.
-The nodes are one apart here; callers scale.
+The nodes are one apart here; callers scale. NumPy arrays give NumPy arrays, and compile
+nothing.
 """
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+Nodes = Float[Array | np.ndarray, " n"]
 
-def upsampled(values: Float[Array, " n"], factor: int) -> Array:
+
+def upsampled(values: Nodes, factor: int) -> Array | np.ndarray:
     """Values at every 1/factor of a cell, ((n - 1) factor + 1,); zero outside."""
     return _filtered(values, lambda angle: np.ones_like(angle), factor)
 
 
-def derivative(values: Float[Array, " n"], factor: int = 1) -> Array:
+def derivative(values: Nodes, factor: int = 1) -> Array | np.ndarray:
     """Derivative at every 1/factor of a cell; the values must die out at both ends."""
     return _filtered(values, lambda angle: 1j * angle, factor)
 
 
-def running_integral(values: Float[Array, " n"]) -> Float[Array, " n"]:
+def running_integral(values: Nodes) -> Nodes:
     r"""\(\int_{-\infty}^{j} f\) at every node j, for values that die out at both ends.
 
     The trapezoidal sum plus what it lacks: on \(e^{i\theta j}\) the sum is
@@ -31,7 +34,7 @@ def running_integral(values: Float[Array, " n"]) -> Float[Array, " n"]:
     trapezoidal total, which is spectrally accurate, and so is every entry, to the
     rounding of the largest (absolutely, not relatively in the left tail).
     """
-    trapezoid = jnp.cumsum(values) - 0.5 * values
+    trapezoid = values.cumsum() - 0.5 * values
     return trapezoid + _filtered(values, lambda angle: -1j * _lack(angle), 1)
 
 
@@ -54,7 +57,8 @@ def _filtered(values, symbol, factor):
     # The highest frequency stands for both signs: half of it survives between nodes,
     # and an odd symbol has nothing there.
     weights[-1] = weights[-1].real * (0.5 if factor > 1 else 1.0)
-    spectrum = jnp.fft.rfft(values, 2 * count)
-    spectrum = spectrum * jnp.asarray(weights, spectrum.dtype)
-    fine = factor * jnp.fft.irfft(spectrum, 2 * count * factor)
+    xp = np if isinstance(values, np.ndarray) else jnp
+    spectrum = xp.fft.rfft(values, 2 * count)
+    spectrum = spectrum * xp.asarray(weights, spectrum.dtype)
+    fine = factor * xp.fft.irfft(spectrum, 2 * count * factor)
     return fine[: (count - 1) * factor + 1]

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
+from .. import line_measures
 from ..divergences import PlaneDensity
 from ..laws import FlowLaw, LineLaw
 from ..mixture import GaussianMixture
@@ -50,12 +50,9 @@ def exact_history(target: Target, times: ArrayLike, x: ArrayLike) -> History:
     """The exact posterior marginal p_t(x | y) on the line at the same times and points."""
     chosen = np.asarray(times)[_spread(len(np.asarray(times)))]
     x = np.asarray(x)
-
-    def row(t):
-        posterior = target.posterior(t)
-        return jax.vmap(lambda x: jnp.exp(posterior.log_prob(x[None])))(x)
-
-    return History(chosen, x, np.asarray(jax.jit(jax.vmap(row))(jnp.asarray(chosen))))
+    exact = line_measures.exact(target, chosen).posterior
+    rows = [np.exp(exact.at(row).log_density(x)) for row in range(len(chosen))]
+    return History(chosen, x, np.stack(rows))
 
 
 def span(target: Target, margin: float = 0.6) -> np.ndarray:

@@ -89,6 +89,7 @@ _HUES = {
     "method": (230.0, 80.0),
     "filter": (120.0, 70.0),
     "sampler": (330.0, 50.0),
+    "estimator": (0.0, 40.0),
     "kernel": (50.0, 50.0),
 }
 _GOLDEN = 0.6180339887498949  # its multiples are spread evenly over [0, 1)

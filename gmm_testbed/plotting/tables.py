@@ -10,45 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ..estimate import Estimate
+from ..measures import MEASURES, base
 from .style import KERNELS
 
 LARGE, SMALL = 0.1, 1e-3
 ENTRIES = 10  # of a measure with one value a mode or coordinate
 LEGEND = f"bold: {LARGE:g} or more; dim: {SMALL:g} or less (in a terminal)"
-
-MEANINGS = {
-    "kl": "KL(law || exact), nats",
-    "kl_from": "KL(exact || law), nats",
-    "tv": "total variation distance",
-    "tv_lower": "total variation distance: at least",
-    "tv_upper": "total variation distance: at most",
-    "w1": "Wasserstein-1 distance, in units of x",
-    "w2": "Wasserstein-2 distance, in units of x",
-    "sliced_w2": "sliced W2, in units of x",
-    "mmd_squared": "squared MMD, Gaussian kernel",
-    "kl_to_data": "KL(law || posterior at t = 0), nats",
-    "kl_from_data": "KL(posterior at t = 0 || law), nats",
-    "tv_to_data": "total variation distance from it",
-    "w1_to_data": "W1 from the posterior at t = 0",
-    "w2_to_data": "W2 from the posterior at t = 0",
-    "fisher": "Fisher divergence from the exact",
-    "fisher_to_data": "Fisher divergence from the posterior at t = 0",
-    "mean_error": "mean, law minus exact",
-    "mean_error_to_data": "mean, law minus posterior at t = 0",
-    "variance_error": "variance, law minus exact",
-    "variance_error_to_data": "variance, law minus posterior at t = 0",
-    "covariance_error": "the covariance furthest off, in standard errors",
-    "spread_ratio": "variance of the law over the exact",
-    "mode_weight": "mass of the law in the mode",
-    "mode_weight_exact": "exact mass of the mode",
-    "mode_weight_error": "total variation between mode weights",
-    "hallucinated_prior_mass": "mass in prior modes that y rules out",
-    "hallucinated_prior_mass_exact": "the same, of the exact posterior",
-    "hallucinated_likelihood_mass": "mass where y is likely, the prior not",
-    "hallucinated_likelihood_mass_exact": "the same, of the exact posterior",
-    "escaped_mass": "mass that left the grid",
-}
-"""What each measure is, in a few words."""
 
 
 def console() -> Console:
@@ -91,17 +58,17 @@ def by_steps(
 def measures(
     title: str,
     how: str,
-    values: Mapping[str, tuple[float, float | None]],
-    floors: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+    values: Mapping[str, Estimate],
+    floors: Mapping[str, Estimate] = MappingProxyType({}),
 ) -> Table:
     """One row a measure.
 
     Args:
         title: stands above.
         how: what the values rest on: the head of their column.
-        values: value and standard error by name; None for an exact value. The names
-            are those of `MEANINGS`, in whose order they are shown.
-        floors: the same of exact samples, mean and spread by name; a column if any.
+        values: by name, as `measures.scalars` gives them; they are shown in the order of
+            `measures.MEASURES`.
+        floors: the same of exact samples, mean and spread; a column if any.
     """
     table = Table(title=Text(title, style="bold"), **LOOK)
     table.add_column("measure", no_wrap=True)
@@ -109,21 +76,21 @@ def measures(
     if floors:
         table.add_column("floor", justify="right", no_wrap=True)
     table.add_column("what it is", ratio=1)
-    order = list(MEANINGS)
+    order = list(MEASURES)
     shown = [name for name in values if _entry(name) < ENTRIES]
-    for name in sorted(shown, key=lambda name: order.index(name.partition("[")[0])):
-        cells = [_with_error(*values[name])]
+    for name in sorted(shown, key=lambda name: order.index(base(name))):
+        cells = [_with_error(values[name])]
         if floors:
-            cells.append(_with_error(*floors[name]) if name in floors else "")
-        table.add_row(Text(name), *cells, MEANINGS[name.partition("[")[0]])
+            cells.append(_with_error(floors[name]) if name in floors else "")
+        table.add_row(Text(name), *cells, MEASURES[base(name)])
     if len(shown) < len(values):
         left = f"{len(values) - len(shown)} entries of long measures: see the CSV"
         table.add_row("...", *[""] * (len(table.columns) - 2), left)
     return table
 
 
-def _with_error(value: float, error: float | None) -> str:
-    return str(Estimate(value, 0.0 if error is None else error)).rsplit(" (", 1)[0]
+def _with_error(found: Estimate) -> str:
+    return str(found).rsplit(" (", 1)[0]
 
 
 def listing(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

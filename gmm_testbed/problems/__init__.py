@@ -1,6 +1,7 @@
 """Named testbeds: a target each, to be run down to t_min = 0.01."""
 
 import functools
+import inspect
 from collections.abc import Callable
 
 from .._checks import choose
@@ -56,6 +57,15 @@ SIZES: dict[str, tuple[int, int]] = {
 def names() -> list[str]:
     """The names of the problems."""
     return list(CATALOGUE)
+
+
+def describe(name: str) -> str:
+    """What a problem is, in one line; it is not built."""
+    build = CATALOGUE[name]
+    if isinstance(build, functools.partial):  # one function of several problems
+        (task,) = build.args
+        return f"{inspect.getdoc(build.func).splitlines()[0].rstrip('.')}: {task}."
+    return inspect.getdoc(build).splitlines()[0]
 
 
 def get(name: str) -> Target:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..plotting import INK
+from ..study.files import Study, noting
 from ..sweep import Row, Status, Store
 from ..sweep.files import replacing
 from ..sweep.provenance import provenance
-from ..sweep.study import Study, noting
 from . import tables
 from .pictures import data_uri
 from .prose import inline, prose

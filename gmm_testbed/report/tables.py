@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..study.files import Judged
 from ..sweep import Row
-from ..sweep.study import Judged
 
 LEVEL = 0.95
 

@@ -3,7 +3,6 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from . import study as study
 from .cluster import cluster as cluster
 from .declare import Experiment as Experiment
 from .declare import Job as Job

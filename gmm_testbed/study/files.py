@@ -1,29 +1,32 @@
 """Experiments as files: what a file declares and claims, and what is expected of it.
 
 A study is one Python file. Its docstring begins with the title of a figure or table. It
-has experiments, and a function `claims(store)` that gives numbers by name; it may have
-`figures(store)`, by file stem, and `tables(store)`, lists of rows by title. Expected values
-stand beside it, in `expected/NAME.csv`, with a tolerance and a source each.
+has experiments, and a function `claims(store)` that gives numbers by name. It may have
+`figures(store)`, by file stem; `tables(store)`, lists of rows by title; `files(store)`, by
+file stem, of rows that are too many to be shown; and `screen(store)`, what a terminal shows
+in place of the tables. Expected values stand beside it, in `expected/NAME.csv`, with a
+tolerance and a source each.
 """
 
 import ast
 import contextlib
 import csv
+import importlib
 import inspect
 import math
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from .._checks import choose, fail, require
-from .declare import Experiment
-from .outcomes import FINAL
-from .scripts import load, module
-from .store import Store
+from ..sweep import Experiment, Store, load
+from ..sweep.outcomes import FINAL
+from ..sweep.scripts import module
 
 FOLDER = Path("experiments")
+OF_PACKAGE = ("demo", "verify")  # studies that are modules beside this one
 COLUMNS = ("claim", "expected", "tolerance", "source")
 
 
@@ -85,7 +88,9 @@ class Study(NamedTuple):
         text: the rest of it.
         experiments: by name, in the order of the file.
         expected: by claim; empty if there is no file of them.
-        inside: the module.
+        inside: the module, or what has its functions.
+        threads: how many cells are computed at a time, where no workers are asked for:
+            JAX leaves the interpreter free while it compiles and computes.
     """
 
     name: str
@@ -94,7 +99,8 @@ class Study(NamedTuple):
     text: str
     experiments: dict[str, Experiment]
     expected: dict[str, Expected]
-    inside: ModuleType
+    inside: ModuleType | SimpleNamespace
+    threads: int = 1
 
     @property
     def expectations(self) -> Path:
@@ -114,6 +120,14 @@ class Study(NamedTuple):
     def tables(self, store: Store) -> dict[str, Sequence[Mapping[str, Any]]]:
         """Rows by title of a table; a row is a dictionary from column to value."""
         return self._optional("tables", store)
+
+    def files(self, store: Store) -> dict[str, Sequence[Mapping[str, Any]]]:
+        """Rows by stem of a file, which nothing shows."""
+        return self._optional("files", store)
+
+    def screen(self, store: Store) -> Iterator[Any] | None:
+        """What a terminal shows in place of the tables; None if these will do."""
+        return self._optional("screen", store) or None
 
     def counts(self, store: Store) -> dict[str, dict[str, int]]:
         """Number of cells by status, of each experiment; "missing" is one."""
@@ -152,6 +166,22 @@ def title(file: Path) -> str:
     return (ast.get_docstring(_parsed(file)) or file.stem).partition("\n")[0]
 
 
+def get(name: str, folder: Path = FOLDER) -> Study:
+    """The study of this name, or of this file.
+
+    Args:
+        name: one of `OF_PACKAGE`, the name of a study of the folder, or a path that ends
+            in ".py".
+        folder: where those with a name are.
+
+    Raises:
+        InputError: if there is none, with the nearest name; or it cannot be read.
+    """
+    if name in OF_PACKAGE:
+        return importlib.import_module(f".{name}", __package__).study()
+    return read(locate(name, folder))
+
+
 def locate(name: str, folder: Path = FOLDER) -> Path:
     """The file of a study.
 
@@ -172,7 +202,7 @@ def locate(name: str, folder: Path = FOLDER) -> Path:
         expected=f"a folder {str(folder)!r} with files of experiments",
         hint="go to the folder that has it, or give the path of a file",
     )
-    return choose(name, known, "experiment")
+    return choose(name, known | dict.fromkeys(OF_PACKAGE), "experiment")
 
 
 def read(file: Path) -> Study:
@@ -190,9 +220,24 @@ def read(file: Path) -> Study:
         expected="a function claims(store) that gives numbers by name",
         hint="see the other files of `experiments`",
     )
-    head, _, text = inspect.cleandoc(inside.__doc__ or file.stem).partition("\n")
-    expected = _expected(_expectations(file))
-    return Study(file.stem, file, head, text.strip(), experiments, expected, inside)
+    title, text = head(inside.__doc__, file.stem)
+    expected = expected_beside(file)
+    return Study(file.stem, file, title, text, experiments, expected, inside)
+
+
+def head(docstring: str | None, name: str) -> tuple[str, str]:
+    """The title and the rest of a docstring; the name is the title of none."""
+    title, _, text = inspect.cleandoc(docstring or name).partition("\n")
+    return title, text.strip()
+
+
+def expected_beside(file: Path) -> dict[str, Expected]:
+    """Expected values by claim, from `expected/NAME.csv`; none if there is no such file.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    return _expected(_expectations(file))
 
 
 def _expectations(file: Path) -> Path:

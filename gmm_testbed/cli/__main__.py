@@ -1,0 +1,5 @@
+"""`python -m gmm_testbed.cli`."""
+
+from . import main
+
+main()

@@ -1,0 +1,100 @@
+"""The application that the commands are of, and what they share."""
+
+import functools
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import typer
+
+from .. import study, sweep
+from .._checks import InputError, fail
+
+app = typer.Typer(
+    help="Diffusion posterior samplers against the truth, on Gaussian mixtures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Store = Annotated[
+    Path,
+    typer.Option(help="SQLite file of the cells: what it has is not computed again."),
+]
+STORE = study.STORE
+
+
+def main() -> None:
+    """Entry point of `gmm-testbed`."""
+    try:
+        app()
+    except SystemExit as ended:
+        if sweep.left_behind():  # else XLA aborts the process, and the code is lost
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code if isinstance(ended.code, int) else bool(ended.code))
+        raise
+
+
+@app.callback()
+def settings() -> None:
+    """Sets JAX as every command has it; each new process calls it too."""
+    jax.config.update("jax_enable_x64", True)  # the library itself never sets it
+    if (
+        jax.config.jax_compilation_cache_dir is None
+    ):  # JAX_COMPILATION_CACHE_DIR sets it
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept for the next run: a cache folder of the user."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "gmm_testbed" / "compiled"
+
+
+def polite(command: Callable) -> Callable:
+    """Decorates a command: what cannot be done is a message and exit code 2."""
+
+    @functools.wraps(command)
+    def inside(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except InputError as error:
+            refuse(error)
+
+    return inside
+
+
+def refuse(error: InputError) -> None:
+    """Prints what is wrong, and ends the command with exit code 2."""
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(2) from None
+
+
+def warn(words: str) -> None:
+    """Prints a warning, unless there is nothing to say."""
+    if words:
+        typer.echo(f"warning: {words}", err=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Makes the folder, and refuses one that cannot be written: before computing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        fail(
+            "the output folder cannot be written",
+            got=f"{folder} ({error.strerror})",
+            expected="a folder, or a place where one can be made",
+            hint="choose another with --output",
+        )

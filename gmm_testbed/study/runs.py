@@ -1,0 +1,186 @@
+"""Studies over a store: their cells are run, counted, and exported."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from .. import plotting, sweep
+from .._checks import require
+from ..sweep import Row, Status, Store, Tally
+from . import files
+from .files import Study
+
+STORE = Path("results/experiments.sqlite")
+_UNFINISHED = (Status.FAILED, Status.TIMED_OUT)
+
+
+def find(names: Sequence[str], store: Store | None = None) -> list[Study]:
+    """The studies of these names.
+
+    If there are none, every one of ./experiments, and those of the package that have
+    cells in the store.
+
+    Raises:
+        InputError: for an unknown name, or if there are no studies at all.
+    """
+    if names:
+        return [files.get(name) for name in dict.fromkeys(names)]
+    chosen = [files.read(file) for file in files.found().values()]
+    for name in files.OF_PACKAGE if store else ():
+        study = files.get(name)
+        if any(store.rows(experiment) for experiment in study.experiments.values()):
+            chosen.append(study)
+    require(
+        chosen,
+        "there are no experiments here",
+        got=f"no file with claims in {files.FOLDER.resolve()}",
+        expected=f"a folder {str(files.FOLDER)!r} with files of experiments",
+        hint="go to the folder that has it, or give the path of a file",
+    )
+    return chosen
+
+
+def existing(path: Path) -> Store:
+    """A store that is there: what only looks makes none."""
+    require(
+        path.is_file(),
+        "there is no store",
+        got=str(path),
+        expected="the file that `gmm-testbed run` wrote",
+        hint="run an experiment first, or choose the store with --store",
+    )
+    return Store(path)
+
+
+def run(
+    study: Study,
+    store: Store,
+    prepare: Callable[[], Any],
+    workers: int | None = None,
+    scheduler: str | None = None,
+    force: bool = False,
+    timeout: float | None = None,
+) -> dict[str, Tally]:
+    """Computes the cells that are missing.
+
+    Args:
+        study: whose.
+        store: where to.
+        prepare: makes JAX's settings in a new process.
+        workers: processes to start; none, and no scheduler, for this process, with as
+            many threads as the study has.
+        scheduler: address of one of Dask's.
+        force: also cells that are done.
+        timeout: seconds that a cell may take.
+    """
+    with _executor(workers, scheduler, study.threads) as executor:
+        return {
+            name: sweep.run(
+                experiment,
+                store,
+                executor=executor,
+                force=force,
+                timeout=timeout,
+                prepare=prepare,
+            )
+            for name, experiment in study.experiments.items()
+        }
+
+
+@contextlib.contextmanager
+def _executor(workers, scheduler, threads) -> Iterator[Executor | None]:
+    if workers is None and scheduler is None:
+        if threads == 1:
+            yield None
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                yield pool
+        return
+    with sweep.cluster(workers, scheduler) as executor:
+        yield executor
+
+
+def status(studies: Sequence[Study], store: Store) -> Table:
+    """A row an experiment: how many of its cells ended how."""
+    states = [*map(str, Status), "missing"]
+    table = Table(title=Text("Cells", style="bold"), **plotting.tables.LOOK)
+    for name in ("file", "experiment"):
+        table.add_column(name, no_wrap=True)
+    for state in states:
+        table.add_column(state, justify="right", no_wrap=True)
+    table.add_column("", ratio=1)
+    for study in studies:
+        name = study.name
+        for experiment, counts in study.counts(store).items():
+            numbers = [str(counts[state] or "-") for state in states]
+            table.add_row(Text(name), Text(experiment), *numbers)
+            name = ""
+    return table
+
+
+def export(studies: Sequence[Study], store: Store, path: Path) -> int:
+    """Writes every value as a table, and gives the number of its rows."""
+    frame = store.frame(*(e for s in studies for e in s.experiments.values()))
+    sweep.write(frame, path)
+    return len(frame)
+
+
+def stale(studies: Sequence[Study], store: Store) -> str:
+    """What to know of cells that other files of the package gave; "" if there are none."""
+    counts = {
+        study.name: sum(map(store.stale, study.experiments.values()))
+        for study in studies
+    }
+    listed = ", ".join(f"{n} of {name}" for name, n in counts.items() if n)
+    if not listed:
+        return ""
+    return (
+        f"cells that gmm_testbed computed before its code changed: {listed};"
+        " `run NAME --force` computes them again"
+    )
+
+
+def unfinished(study: Study, store: Store, whole: bool = False) -> list[str]:
+    """Why cells failed or were late, one paragraph a reason.
+
+    Args:
+        study: the file.
+        store: where its cells are.
+        whole: the traceback, and also the reasons of cells that were skipped.
+    """
+    states = (*_UNFINISHED, Status.SKIPPED) if whole else _UNFINISHED
+    rows = [
+        row
+        for experiment in study.experiments.values()
+        for row in store.rows(experiment)
+        if row.status in states
+    ]
+    rows.sort(key=lambda row: (row.experiment, row.status, _short(row)))
+    lines = []
+    for (name, state, short), same in itertools.groupby(
+        rows, key=lambda row: (row.experiment, row.status, _short(row))
+    ):
+        same = list(same)
+        cell = ", ".join(f"{label}={x}" for label, x in same[0].cell.items())
+        lines += [
+            f"{name}: {len(same)} {state}: {short}",
+            f"  such as: {cell or 'the only cell'}, seed {same[0].seed}",
+        ]
+        if whole and same[0].reason != short:
+            lines += [f"  {line}" for line in same[0].reason.splitlines()]
+    return lines
+
+
+def _short(row: Row) -> str:
+    """The first line of a reason, or of the error under a traceback."""
+    lines = row.reason.strip().splitlines() or [""]
+    if not lines[0].startswith("Traceback"):
+        return lines[0]
+    outside = [line for line in lines if line and not line[0].isspace()]
+    return outside[-1]

@@ -1,0 +1,172 @@
+"""What a study has to say, on the screen and as files."""
+
+import numbers
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .. import plotting, sweep
+from .._checks import require
+from ..sweep import Store, Tally
+from .files import COLUMNS, Judged, Study, noting
+from .runs import unfinished
+
+MOST_ROWS = 40  # of a table in a terminal
+
+
+def show(
+    study: Study,
+    store: Store,
+    tallies: Mapping[str, Tally],
+    screen: Console,
+    output: Path,
+) -> bool:
+    """Prints and writes what a study has to say; whether all is as it should be.
+
+    Tallies, claims, tables that are short, figures.
+
+    A function of the study that fails is shown by its traceback, beside the others.
+    """
+    for experiment, tally in tallies.items():
+        screen.print(f"{experiment}: {tally}", markup=False)
+    for line in unfinished(study, store):
+        screen.print(line, markup=False)
+    if not study.complete(store):
+        screen.print("Not every cell is there: nothing is drawn and no claim judged.")
+        screen.print(f"More: gmm-testbed status {study.name} --reasons", markup=False)
+        return False
+    screen.print(Text(f"\n{study.title}", style="bold"))
+    errors, judged, written = {}, [], {}
+    with noting(errors, "claims"):
+        judged = study.judged(store)
+        if judged:
+            screen.print(claims(judged))
+            for line in verdict(study, judged):
+                screen.print(line, markup=False)
+    with noting(errors, "tables"):
+        named = tabulate(study.tables(store), output)
+        shown = study.screen(store)
+        if shown is None:
+            shown = (table(*named[name], screen.width) for name in named)
+        for part in shown:
+            screen.print()
+            screen.print(part, markup=False)
+        for name, rows in study.files(store).items():
+            sweep.write(rows, output / f"{name}.csv")
+            named[name] = name, rows
+        written["as CSV"] = list(named)
+    with noting(errors, "figures"):
+        written["as PNG and PDF"] = draw(study, store, output)
+    screen.print()
+    for kind, names in written.items():
+        if names:
+            line = f"Written to {output}, {kind}: {', '.join(names)}"
+            screen.print(line, markup=False)
+    for name, text in errors.items():
+        screen.print(f"{name}() of {study.file} failed:\n{text}", markup=False)
+    return not errors and not any(one.problem for one in judged)
+
+
+def draw(study: Study, store: Store, folder: Path) -> list[str]:
+    """Writes the figures as PNG and PDF; gives their names."""
+    figures = study.figures(store)
+    for name, drawn in figures.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        plotting.save(drawn, folder / name)
+    return sorted(figures)
+
+
+def tabulate(
+    tables: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path
+) -> dict[str, tuple[str, Sequence[Mapping[str, Any]]]]:
+    """Writes each table as CSV; gives its title and rows by the stem of its file."""
+    named = {}
+    for title, rows in tables.items():
+        stem = re.sub(r"\W+", "_", title.lower()).strip("_")
+        require(
+            stem and stem not in named,
+            "the title of a table does not name a file of its own",
+            got=f"{title!r}, which gives {stem + '.csv'!r}",
+            expected="titles that differ in letters or digits",
+            hint="say in the title what is particular to the table",
+        )
+        named[stem] = title, rows
+    for stem, (_, rows) in named.items():
+        sweep.write(rows, folder / f"{stem}.csv")
+    return named
+
+
+def table(title: str, rows: Sequence[Mapping[str, Any]], width: int) -> Table | Text:
+    """A table for the terminal; a line of words where it would be too long or wide."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [_short_value(row.get(name)) for row in rows] for name in names}
+    heads = {name: _folded(name, max(map(len, columns[name]))) for name in names}
+    total = -2 + sum(  # two spaces stand between columns
+        2 + max(map(len, [*heads[name].splitlines(), *columns[name]])) for name in names
+    )
+    if len(rows) > MOST_ROWS or total > width:
+        size = f"{len(rows)} rows of {len(names)} columns, in the CSV"
+        return Text.assemble((title, "bold"), f": {size}")
+    found = Table(title=Text(title, style="bold"), **plotting.tables.LOOK)
+    for name in names:
+        numeric = all(_is_number(row.get(name)) for row in rows if name in row)
+        justify = "right" if numeric else "left"
+        found.add_column(Text(heads[name]), justify=justify, no_wrap=True)
+    for line in zip(*columns.values(), strict=True):
+        found.add_row(*map(Text, line))
+    return found
+
+
+def _short_value(value: Any) -> str:
+    if value is None:
+        return "-"
+    fraction = _is_number(value) and not isinstance(value, numbers.Integral)
+    return f"{value:.4g}" if fraction else str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, numbers.Real)
+
+
+def _folded(name: str, width: int) -> str:
+    """The head of a column, in lines no longer than its longest word or entry."""
+    return "\n".join(
+        textwrap.wrap(name, max(width, *map(len, name.split())), break_on_hyphens=False)
+    )
+
+
+def claims(judged: Sequence[Judged]) -> Table:
+    """A row a claim: value, expectation, tolerance and verdict."""
+    table = Table(**plotting.tables.LOOK)
+    table.add_column("claim", ratio=1)
+    for name in ("value", "expected", "tolerance", "verdict"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in judged:
+        value = "-" if one.value is None else f"{one.value:.6g}"
+        numbers = ("-", "-")
+        if one.expected is not None:
+            numbers = f"{one.expected.value:.6g}", f"{one.expected.tolerance:.2g}"
+        verdict = Text(one.problem or "holds", style="bold" if one.problem else "")
+        table.add_row(Text(one.claim), value, *numbers, verdict)
+    return table
+
+
+def verdict(study: Study, judged: Sequence[Judged]) -> list[str]:
+    """What the claims come to, and what to do where they and the file do not fit."""
+    wrong = [one for one in judged if one.problem]
+    lines = [f"{len(judged) - len(wrong)} of {len(judged)} claims hold"]
+    kinds = {one.problem for one in wrong}
+    if "no expectation" in kinds:
+        lines += [
+            f"add the claims without expectation to {study.expectations}",
+            f"  (columns {','.join(COLUMNS)})",
+        ]
+    if "not claimed" in kinds:
+        lines += [f"claim what is not claimed, or strike it from {study.expectations}"]
+    return lines
