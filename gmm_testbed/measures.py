@@ -87,7 +87,9 @@ def of(
     how = "quadrature"
     if isinstance(found, SampleSet):
         key = jax.random.key(0) if key is None else key
-        return _ordered(of_samples(key, found.x, target, t))
+        weights = np.asarray(found.log_weights)
+        weights = None if np.all(weights == weights[0]) else found.log_weights
+        return _ordered(of_samples(key, found.x, target, t, log_weights=weights))
     if isinstance(found, AffineLaw):
         values, how = _of_gaussian(found, target, t), "closed form"
     elif isinstance(found, ReducedLaw):
@@ -217,9 +219,14 @@ def _of_reduced(law: ReducedLaw, target: Target, t) -> dict[str, Any]:
 
 
 def of_samples(
-    key: Key, x: Any, target: Target, t: ArrayLike, entry: tuple[int, int] | None = None
+    key: Key,
+    x: Any,
+    target: Target,
+    t: ArrayLike,
+    entry: tuple[int, int] | None = None,
+    log_weights: Any = None,
 ) -> dict[str, Estimate]:
-    """Measures of samples x (n, d) of one weight; `of` takes a `SampleSet`.
+    """Measures of samples x (n, d); `of` takes a `SampleSet`.
 
     Args:
         key: of random directions and pairs.
@@ -228,35 +235,43 @@ def of_samples(
         t: () their time.
         entry: of the covariance that is measured; by default the one below the diagonal
             that is most standard errors from zero.
+        log_weights: (n,), need not be normalised; uniform by default.
     """
     posterior = target.posterior(jnp.asarray(t))
+    given = {"log_weights": log_weights}
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
-    covariance = divergences.covariance_error(x, posterior)
-    spread = jnp.sum((x - jnp.mean(x, axis=0, keepdims=True)) ** 2, axis=1)
+    covariance = divergences.covariance_error(x, posterior, **given)
+    share = None if log_weights is None else jax.nn.softmax(log_weights)
+    mean = Estimate.mean_of(x, share).value
+    spread = Estimate.mean_of(jnp.sum((x - mean[None]) ** 2, axis=1), share)
     found = {
         "sliced_w2": divergences.sliced_wasserstein(
-            key, x, posterior, directions=DIRECTIONS
+            key, x, posterior, directions=DIRECTIONS, **given
         ),
-        "mmd_squared": divergences.mmd_squared(x, posterior, partners=partners),
-        "mean_error": divergences.mean_error(x, posterior),
+        "mmd_squared": divergences.mmd_squared(
+            x, posterior, partners=partners, **given
+        ),
+        "mean_error": divergences.mean_error(x, posterior, **given),
         "variance_error": _at(covariance, jnp.diag_indices(x.shape[1])),
-        "spread_ratio": Estimate.mean_of(spread) / posterior.total_variance(),
+        "spread_ratio": spread / posterior.total_variance(),
     }
     if x.shape[1] > 1:
-        i, j = entry or furthest(x, posterior)
+        i, j = entry or furthest(x, posterior, log_weights)
         found[f"covariance_error[{i},{j}]"] = _at(covariance, (i, j))
     if not posterior.atomic:
-        found["mode_weight"] = divergences.mode_weights(x, posterior).weights
+        found["mode_weight"] = divergences.mode_weights(x, posterior, **given).weights
         found["mode_weight_exact"] = Estimate(jnp.exp(posterior.log_weights))
     return found
 
 
-def furthest(x: Any, mixture: GaussianMixture) -> tuple[int, int] | None:
+def furthest(
+    x: Any, mixture: GaussianMixture, log_weights: Any = None
+) -> tuple[int, int] | None:
     """Of the covariances of samples (n, d), the one most standard errors from zero error.
 
     Its row and column, below the diagonal; None in d = 1.
     """
-    error = divergences.covariance_error(x, mixture)
+    error = divergences.covariance_error(x, mixture, log_weights=log_weights)
     below = np.tril_indices(x.shape[1], -1)
     if below[0].size == 0:
         return None
