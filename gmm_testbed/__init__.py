@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import denoisers as denoisers
     from . import diagnostics as diagnostics
     from . import divergences as divergences
+    from . import estimators as estimators
     from . import information as information
     from . import kernels as kernels
     from . import laws as laws
@@ -38,10 +39,14 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .budget import reverse_kernel as reverse_kernel
     from .compare import Comparison as Comparison
     from .compare import compare as compare
+    from .conformance import conformance as conformance
     from .estimate import Estimate as Estimate
+    from .external import External as External
     from .gaussian import Gaussian as Gaussian
     from .gaussian import Implicit as Implicit
     from .gaussian import Mixture as Mixture
+    from .gaussian import isotropic as isotropic
+    from .gaussian import point as point
     from .grids import time_grid as time_grid
     from .kernels import GuidedField as GuidedField
     from .measurements import Linear as Linear
@@ -58,6 +63,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .method import Facts as Facts
     from .method import Leg as Leg
     from .method import Step as Step
+    from .method import standard_start as standard_start
     from .mixture import GaussianMixture as GaussianMixture
     from .paths import OU as OU
     from .paths import VE as VE
@@ -69,6 +75,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .problem import Target as Target
     from .sampling import SampleSet as SampleSet
     from .sampling import sample as sample
+    from .sampling import sample_together as sample_together
     from .sweep import Experiment as Experiment
     from .sweep import experiment as experiment
     from .tabulated_path import TabulatedPath as TabulatedPath
@@ -81,6 +88,7 @@ _MODULES = (
     "denoisers",
     "diagnostics",
     "divergences",
+    "estimators",
     "information",
     "kernels",
     "laws",
@@ -103,9 +111,11 @@ _NAMES = {
         "reverse_kernel",
     ),
     "compare": ("Comparison", "compare"),
+    "conformance": ("conformance",),
     "estimate": ("Estimate",),
+    "external": ("External",),
     "grids": ("time_grid",),
-    "gaussian": ("Gaussian", "Implicit", "Mixture"),
+    "gaussian": ("Gaussian", "Implicit", "Mixture", "isotropic", "point"),
     "kernels": ("GuidedField",),
     "measurements": (
         "Linear",
@@ -124,11 +134,12 @@ _NAMES = {
         "Facts",
         "Leg",
         "Step",
+        "standard_start",
     ),
     "mixture": ("GaussianMixture",),
     "paths": ("OU", "VE", "VP", "AbstractPath", "CosineVP", "Rectified"),
     "problem": ("InverseProblem", "Target"),
-    "sampling": ("SampleSet", "sample"),
+    "sampling": ("SampleSet", "sample", "sample_together"),
     "sweep": ("Experiment", "experiment"),
     "tabulated_path": ("TabulatedPath",),
 }
@@ -157,7 +168,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(types.ModuleType):
-    """The package, where `budget` and `compare` are always the functions.
+    """The package, where `budget`, `compare` and `conformance` are functions.
 
     When a module is first imported, Python sets it as an attribute of its package, in
     whatever order that happens. It must not hide the function of the same name.

@@ -218,12 +218,20 @@ class _Case(NamedTuple):
 def _cases(given):
     """Samples of every case."""
     many = isinstance(given, Sequence) and not isinstance(given, SampleSet)
-    return [
-        _Case(x.x, x.log_weights, x.info.ess is not None)
-        if isinstance(x, SampleSet)
-        else _Case(jnp.asarray(x))
-        for x in (given if many else [given])
-    ]
+    return [_case(x) for x in (given if many else [given])]
+
+
+def _case(given):
+    if not isinstance(given, SampleSet):
+        return _Case(jnp.asarray(given))
+    require(
+        not given.info.point,
+        "point estimates are no draws of a law",
+        got="a SampleSet of a method whose output is a point",
+        expected="samples, or the array of the points",
+        hint="judge a point by its error; pass samples.x to compare its law all the same",
+    )
+    return _Case(given.x, given.log_weights, given.info.ess is not None)
 
 
 def _value(metric, case, truth):

@@ -33,9 +33,9 @@ def exponents(x, means, base, basis, spectrum):
     dim, rank = basis.shape[1:]
     if rank == 0:
         return -0.5 / base * squared_distances(x, means)
-    if projects(basis):
+    if projects(basis, means.shape[0]):
         along = coordinates(x, means, basis)
-        quadratic = jnp.sum(along**2 / spectrum, axis=1)
+        quadratic = _sum_of_columns(along**2 * (1.0 / spectrum))
         if rank < dim:
             outside, others = (v - v @ basis[0] @ basis[0].T for v in (x, means))
             quadratic = quadratic + squared_distances(outside, others) / base
@@ -52,17 +52,18 @@ def exponents(x, means, base, basis, spectrum):
     return each(one, means, base, basis, spectrum)
 
 
-def projects(basis):
+def projects(basis, count):
     """Whether x and the means are projected once each, and not their differences.
 
-    One basis in many dimensions: vmapped over particles these are matrix products.
+    One basis, with many dimensions or components: vmapped over particles these are
+    matrix products.
     """
-    return basis.shape[0] == 1 and basis.shape[1] > _FEW
+    return basis.shape[0] == 1 and max(basis.shape[1], count) > _FEW
 
 
 def coordinates(x, means, basis):
     """U_k^T (x - mean_k) for bases (K, d, r) or (1, d, r), (K, r)."""
-    if projects(basis):
+    if projects(basis, means.shape[0]):
         return (x @ basis[0])[None] - means @ basis[0]
     if basis.shape[0] == 1:
         return jax.vmap(lambda mean: basis[0].T @ (x - mean))(means)
@@ -92,6 +93,13 @@ def squared_distances(x, means):
 
 def _squared_norm(vector):
     return weighted(vector, vector)  # few entries are added one by one
+
+
+def _sum_of_columns(values):
+    """Over the second axis of (K, r); few are added one by one, as in `weighted`."""
+    if values.shape[1] > _FEW:
+        return jnp.sum(values, axis=1)
+    return sum(values[:, i] for i in range(values.shape[1]))
 
 
 def apply(vector, base, basis, spectrum):
@@ -175,6 +183,11 @@ def weighted(weights, values):
     if weights.shape[0] > _FEW:
         return weights @ values
     return sum(weights[k] * values[k] for k in range(weights.shape[0]))
+
+
+def exponentials(log_terms):
+    """exp(log_terms - max) for (K,)."""
+    return _exponentials(log_terms)[1]
 
 
 def _exponentials(log_terms):

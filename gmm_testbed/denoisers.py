@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from ._checks import concrete, floating, require, unsupported
 from ._types import Matrix, Scalar, Vector
 from .mixture import GaussianMixture
+from .moments import Moments
 
 
 class AbstractDenoised(eqx.Module):
@@ -64,19 +65,21 @@ class Denoised(AbstractDenoised):
         x: (d,).
         alpha: () scale of x0 in x.
         sigma: () scale of the noise.
+        moments: mean and covariance product, from one evaluation of the weights.
     """
 
     prior: GaussianMixture
     x: Vector
     alpha: Scalar
     sigma: Scalar
+    moments: Moments
 
     @property
     def mean(self) -> Vector:
-        return self.prior.denoised_mean(self.x, self.alpha, self.sigma)
+        return self.moments.mean
 
     def times_covariance(self, vector: Vector) -> Vector:
-        return self.law.covariance_product(vector)
+        return self.moments.times_covariance(vector)
 
     def covariance(self) -> Matrix:
         return self.law.covariance()
@@ -129,7 +132,8 @@ class Prior(AbstractDenoiser):
     prior: GaussianMixture
 
     def __call__(self, x: Vector, alpha: Scalar, sigma: Scalar) -> Denoised:
-        return Denoised(self.prior, x, alpha, sigma)
+        moments = self.prior.denoised_moments(x, alpha, sigma)
+        return Denoised(self.prior, x, alpha, sigma, moments)
 
 
 class ScoreError(AbstractDenoiser):

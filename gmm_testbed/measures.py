@@ -87,9 +87,10 @@ def of(
     how = "quadrature"
     if isinstance(found, SampleSet):
         key = jax.random.key(0) if key is None else key
-        weights = np.asarray(found.log_weights)
-        weights = None if np.all(weights == weights[0]) else found.log_weights
-        return _ordered(of_samples(key, found.x, target, t, log_weights=weights))
+        equal = np.ptp(np.asarray(found.log_weights)) == 0.0
+        log_weights = None if equal else found.log_weights
+        found = of_samples(key, found.x, target, t, log_weights=log_weights)
+        return _ordered(found)
     if isinstance(found, AffineLaw):
         values, how = _of_gaussian(found, target, t), "closed form"
     elif isinstance(found, ReducedLaw):
@@ -224,6 +225,7 @@ def of_samples(
     target: Target,
     t: ArrayLike,
     entry: tuple[int, int] | None = None,
+    *,
     log_weights: Any = None,
 ) -> dict[str, Estimate]:
     """Measures of samples x (n, d); `of` takes a `SampleSet`.
@@ -235,31 +237,32 @@ def of_samples(
         t: () their time.
         entry: of the covariance that is measured; by default the one below the diagonal
             that is most standard errors from zero.
-        log_weights: (n,), need not be normalised; uniform by default.
+        log_weights: (n,), uniform by default.
     """
-    posterior = target.posterior(jnp.asarray(t))
-    given = {"log_weights": log_weights}
+    posterior, weighted = target.posterior(jnp.asarray(t)), {"log_weights": log_weights}
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
-    covariance = divergences.covariance_error(x, posterior, **given)
-    share = None if log_weights is None else jax.nn.softmax(log_weights)
-    mean = Estimate.mean_of(x, share).value
-    spread = Estimate.mean_of(jnp.sum((x - mean[None]) ** 2, axis=1), share)
+    covariance = divergences.covariance_error(x, posterior, **weighted)
+    weights = None if log_weights is None else jax.nn.softmax(log_weights)
+    centre = jnp.average(x, axis=0, weights=weights)
+    spread = jnp.sum((x - centre[None]) ** 2, axis=1)
     found = {
         "sliced_w2": divergences.sliced_wasserstein(
-            key, x, posterior, directions=DIRECTIONS, **given
+            key, x, posterior, directions=DIRECTIONS, **weighted
         ),
         "mmd_squared": divergences.mmd_squared(
-            x, posterior, partners=partners, **given
+            x, posterior, partners=partners, **weighted
         ),
-        "mean_error": divergences.mean_error(x, posterior, **given),
+        "mean_error": divergences.mean_error(x, posterior, **weighted),
         "variance_error": _at(covariance, jnp.diag_indices(x.shape[1])),
-        "spread_ratio": spread / posterior.total_variance(),
+        "spread_ratio": Estimate.mean_of(spread, weights) / posterior.total_variance(),
     }
     if x.shape[1] > 1:
         i, j = entry or furthest(x, posterior, log_weights)
         found[f"covariance_error[{i},{j}]"] = _at(covariance, (i, j))
     if not posterior.atomic:
-        found["mode_weight"] = divergences.mode_weights(x, posterior, **given).weights
+        found["mode_weight"] = divergences.mode_weights(
+            x, posterior, **weighted
+        ).weights
         found["mode_weight_exact"] = Estimate(jnp.exp(posterior.log_weights))
     return found
 

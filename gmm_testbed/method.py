@@ -1,9 +1,8 @@
 r"""What a method is: a step, and the law of a step.
 
 A posterior sampler, whatever its paper calls it, gives the law of \(x_s\) given \(x_t\),
-and given what it remembers. Everything that measures a method (sampling, laws, budgets,
-filters, flows) asks for that law. `Facts` says what is known of a method, and
-`gt.conformance` asks whether it is true.
+and given what it remembers; all that measures a method asks for that law. `Facts` says
+what is known of a method, and `gt.conformance` asks whether it is true.
 """
 
 from abc import abstractmethod
@@ -20,7 +19,7 @@ from .denoisers import Prior
 from .gaussian import AbstractStepLaw, Gaussian, Implicit, isotropic
 from .measurements import Linear
 from .problem import Target
-from .random import Draws
+from .random import Draws, no_draws
 
 
 class Cost(NamedTuple):
@@ -208,6 +207,8 @@ class AbstractComposed(AbstractMethod):
         draws: Draws,
     ) -> Step:
         legs = self.legs(t, s)
+        if len(legs) == 1:
+            return Step(legs[0].method.transition(target, x, *legs[0][1:]))
 
         def through(draws: Draws) -> Vector:
             moved = x
@@ -347,7 +348,8 @@ with a density at the last time.
 
 @eqx.filter_jit
 def first_law(
-    method: AbstractMarkov, target: Target, times: Times, x: Vector
+    method: AbstractMethod, target: Target, times: Times, x: Vector
 ) -> AbstractStepLaw:
-    """The law of the first step from x (d,), in one program."""
-    return method.transition(target, x, times[0], times[1])
+    """The law of the first step from x (d,), in one program; it takes no draws."""
+    memory = method.memory(target, x, times[0])
+    return method.step(target, memory, x, times[0], times[1], no_draws()).law

@@ -10,7 +10,7 @@ import ast
 import inspect
 from typing import Any, NamedTuple
 
-from . import algorithms, approximations, kernels, smc
+from . import algorithms, approximations, estimators, kernels, smc
 from ._checks import choose, fail, require
 from .method import AbstractDescribed, Facts
 
@@ -19,7 +19,7 @@ class Entry(NamedTuple):
     """A row of the table.
 
     Attributes:
-        family: "approximation", "kernel", "method", "filter" or "sampler".
+        family: "approximation", "kernel", "method", "filter", "estimator" or "sampler".
         kind: the class.
     """
 
@@ -55,6 +55,7 @@ CATALOGUE: dict[str, Entry] = {
         ("kernel", kernels.CATALOGUE),
         ("method", algorithms.CATALOGUE),
         ("filter", smc.CATALOGUE),
+        ("estimator", estimators.CATALOGUE),
     )
     for name, kind in rows.items()
 } | _WRAPPERS
@@ -65,8 +66,8 @@ def get(text: str) -> AbstractDescribed:
 
     Args:
         text: a name of `CATALOGUE`, with options in brackets as in Python; an option is a
-            number, a name of the table, or the name of a variant. An approximation alone is
-            guided by DDPM().
+            number, a name of the table, or the name of a variant. An approximation where a
+            method is wanted is guided by DDPM().
 
     Raises:
         InputError: for an unknown name, option or value, with the nearest one.
@@ -94,10 +95,8 @@ def build(text: str, family: str | None = None) -> AbstractDescribed:
     Raises:
         InputError: as `get`.
     """
-    name, colon, options = text.partition(":")
-    written = f"{name}({options})" if colon else text
     try:
-        tree = ast.parse(written.strip(), mode="eval").body
+        tree = ast.parse(in_brackets(text), mode="eval").body
     except SyntaxError:
         fail(
             "this is not the name of a method",
@@ -106,6 +105,12 @@ def build(text: str, family: str | None = None) -> AbstractDescribed:
             hint="gmm-testbed list prints the names",
         )
     return _made(tree, family)
+
+
+def in_brackets(text: str) -> str:
+    """The text with options in brackets; it may have them after a colon."""
+    name, colon, options = text.strip().partition(":")
+    return f"{name}({options})" if colon else name
 
 
 def _made(tree: ast.expr, family: str | None = None):
@@ -150,12 +155,12 @@ def _made(tree: ast.expr, family: str | None = None):
         expected=f"{name}({', '.join(missing)})",
         hint="gmm-testbed list prints the names that may stand there",
     )
-    return entry.kind(
-        **{
-            option: _value(node, options[option], option)
-            for option, node in given.items()
-        }
-    )
+    made = {
+        option: _value(node, options[option], option) for option, node in given.items()
+    }
+    if isinstance(made.get("method"), approximations.AbstractApproximation):
+        made["method"] = algorithms.Guided(made["method"], kernels.DDPM())
+    return entry.kind(**made)
 
 
 def _value(node: ast.expr, default: Any, option: str):

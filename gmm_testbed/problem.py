@@ -15,7 +15,7 @@ from ._checks import (
 )
 from ._inputs import point
 from ._types import Matrix, Observation, Scalar, Vector
-from .denoisers import AbstractDenoised, AbstractDenoiser, Denoised, Prior
+from .denoisers import AbstractDenoised, AbstractDenoiser, Prior
 from .likelihood import (
     AbstractLikelihood,
     AtomicLikelihood,
@@ -214,7 +214,7 @@ class Target(eqx.Module):
     def denoise_at(self, x: Vector, alpha: Scalar, sigma: Scalar) -> AbstractDenoised:
         """The same at x = alpha x0 + sigma noise, (d,), on the path or not."""
         if self.denoiser is None:
-            return Denoised(self.problem.prior, x, alpha, sigma)
+            return Prior(self.problem.prior)(x, alpha, sigma)
         return self.denoiser(x, alpha, sigma)
 
     def seen_through(self, denoiser: AbstractDenoiser | GaussianMixture) -> "Target":

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._checks import check_count, concrete, fail, floating, require
+from ._checks import check_count, fail, floating, require
 from ._types import Key, Keys, Scalar, Times
+from .chains import chain, run_chains
 from .method import AbstractDescribed, AbstractMethod, Facts, check_needs
 from .mixture import GaussianMixture
 from .problem import Target
@@ -137,11 +138,8 @@ def sample(
     sampler = sampler_of(sampler)
     times = checked_times(times)
     sampler.check(target, times)
-    check_count(num, "num")
-    if initial is not None:
-        _check_initial(initial, target)
-    size = max(min(batch_size, num), 1)
-    return sampler.run(key, target, times, num, Options(initial, size, trajectory))
+    options = _checked_options(target, num, initial, batch_size, trajectory)
+    return sampler.run(key, target, times, num, options)
 
 
 def checked_times(times: Times) -> Times:
@@ -205,13 +203,7 @@ class Chains(AbstractTraceable):
     def run(
         self, key: Key, target: Target, times: Times, num: int, options: Options
     ) -> SampleSet:
-        initial = initial_law(self.method, target, times[0], options.initial)
-        starts, steps = draw_starts(key, initial, num), times.shape[0] - 1
-        keep = steps + 1 if options.trajectory else 0
-        shared = self.method, key, target, padded(times), jnp.asarray(steps)
-        x, states = _spread_chains(shared, starts, options.batch_size, keep)
-        uniform = jnp.full(num, -np.log(num), x.dtype)
-        return sample_set(x, uniform, jnp.asarray(jnp.nan, x.dtype), steps, states)
+        return together((self.method,), key, target, times, num, options)[0]
 
     def draws(
         self,
@@ -226,7 +218,7 @@ class Chains(AbstractTraceable):
         def one(key):
             words = key_words(key)
             start = Draws(words, steps).of(initial)
-            return chain(self.method, target, times, steps, words, start)[0]
+            return chain(self.method, target, times, steps, words, start)
 
         return jax.vmap(one)(keys)
 
@@ -236,97 +228,75 @@ def _(method: AbstractMethod) -> AbstractSampler:
     return Chains(method)
 
 
-def chain(method, target, times, steps, words, start, keep: int = 0):
-    """The last state (d,) of one particle and, if kept, its states (keep, d).
+def sample_together(
+    key: Key,
+    methods: dict[str, AbstractMethod],
+    target: Target,
+    times: Times,
+    num: int,
+    *,
+    initial: GaussianMixture | None = None,
+    batch_size: int = 4096,
+    trajectory: bool = False,
+) -> dict[str, SampleSet]:
+    """What `sample` returns for every one of several methods with this key, by name.
+
+    It is one program, which makes their common random numbers once.
 
     Args:
-        method: `AbstractMethod`.
-        target: the problem along its path.
-        times: (capacity,), padded.
-        steps: () N, data.
-        words: (2,), the particle's key.
-        start: (d,), its state at times[0].
-        keep: states to return, N + 1 or 0.
+        key: random key.
+        methods: by name, at least one; their particles must not meet (no `gt.smc`).
+        target: as the rest, see `sample`.
+        times: (N + 1,).
+        num: number of samples of each.
+        initial: law at times[0].
+        batch_size: samples of each at once on a device.
+        trajectory: whether to keep every state.
+
+    Raises:
+        InputError: as `sample`, or if there is no method, or one that is not a chain.
+        UnsupportedError: if one cannot serve the problem or the grid.
     """
-    states = None
-    if keep:
-        states = jnp.zeros((keep, start.shape[0]), start.dtype).at[0].set(start)
-
-    def body(j, carry):
-        x, memory, states = carry
-        draws = Draws(words, j)
-        law, memory = method.step(target, memory, x, times[j], times[j + 1], draws)
-        x = law.draw(draws)
-        return x, memory, states.at[j + 1].set(x) if keep else None
-
-    carry = start, method.memory(target, start, times[0]), states
-    x, _, states = jax.lax.fori_loop(0, steps, body, carry)
-    return x, states
-
-
-def _spread_chains(shared, starts, size: int, keep: int):
-    """All chains, those of each device in a part of their own."""
-    num = starts.shape[0]
-    pairs, shared = spread((jnp.arange(num), starts), shared)
-    x, states = _chains(*shared, pairs, size, keep)
-    if x.ndim == 3:
-        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:num], (x, states))
-        x, states = jax.device_put(flat, starts.sharding)
-    return x, states
-
-
-@eqx.filter_jit
-def _chains(method, key, target, times, steps, particles, size: int, keep: int):
-    """Final state and, if kept, states at all times of every particle."""
-    key = jax.random.fold_in(key, 1)
-
-    def one(particle):
-        index, start = particle
-        words = key_words(jax.random.fold_in(key, index))
-        return chain(method, target, times, steps, words, start, keep)
-
-    def chains(particles):
-        return jax.lax.map(one, particles, batch_size=size)
-
-    if particles[1].ndim == 3:  # a part on each device
-        return jax.vmap(chains)(particles)
-    return chains(particles)
-
-
-def spread(particles, shared):
-    """Particles (num, ...) as (devices, part, ...), one part on each device.
-
-    What they share is copied to all. Nothing is done if there is one device, or are fewer
-    particles than devices, or the particles are traced. The last particle is repeated to
-    fill the last part.
-
-    Args:
-        particles: tree of arrays (num, ...).
-        shared: any tree.
-    """
-    leaf = jax.tree.leaves(particles)[-1]
-    num = leaf.shape[0]
-    if not concrete(leaf):
-        return particles, shared
-    devices = jax.local_devices(backend=next(iter(leaf.devices())).platform)
-    if len(devices) == 1 or num < len(devices):
-        return particles, shared
-    part = -(-num // len(devices))
-    rows = np.minimum(np.arange(part * len(devices)), num - 1)
-    rows = rows.reshape(len(devices), part)
-    mesh = jax.sharding.Mesh(np.asarray(devices), ("devices",))
-    by_row = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("devices"))
-    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    parts = jax.tree.map(lambda leaf: jax.device_put(leaf[rows], by_row), particles)
-    return parts, eqx.filter_shard(shared, everywhere)
-
-
-def _check_initial(initial: GaussianMixture, target: Target) -> None:
-    dim = target.problem.prior.dim
     require(
-        initial.dim == dim,
-        "the initial law has the wrong dimension",
-        got=initial.dim,
-        expected=f"dimension {dim}",
-        hint="pass a GaussianMixture over x at times[0], as target.marginal(times[0])",
+        bool(methods) and all(isinstance(m, AbstractMethod) for m in methods.values()),
+        "these samplers do not run together",
+        got=", ".join(type(m).__name__ for m in methods.values()) or "none",
+        expected="one method or more, as Guided(approximation, kernel)",
+        hint="call gt.sample for each",
     )
+    for method in methods.values():
+        times = check_run(method, target, times)
+    options = _checked_options(target, num, initial, batch_size, trajectory)
+    found = together(tuple(methods.values()), key, target, times, num, options)
+    return dict(zip(methods, found, strict=True))
+
+
+def together(methods, key, target, times, num, options: Options) -> list[SampleSet]:
+    """Samples of every one of the methods, from one program."""
+    laws = [initial_law(m, target, times[0], options.initial) for m in methods]
+    starts = tuple(draw_starts(key, law, num) for law in laws)
+    steps = times.shape[0] - 1
+    keep = steps + 1 if options.trajectory else 0
+    case = key, target, padded(times), steps
+    found = run_chains(methods, *case, starts, options.batch_size, keep)
+    sets = []
+    for method, (x, states) in zip(methods, found, strict=True):
+        uniform = jnp.full(num, -np.log(num), x.dtype)
+        unknown = jnp.asarray(jnp.nan, x.dtype)
+        made = sample_set(x, uniform, unknown, steps, states, facts=method.facts)
+        sets.append(made)
+    return sets
+
+
+def _checked_options(target, num, initial, batch_size, trajectory) -> Options:
+    check_count(num, "num")
+    if initial is not None:
+        dim = target.problem.prior.dim
+        require(
+            initial.dim == dim,
+            "the initial law has the wrong dimension",
+            got=initial.dim,
+            expected=f"dimension {dim}",
+            hint="pass a GaussianMixture over x at times[0], as target.marginal(times[0])",
+        )
+    return Options(initial, max(min(batch_size, num), 1), trajectory)

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from scipy import integrate, optimize
 
 import gmm_testbed as gt
+from gmm_testbed.method import standard_start
 
 OFFSET, RELATIVE, ETA = 0.3, -0.2, 0.7
 Y, SLOPE, NOISE = 0.4, 1.3, 0.25  # y = 1.3 x + N(0, 0.25)
@@ -96,7 +97,13 @@ def _ddim(x, clean, scales):
     return alpha_s * clean + kept, sigma_s**2 * fresh
 
 
-def _direct(times):
+def _perturbed_step(x, scales):
+    """Log-weights (n, 1), means (n, 1) and variances of DDIM with the perturbed DPS."""
+    mean, variance = _ddim(x, _fields(x, *scales[0])[0], scales)
+    return np.zeros((1, 1)), mean[:, None], variance
+
+
+def _direct(times, step=_perturbed_step):
     """E KL(p(x_s | x_t, y) || sampler's step) by two nested sums, for every step."""
     path, (log_w, m, v) = gt.VP(), _posterior()
     z = np.linspace(-9, 9, 181)
@@ -120,10 +127,113 @@ def _direct(times):
             log_r[:, None, None]
             + _log_normal(nodes[..., None], means[:, None, None], variances)
         )
-        mean, variance = _ddim(x, _fields(x, alpha, sigma)[0], scales)
-        log_q = _log_normal(nodes, mean[:, None, None], variance)
+        log_v, mean, variance = step(x, scales)
+        log_q = _log_sum(
+            log_v[:, None, None]
+            + _log_normal(nodes[..., None], mean[:, None, None], variance)
+        )
         found.append(mass @ (inner * (log_p - log_q)).sum(axis=(1, 2)))
     return np.array(found)
+
+
+# --- methods without a kernel ---------------------------------------------------------
+
+
+def _jump(x, scales):
+    """x0 from p(x0 | x_t, y), noised afresh: a Gaussian for each component."""
+    (alpha, sigma), (alpha_s, sigma_s) = scales
+    log_w, m, v = _posterior()
+    total = alpha**2 * v + sigma**2
+    log_r = log_w + _log_normal(x[:, None], alpha * m, total)
+    log_r -= _log_sum(log_r)[:, None]
+    means = m + alpha * v / total * (x[:, None] - alpha * m)
+    return log_r, alpha_s * means, alpha_s**2 * sigma**2 * v / total + sigma_s**2
+
+
+def _daps(x, scales):
+    """N(E[x0 | x_t], r^2) given y, noised afresh."""
+    (alpha, sigma), (alpha_s, sigma_s) = scales
+    prior = np.log(WEIGHTS), np.array(MEANS), np.array(VARIANCES)
+    m = _moments(x, *prior, alpha, sigma)[0]
+    r2 = sigma**2 / (sigma**2 + alpha**2)
+    variance = 1.0 / (1.0 / r2 + SLOPE**2 / NOISE)
+    mean = variance * (m / r2 + SLOPE * Y / NOISE)
+    spread = alpha_s**2 * variance + sigma_s**2
+    return np.zeros((1, 1)), alpha_s * mean[:, None], spread
+
+
+@pytest.mark.parametrize(
+    "sampler, step",
+    [(gt.algorithms.Jump(), _jump), (gt.algorithms.DAPS("mean", "snr"), _daps)],
+)
+def test_methods_without_a_kernel_by_direct_sums(line, times, key, sampler, step):
+    found = gt.budget(key, sampler, line, times)
+    assert found.total.how == "quadrature"
+    assert_allclose(_steps(found), _direct(np.asarray(times), step), rtol=1e-8)
+    assert np.all(np.asarray(found.score.value) == 0)
+    mixture = sampler.facts.law == "mixture"
+    assert np.all((np.asarray(found.discretisation.value) == 0) == mixture)
+
+
+def test_a_mixture_step_in_the_plane_adds_up_the_coordinates(line, times, key):
+    """One coordinate is the line problem, the other one Gaussian without information."""
+    means = np.stack([MEANS, [0.5, 0.5]], axis=1)
+    variances = np.stack([VARIANCES, [1.7, 1.7]], axis=1)
+    prior = gt.GaussianMixture.diagonal(WEIGHTS, means, variances)
+    measurement = gt.Linear([[SLOPE, 0.0]], NOISE)
+    plane = gt.Target(gt.InverseProblem(prior, measurement, [Y]), gt.VP())
+    sampler = gt.algorithms.Jump()
+    found = gt.budget(key, sampler, plane, times, 3000)
+    other = gt.GaussianMixture.isotropic([1.0], [[0.5]], 1.7)
+    blind = gt.InverseProblem(other, gt.Linear([[0.0]], NOISE), [Y])
+    rest = gt.budget(key, sampler, gt.Target(blind, gt.VP()), times)
+    exact = _direct(np.asarray(times), _jump) + np.asarray(rest.approximation.value)
+    value, stderr = np.asarray(found.approximation.value), found.approximation.stderr
+    assert np.all(np.abs(value - exact) < 4.5 * np.asarray(stderr))
+    assert np.all(np.asarray(stderr) < 0.3 * exact)
+    total = found.total.value - found.initialisation.value
+    assert_allclose(total, value.sum(), rtol=1e-9)
+
+
+def test_the_exact_reverse_step_costs_nothing(line, times, key):
+    found = gt.budget(key, Reverse(), line, times)
+    assert np.abs(_steps(found)).max() < 1e-12
+
+
+class Reverse(gt.AbstractMarkov):
+    """The exact reverse step given y."""
+
+    facts: ClassVar = gt.algorithms.Jump.facts
+
+    start = standard_start
+
+    def transition(self, target, x, t, s):
+        return gt.Mixture(gt.reverse_kernel(target, x, t, s))
+
+
+def test_the_ratio_of_mixture_paths_has_mean_one(line, times, key):
+    """E exp(log dP/dQ) = 1 under Q, and its log has the mean -KL(Q || P) < 0."""
+    start = line.marginal(times[0])
+    sampler = gt.algorithms.Jump()
+    ratio = gt.path_log_ratio(key, sampler, line, times, 4000, initial=start)
+    weights = np.exp(-np.asarray(ratio))
+    stderr = weights.std() / np.sqrt(len(weights))
+    assert abs(weights.mean() - 1.0) < 4.5 * stderr and stderr < 0.1
+    assert float(jnp.mean(ratio)) > 0.01
+
+
+@pytest.mark.parametrize(
+    "sampler, reason",
+    [
+        (gt.algorithms.SplitGibbs(), "several legs"),
+        (gt.algorithms.DAPS("sample"), "Implicit"),
+    ],
+)
+def test_several_legs_and_implicit_steps_are_refused(line, times, key, sampler, reason):
+    with pytest.raises(gt.UnsupportedError, match=reason):
+        gt.budget(key, sampler, line, times)
+    with pytest.raises(gt.UnsupportedError, match=reason):
+        gt.path_log_ratio(key, sampler, line, times, 10)
 
 
 def _perturbed(target):

@@ -60,6 +60,7 @@ import gmm_testbed.budget.terms
 from gmm_testbed import budget, compare
 assert isinstance(gt.budget, types.FunctionType) and gt.budget is budget
 assert isinstance(gt.compare, types.FunctionType) and gt.compare is compare
+assert isinstance(gt.conformance, types.FunctionType)
 print(gt.budget.__module__, gt.compare.__module__)
 """
     assert fresh(code) == ["gmm_testbed.budget.path", "gmm_testbed.compare"]

@@ -23,6 +23,7 @@ A, K, M = gt.approximations, gt.kernels, gt.algorithms
         ("Published(ZetaDPS(zeta=.1))", gt.Published(A.ZetaDPS(0.1))),
         ("DAPS(endpoint=mean, r2=snr)", M.DAPS("mean", "snr")),
         ("TDS(twist=DPS)", gt.smc.TDS(A.DPS())),
+        ("TimeTravel(DPS)", M.TimeTravel(gt.Guided(A.DPS(), K.DDPM()))),
         (
             "ParticleFilter(Bootstrap, resampling='residual', threshold=0.9)",
             gt.smc.ParticleFilter(gt.smc.Bootstrap(), "residual", 0.9),

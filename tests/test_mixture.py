@@ -483,7 +483,7 @@ def test_one_basis_in_many_dimensions_against_extended_precision(apart, variance
     weights = np.append(np.full(6, 1 / 6), 1e-300)
     prior = gt.GaussianMixture.isotropic(weights, apart * means, variance)
     mix = prior.conditioned(A, 0.1 * variance, apart * A @ means[1])
-    assert components.projects(mix.basis) and mix.basis.shape == (1, 40, 6)
+    assert components.projects(mix.basis, 7) and mix.basis.shape == (1, 40, 6)
     parts = mix.log_weights, mix.means, mix.base, mix.basis[0], mix.spectrum
     log_weights, means, base, U, spectrum = (
         np.asarray(p, np.longdouble) for p in parts
@@ -501,3 +501,37 @@ def test_one_basis_in_many_dimensions_against_extended_precision(apart, variance
         score = -share @ (outside / base[:, None] + (inside / spectrum) @ U.T)
         error = np.abs(np.asarray(mix.score(x)) - score).max() / np.abs(score).max()
         assert error < 1e-10
+
+
+@pytest.mark.parametrize(
+    "count, alpha, sigma", [(3, 0.8, 0.5), (20, 0.9, 1e-3), (2, 0.0, 1.0)]
+)
+@pytest.mark.parametrize("rank", [0, 2, 5, None])
+def test_moments_are_those_of_the_denoised_law(rank, count, alpha, sigma):
+    """One basis of rank r, or atoms: from the law's means and covariances."""
+    rng = np.random.default_rng(count)
+    means, weights = rng.standard_normal((count, 5)), rng.dirichlet(np.ones(count))
+    base, spectrum = (
+        rng.uniform(0.2, 2.0, count),
+        rng.uniform(0.1, 3.0, (count, rank or 0)),
+    )
+    basis = np.linalg.qr(rng.standard_normal((5, 5)))[0][:, : rank or 0]
+    form = np.log(weights), means, base, basis[None], spectrum
+    if rank is None:
+        mix = gt.GaussianMixture.empirical(means, weights)
+    else:
+        mix = gt.GaussianMixture(*map(jnp.asarray, form))
+    alpha, sigma = jnp.asarray(alpha), jnp.asarray(sigma)
+    x = alpha * means[0] + sigma * rng.standard_normal(5)
+    vector = jnp.asarray(rng.standard_normal(5))
+    found = mix.denoised_moments(x, alpha, sigma)
+    law = mix.denoised(x, alpha, sigma)
+    share, places = np.exp(law.log_weights), np.asarray(law.means)
+    mean = share @ places
+    centred = places - mean
+    covariance = np.einsum("k,kij->ij", share, law.covariances())
+    covariance = covariance + (share[:, None] * centred).T @ centred
+    assert np.allclose(found.mean, mean, rtol=1e-12, atol=1e-13)
+    size = 1e-10 * max(np.abs(covariance).max(), np.finfo(float).tiny)
+    product = covariance @ vector
+    assert np.abs(found.times_covariance(vector) - product).max() <= size * 10

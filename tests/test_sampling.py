@@ -147,11 +147,37 @@ def test_first_samples_do_not_depend_on_how_many_follow(key):
     assert np.all(_drawn(jax.random.fold_in(key, 1))[:20] != few)
 
 
+def test_samplers_together_give_what_each_gives_alone(key):
+    target, times = to_target(SPACE, PATH), jnp.asarray(TIMES)
+    samplers = {
+        "dps": _dps(),
+        "unguided": gt.Guided(approximations.Unguided(), kernels.DDIM(0.7)),
+    }
+    found = gt.sample_together(
+        key, samplers, target, times, 20, batch_size=8, trajectory=True
+    )
+    assert list(found) == list(samplers)
+    for name, sampler in samplers.items():
+        alone = gt.sample(key, sampler, target, times, 20, trajectory=True)
+        _assert_same_samples(found[name].x, alone.x)
+        _assert_same_samples(found[name].info.trajectory, alone.info.trajectory)
+    apart = np.abs(np.asarray(found["dps"].x - found["unguided"].x))
+    assert apart.min() > 0.0
+
+
+@pytest.mark.parametrize("samplers", [{}, {"filter": gt.smc.Bootstrap()}])
+def test_only_chains_run_together(samplers, key):
+    with pytest.raises(gt.InputError, match="do not run together"):
+        gt.sample_together(
+            key, samplers, to_target(SPACE, PATH), jnp.asarray(TIMES), 20
+        )
+
+
 SCRIPT = """
 import jax, numpy as np
 jax.config.update("jax_enable_x64", True)
 import gmm_testbed as gt
-from gmm_testbed.sampling import spread
+from gmm_testbed.chains import spread
 rng = np.random.default_rng(0)
 prior = gt.GaussianMixture.isotropic([0.3, 0.7], rng.normal(size=(2, 3)), [0.4, 0.9])
 measurement = gt.Linear(rng.normal(size=(2, 3)), 0.2)

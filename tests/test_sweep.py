@@ -117,7 +117,8 @@ def helper(x):
     return SCALE * base**x + SHIFTS["a"]
 @gt.experiment(grid={"n": [1, 2]})
 def study(key, n):
-    return {"value": helper(n)}
+    shown = n  # no use of the function of this name
+    return {"value": helper(shown)}
 def claims(store):
     return {"a": SCALE + shown(SHIFTS["a"]) + tau}
 def figures(store):
@@ -139,7 +140,7 @@ if __name__ == "__main__":
         ("UNUSED = 1", "UNUSED = 2", True),
         ("SCALE = 2.0", "SCALE = 3.0", False),
         ("SCALE * b", "SCALE + b", False),
-        ("helper(n)}", "helper(n + 1)}", False),
+        ("helper(shown)}", "helper(shown + 1)}", False),
         ("e as base", "pi as base", False),
         ("SCALE + 1.0", "SCALE + 2.0", False),
         ("b=1.5", "b=2.5", False),

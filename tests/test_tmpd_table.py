@@ -1,7 +1,6 @@
 """The samplers and the metric of the TMPD setting are the library's, in d dimensions."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import equinox as eqx
 import jax
@@ -69,52 +68,45 @@ def test_the_observations_have_their_law(tolerance):
 
 
 @pytest.mark.slow
-def test_steps_are_those_of_the_library_in_all_dimensions(table, tolerance):
-    """Along the frame the fast step; beyond it a factor and noise, the same everywhere."""
+def test_the_last_step_returns_the_mean_and_noise_may_be_given(table, tolerance):
+    """Both kinds of chain, in all d dimensions and by single steps of the library."""
     frame = gt.problems.grid25_frame(DIM, ROWS, SEED)
     whole = gt.problems.grid25(DIM, ROWS, NOISE, SEED)
-    small = table.problem_of(gt.problems.grid25(DIM, ROWS, NOISE, SEED, frame=frame))
-    times = jnp.asarray([0.9, 0.62, 0.3, 0.1, 0.02, 0.01])
-    steps = table.steps_of(whole.path, times)
-    rng = np.random.default_rng(11)
-    noise = rng.standard_normal((NUM, DIM))
-    advance = jax.jit(table.advance)
+    small = gt.problems.grid25(DIM, ROWS, NOISE, SEED, frame=frame)
+    times = jnp.asarray([0.9, 0.3, 0.02, 0.01])
+    noise = np.random.default_rng(11).standard_normal((3, NUM, DIM))
+    inside = table.from_noise(table.METHODS, small, times, noise @ frame)
 
     @eqx.filter_jit
     def laws(x, t, s):
         return {
-            name: jax.vmap(lambda x, one=one: one.transition(whole, x, t, s))(x)
+            name: jax.vmap(lambda x, one=one: one.transition(whole, x, t, s))(x[name])
             for name, one in table.METHODS.items()
         }
 
-    for i, (t, s) in enumerate(zip(times[:-1], times[1:], strict=True)):
-        final = i % 2 == 1
-        x = frame @ rng.standard_normal((4, NUM)) * float(jnp.sqrt(DIM)) * 8.0
-        x = float(whole.path.alpha(t)) * x.T + rng.standard_normal((NUM, DIM))
-        now = jax.tree.map(lambda leaf, i=i: leaf[i], steps)
-        inside = dict.fromkeys(table.METHODS, frame.T @ x.T)
-        moved = advance(inside, frame.T @ noise.T, small, now, final)
-        for name, law in laws(jnp.asarray(x), t, s).items():
-            there = np.asarray(law.mean)
-            if not final:
-                there = there + np.asarray(law.scale)[:, None] * noise
-            size = np.abs(there).max()
-            along = there @ frame
-            assert np.abs(along - moved[name].T).max() < tolerance.identity * size, name
-            kernel = now.ddpm if name == "DPS" else now.euler
-            gain = 1.0 / (now.alpha**2 + now.sigma**2)  # of M, for N(0, 1)
-            keep = float(kernel[0] + kernel[1] * now.alpha * gain)
-            beyond = keep * x + (0.0 if final else float(kernel[2]) * noise)
-            beyond = beyond - beyond @ frame @ frame.T
-            assert np.abs(there - along @ frame.T - beyond).max() < 1e-9 * size, name
+    x = dict.fromkeys(table.METHODS, whole.path.sigma(times[0]) * noise[0])
+    for i in range(2):
+        found = laws(x, times[i], times[i + 1])
+        x = {
+            n: jax.vmap(lambda law, z: law.at(z))(law, noise[i + 1])
+            for n, law in found.items()
+        }
+    for name, law in laws(x, *times[-2:]).items():
+        along, size = law.mean @ frame, np.abs(law.mean).max()
+        assert np.abs(along - inside[name]).max() < tolerance.identity * size, name
+        beyond = law.mean - along @ frame.T
+        alone = noise - noise @ frame @ frame.T
+        assert np.abs(beyond).max() > 1e-3  # a Gaussian, the same for all problems
+        factor = np.linalg.lstsq(alone.reshape(3, -1).T, beyond.reshape(-1), rcond=None)
+        assert (
+            np.abs(factor[0] @ alone.reshape(3, -1) - beyond.reshape(-1)).max() < 1e-9
+        )
 
 
 def test_the_spread_beyond_follows_its_recursion(table):
     """By NumPy: N(0, 1) under the reverse steps of both kernels."""
     path = gt.problems.grid25(8, 1, 1.0, 0).path
-    times = gt.time_grid(path, 5, t_min=1e-3)
-    t = np.asarray(times)
-    steps = table.steps_of(path, times)
+    t = np.asarray(gt.time_grid(path, 5, t_min=1e-3))
 
     def beta(t):
         return 0.1 + 24.9 * t
@@ -132,7 +124,7 @@ def test_the_spread_beyond_follows_its_recursion(table):
         ) * np.sqrt(alpha2(a))
         keep, fresh = keep / (1 - alpha2(a)), (1 - ratio) * (1 - alpha2(b))
         ddpm = keep**2 * ddpm + (fresh / (1 - alpha2(a)) if b > t[-1] else 0.0)
-    found = [table.spread_beyond(steps, each) for each in (steps.euler, steps.ddpm)]
+    found = [table.spread(name, 5) for name in ("PiGDM", "DPS")]
     assert np.allclose(found, np.sqrt([euler, ddpm]), rtol=1e-9)
     assert abs(found[0] - 1.0) > 1e-3 < abs(found[1] - 1.0)
 
@@ -153,7 +145,8 @@ def test_the_distance_is_the_sliced_one_of_all_dimensions(table):
     rest, theta = rng.standard_normal((num, DIM)), rng.standard_normal((count, DIM))
     theta = theta / np.linalg.norm(theta, axis=1, keepdims=True)
     scales = {name: 1.0 + 0.1 * name for name in samples}
-    found = table.distances(posterior, frame, theta, samples, rest, scales)[3]
+    case = table.Case(target, frame, None, {}, theta, rest)
+    found = table.distances(case, samples, scales)[3]
     x = samples[3].T @ frame.T + 1.3 * (rest - rest @ frame @ frame.T)
     beyond = np.eye(DIM) - frame @ frame.T
     covariance = frame @ posterior.covariances()[0] @ frame.T + beyond
@@ -191,23 +184,20 @@ def test_small_cells_and_what_is_made_of_them(table, tmp_path, monkeypatch):
     monkeypatch.setattr(table, "tmpd_setting", small)
     monkeypatch.setattr(table, "tmpd_random_noise", random)
     monkeypatch.setattr(table, "tmpd_float32", precise)
-    monkeypatch.setattr(gt.GaussianMixture, "sample", draw)
     with gt.sweep.Store(tmp_path / "store.sqlite") as store:
         assert gt.sweep.run(small, store, show=False).done == 3
         assert gt.sweep.run(random, store, show=False).done == 2
-        monkeypatch.setattr(table, "outputs", in_precision)
-        monkeypatch.setattr(table, "scored", of_precision)
+        monkeypatch.setattr(table, "in_precision", in_precision)
+        monkeypatch.setattr(table, "distances", of_precision)
         assert gt.sweep.run(precise, store, show=False).done == 2
         claims, tables = table.claims(store), table.tables(store)
         drawn = table.figures(store)
         rows, noises = store.rows(small), store.rows(random)
     one = {row.metric: row for row in rows if row.seed == 2}
     assert one["TMPD"].floor == one["exact samples"].value > 0.0 < one["TMPD"].stderr
-    assert one["TMPD"].how.endswith("chains in float64")
-    assert "chains" not in one["exact samples"].how
     gaps = [row.value for row in rows if row.metric == "TMPD minus Exact"]
     assert one["TMPD"].value - one["Exact"].value == gaps[2] != 0.0
-    every, steps, meet, differ, checked, (took,) = tables.values()
+    every, steps, meet, differ, checked = tables.values()
     row = every[1]
     assert row["method"] == "TMPD" and row["not finite"] == 0
     assert row["minus exact"] == pytest.approx(np.mean(gaps))
@@ -218,41 +208,30 @@ def test_small_cells_and_what_is_made_of_them(table, tmp_path, monkeypatch):
     assert row["ceiling"] == claims[f"{place}: prior samples"]
     assert row["problems"] == 3 and claims["samples that are not finite"] == 0.0
     long, few = steps
-    assert (long["DPS"], few["DPS"]) == ("4 steps", "2 steps")
+    assert (long["steps"], few["steps"]) == (4, 2)
     assert few["published"] == 5.79 and few["problems"] == 2
     w1 = [row.value for row in noises if row.metric == "2 steps"]
     assert few["sliced W1"] == pytest.approx(np.mean(w1)) != long["sliced W1"]
     assert [(each["steps"], each["of"]) for each in meet] == [(4, 1), (2, 1)]
-    assert any(each["differs in"] == "20 steps" for each in differ)
+    assert any(each["differs in"].startswith("20 steps") for each in differ)
     for name in table.METHODS:
         over = claims[f"float32, d = {DIM}, {name}: largest error over the floor"]
         assert over == pytest.approx(0.2)
     assert claims[f"float32, d = {DIM}, DPS: chains elsewhere"] == 0.25
     assert checked[0]["error / error of sampling"] == pytest.approx(0.4)
-    assert took["problems"] == 3
     assert drawn["tmpd_table"].axes[0].get_title(loc="left") == f"d = {DIM}"
     assert drawn["tmpd_steps"].axes[0].get_xticks().tolist() == [0]
 
 
-def draw(law, key, num):
-    """Without a program of its own for every law."""
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    k = rng.choice(law.num_components, num, p=np.exp(law.log_weights))
-    roots = np.linalg.cholesky(np.asarray(law.covariances()))[k]
-    noise = rng.standard_normal((num, law.dim))
-    return np.asarray(law.means)[k] + np.einsum("nij,nj->ni", roots, noise)
-
-
-def in_precision(case, dtype, num=None):
-    """In place of `outputs`: in float32 one chain of four is elsewhere."""
-    moved = {np.float32: 3.0, np.float64: 0.0}[dtype]
-    chains = np.array([[moved, 0.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0]])
+def in_precision(case, seed, x64):
+    """In its place: in single precision one chain of four is elsewhere."""
+    chains = np.array([[0.0 if x64 else 3.0, 0.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0]])
     return dict.fromkeys(("Exact", "TMPD", "PiGDM", "DPS", "ZetaDPS"), chains)
 
 
-def of_precision(case, samples, dtype):
-    """In place of `scored`: float32 is .02 away with a floor of .1, an error of .05."""
-    shift = {np.float32: 0.02, np.float64: 0.0}[dtype]
+def of_precision(case, samples, beyond):
+    """In its place: float32 is .02 away with a floor of .1, an error of .05."""
+    shift = 0.02 if samples["DPS"][0, 0] == 3.0 else 0.0
     return {
         name: gt.Estimate(0.1 - shift, 0.05) for name in (*samples, "exact samples")
     }
@@ -260,17 +239,18 @@ def of_precision(case, samples, dtype):
 
 def test_intervals_meet_where_they_touch(table):
     """Published: PiGDM 0.0711 +- 0.0159, and DPS 3.484 +- 1.52 for any noise."""
+    row = {"d": 8, "m": 4}
     for method, noise, mean, half, meet in (
-        ("PiGDM", 0.1, 0.0711 + 0.0159 + 0.01, 0.0101, True),
-        ("PiGDM", 0.1, 0.0711 + 0.0159 + 0.01, 0.0099, False),
-        ("PiGDM", 0.1, 0.0711 - 0.0159 - 0.01, 0.0099, False),
-        ("DPS", "any", 1.8, 0.17, True),
-        ("DPS", "any", 1.8, 0.16, False),
+        ("PiGDM", 0.1, 0.0711 + 0.0159 + 0.01, 0.0101, "yes"),
+        ("PiGDM", 0.1, 0.0711 + 0.0159 + 0.01, 0.0099, "no"),
+        ("PiGDM", 0.1, 0.0711 - 0.0159 - 0.01, 0.0099, "no"),
+        ("DPS", "any", 1.8, 0.17, "yes"),
+        ("DPS", "any", 1.8, 0.16, "no"),
     ):
-        ours = SimpleNamespace(mean=mean, low=mean - half, high=mean + half)
-        assert table.beside(8, 4, noise, method, ours)[3] is meet
-    assert table.beside(8, 4, 0.1, "Exact", ours) is None
-    assert table.beside(8, 4, 0.1, "DPS", ours) is None  # its noise is random
+        row |= {"method": method, "noise": noise, "sliced W1": mean, "±": half}
+        assert table.beside(row)["meet"] == meet
+    assert table.beside(row | {"noise": 0.1, "method": "Exact"}) == {}
+    assert table.beside(row | {"noise": 0.1}) == {}  # its noise is random
     assert len(table.published()) == 36 + 9
 
 

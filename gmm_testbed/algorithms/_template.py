@@ -31,7 +31,8 @@ class Template(AbstractMarkov):
     facts: ClassVar[Facts] = Facts(
         summary="what it does, in a line",
         reference="Authors year, arXiv:number, equation",
-        needs=frozenset({"linear"}),
+        affine=True,
+        uses_noise=False,
         cost=Cost(denoiser=1),
     )
 

@@ -4,7 +4,7 @@ r"""DPS with the published residual-normalised weight, as a field.
 
 the gradient of \(-2\zeta \|y - f(m(x))\|\). The noise covariance does not enter. As a field
 it has a limit when the steps shrink; the published *update* has none: see
-`gt.kernels.DPSUpdate`.
+`gt.Published`.
 """
 
 from typing import ClassVar

@@ -10,6 +10,11 @@ error and a discretisation term (`terms.py`). For DDPM with the small variance, 
 \(\tfrac12 \Delta_i mmse_y(t_i) - \tfrac12 \int mmse_y\). By data processing the sum bounds
 \(KL(p_{t_N}(\cdot|y) \| q_{t_N})\).
 
+A step whose law is a mixture has no closed form and no kernel to compare with: all of
+\(E[\log p(x_s | x_t, y) - \log q(x_s | x_t)]\) is its approximation term, and the others
+are 0. It is a nested quadrature on the line, and beyond it a mean over exact posterior
+steps (`mixture_terms.py`).
+
 Sources: the chain rule; variational diffusion models (Kingma et al. 2021,
 arXiv:2107.00630, appendix) for the discrete form; Guo, Shamai and Verdu 2005 for the
 information. The variances of Bao et al. 2022 (arXiv:2201.06503) minimise it.
@@ -34,13 +39,15 @@ from ..information import (
     sample_rule,
 )
 from ..measurements import Linear
-from ..method import AbstractMethod, name_of
+from ..method import AbstractDescribed, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
+from .mixture_terms import mixture_terms, require_one_law
 from .terms import Terms, step_terms
 
 BLOCK = 16  # steps of a compiled program, which serves every number of steps
+_FEW = 8  # components of a posterior in a nested quadrature
 _NODES = np.polynomial.legendre.leggauss(6)  # of the information gained in a step
 
 
@@ -50,10 +57,13 @@ class Budget(NamedTuple):
     Attributes:
         times: (N + 1,).
         initialisation: () KL of the exact law at times[0] from the initial law.
-        approximation: (N,) of the method, half its squared error in units of the step.
-        score: (N,) of the denoiser that the method sees; 0 for the exact one.
-        cross: (N,) products of these errors, which have any sign.
-        discretisation: (N,) of the exact field with the same kernel.
+        approximation: (N,) of the method, half its squared error in units of the step; the
+            whole divergence of the step where that is a mixture.
+        score: (N,) of the denoiser that the method sees; 0 for the exact one, and where
+            the step is a mixture.
+        cross: (N,) products of these errors, which have any sign; 0 for a mixture.
+        discretisation: (N,) of the exact field with the same kernel, or of the exact mean
+            with the method's covariance if there is no kernel; 0 for a mixture.
         total: () their sum: KL(exact paths || sampler's paths).
     """
 
@@ -74,7 +84,7 @@ class Budget(NamedTuple):
 
 def budget(
     key: Key,
-    sampler: AbstractMethod,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     num: int = 4096,
@@ -90,26 +100,30 @@ def budget(
 
     Args:
         key: of the samples; unused where the result is exact.
-        sampler: `Guided(approximation, kernel)`, with a kernel that has noise.
+        sampler: a method of one explicit law a step, with noise: Gaussian, as
+            `Guided(approximation, kernel)` and `DAPS("mean")`, or a mixture, as `Jump`.
         target: with a posterior that is a mixture.
         times: (N + 1,), decreasing, with sigma > 0 at the end.
         num: samples, where they are needed.
         initial: law at times[0], with a density; \(N(0, \sigma^2 I)\) by default.
 
     Raises:
-        UnsupportedError: if the posterior is not a mixture, or a step has no noise: its
-            paths are then singular and the divergence is infinite.
+        UnsupportedError: if the posterior is not a mixture, the law of a step is not
+            explicit or the step has several legs, or a step has no noise: its paths are
+            then singular and the divergence is infinite.
         InputError: if the grid does not decrease within [0, 1].
     """
+    require_one_law(sampler)
     times = check_run(sampler, target, times)
     target.posterior(times[0])  # raises if there is none
     initial = initial_law(sampler, target, times[0], initial)
     how, key, points = _method(key, sampler, target, initial, num)
     first, total, weights = _start(key, points, target, times[0], initial)
-    windows, values, errors, least = blocks(times), [], [], np.inf
-    for block, used in windows:
+    values, errors, least = [], [], np.inf
+    for number, (block, used) in enumerate(blocks(times)):
+        steps = number * BLOCK + np.arange(BLOCK)
         total, value, error, scale = _block(
-            key, points, sampler, target, block, used, total
+            key, points, sampler, target, (block, used, steps), total
         )
         values, errors = [*values, value], [*errors, error]
         least = min(least, float(scale))
@@ -135,9 +149,11 @@ def _method(key, sampler, target, initial, num):
         and isinstance(problem.measurement, Linear)
         and sampler.facts.affine
     )
-    if prior.dim == 1 and sampler.facts.smooth:
+    mixture = sampler.facts.law == "mixture"
+    few = not mixture or target.exact_posterior.num_components <= _FEW
+    if prior.dim == 1 and sampler.facts.smooth and few:
         return "quadrature", None, 0
-    if affine:
+    if affine and not mixture:
         return "closed form", None, 0
     return f"{num} samples", key, num
 
@@ -158,23 +174,27 @@ def _start(key, num, target, t, initial):
 
 
 @eqx.filter_jit
-def _block(key, num, sampler, target, windows, used, total):
+def _block(key, num, sampler, target, windows, total):
     """Adds a block of steps to the sum at every point; means and errors of each step."""
 
     def step(total, window):
-        (t, s), counted = window
+        (t, s), counted, number = window
         rule = _rule(target.posterior(t), key, num)
-        gains = _gains(target, t, s, key, num)
-        terms, scales = over_points(
-            lambda pair: step_terms(sampler, target, pair[0], t, s, pair[1]),
-            (rule.points, gains),
-        )
+        if sampler.facts.law == "mixture":
+            given = sampler, target, rule.points, t, s, key, number
+            terms, scales = mixture_terms(*given)
+        else:
+            gains = _gains(target, t, s, key, num)
+            terms, scales = over_points(
+                lambda pair: step_terms(sampler, target, pair[0], t, s, pair[1]),
+                (rule.points, gains),
+            )
         total = total + jnp.where(counted, sum(terms), 0.0)
         pairs = [_summary(rule.weights, term, key) for term in terms]
         value, error = (Terms(*parts) for parts in zip(*pairs, strict=True))
         return total, (value, error, jnp.min(scales))
 
-    total, (value, error, scales) = jax.lax.scan(step, total, (windows, used))
+    total, (value, error, scales) = jax.lax.scan(step, total, windows)
     return total, value, error, jnp.min(scales)
 
 

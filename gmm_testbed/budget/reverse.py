@@ -12,24 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._types import Key, Scalar, Times, Vector
+from .._types import Key, Times
 from ..divergences.quadrature import over_points
-from ..kernels.reverse import reverse
-from ..method import AbstractMethod
+from ..method import AbstractDescribed
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law, sample
+from .mixture_terms import require_one_law, reverse_kernel
 from .path import BLOCK, blocks
-
-
-def reverse_kernel(target: Target, x: Vector, t: Scalar, s: Scalar) -> GaussianMixture:
-    """p(x_s | x_t = x, y), a mixture, for s < t; needs alpha_t > 0 or sigma_s > 0."""
-    return reverse(target.exact_posterior, target.path, x, t, s)
 
 
 def path_log_ratio(
     key: Key,
-    sampler: AbstractMethod,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     num: int,
@@ -43,16 +38,18 @@ def path_log_ratio(
 
     Args:
         key: of the paths.
-        sampler: `Guided(approximation, kernel)`, with noise in every step.
+        sampler: a method of one explicit law a step, Gaussian or a mixture, with noise.
         target: with a posterior that is a mixture.
         times: (N + 1,), decreasing.
         num: number of paths.
         initial: law at times[0], with a density; \(N(0, \sigma^2 I)\) by default.
 
     Raises:
-        UnsupportedError: if the posterior is not a mixture.
+        UnsupportedError: if the posterior is not a mixture, or the law of a step is not
+            explicit or the step has several legs.
         InputError: if the grid does not decrease within [0, 1].
     """
+    require_one_law(sampler)
     times = check_run(sampler, target, times)
     target.posterior(times[0])  # raises if there is none
     initial = initial_law(sampler, target, times[0], initial)

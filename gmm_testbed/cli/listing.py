@@ -1,17 +1,15 @@
 """`gmm-testbed list`: everything that has a name, as tables of one line each."""
 
+import inspect
 from collections.abc import Iterator
 
 from rich.table import Table
 
 from .. import (
-    algorithms,
-    approximations,
     bounds,
-    kernels,
+    methods,
     plotting,
     problems,
-    smc,
     study,
 )
 from .app import app, polite
@@ -26,6 +24,15 @@ def list_command() -> None:
         screen.print(table)
 
 
+FAMILIES = {
+    "approximation": "Approximations of E[x0 | x_t, y]",
+    "kernel": "Kernels from time t to s < t",
+    "method": "Methods",
+    "filter": "Particle filters",
+    "sampler": "What runs them",
+}
+
+
 def tables() -> Iterator[Table]:
     """Problems, methods, bounds, and the experiments of the current folder."""
     listing = plotting.tables.listing
@@ -34,24 +41,14 @@ def tables() -> Iterator[Table]:
         for name in problems.names()
     ]
     yield listing("Problems", ("name", "d", "K", "what it is"), rows)
-    rows = [
-        (name, str(facts.cost), f"{facts.summary} [{facts.reference}]")
-        for name, facts in _facts(_defaults(approximations.CATALOGUE))
-    ]
-    columns = ("name", "cost a point", "what it is [reference]")
-    yield listing("Approximations of E[x0 | x_t, y]", columns, rows)
-    rows = [
-        (name, str(facts.order), f"{facts.summary} [{facts.reference}]")
-        for name, facts in _facts(_defaults(kernels.CATALOGUE))
-    ]
-    columns = ("name", "order", "what it is [reference]")
-    yield listing("Kernels from time t to s < t", columns, rows)
-    rows = [
-        (name, f"{facts.summary} [{facts.reference}]")
-        for name, facts in _facts(_defaults(algorithms.CATALOGUE) | smc.CATALOGUE)
-    ]
-    columns = ("name", "what it is [reference]")
-    yield listing("Samplers that are neither", columns, rows)
+    for family, title in FAMILIES.items():
+        rows = [
+            (_written(name, entry), *_known(entry))
+            for name, entry in methods.CATALOGUE.items()
+            if entry.family == family
+        ]
+        columns = ("name", "cost a step", "order", "what it is [reference]")
+        yield listing(title, columns, rows)
     rows = [
         (name, bound.facts.status, f"{bound.facts.statement} [{bound.facts.source}]")
         for name, bound in bounds.CATALOGUE.items()
@@ -64,10 +61,21 @@ def tables() -> Iterator[Table]:
     yield listing(title, ("name", "what it shows"), rows)
 
 
-def _defaults(catalogue):
-    """One of each, as facts may depend on the variant."""
-    return {name: kind() for name, kind in catalogue.items()}
+def _written(name: str, entry: methods.Entry) -> str:
+    """The name, and the options that it cannot do without."""
+    needed = [
+        option
+        for option, default in entry.options.items()
+        if default is inspect.Parameter.empty
+    ]
+    return f"{name}({', '.join(needed)})" if needed else name
 
 
-def _facts(catalogue):
-    return [(name, chosen.facts) for name, chosen in catalogue.items()]
+def _known(entry: methods.Entry) -> tuple[str, str, str]:
+    """Cost, order and description of a row of the table."""
+    if not entry.complete:
+        words = (inspect.getdoc(entry.kind) or "").splitlines()[0]
+        return "of its parts", "", words
+    facts = entry.facts
+    order = "" if facts.order is None else str(facts.order)
+    return str(facts.cost), order, f"{facts.summary} [{facts.reference}]"

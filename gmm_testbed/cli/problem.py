@@ -11,21 +11,19 @@ import numpy as np
 from rich.console import Console
 
 from .. import (
-    approximations,
     divergences,
-    kernels,
     laws,
     measures,
-    named,
+    methods,
     plotting,
     problems,
     sweep,
 )
 from .._checks import InputError
-from ..algorithms import Guided
 from ..divergences import PlaneDensity
 from ..estimate import Estimate
 from ..laws import AbstractLaw
+from ..method import AbstractDescribed, AbstractMethod
 from ..problem import Target
 from ..sampling import sample
 from ..time_grids import time_grid
@@ -41,8 +39,7 @@ class Case(NamedTuple):
 
     Attributes:
         problem: name in the catalogue.
-        approximation: name, or name:option=value.
-        kernel: name, or name:option=value.
+        method: as `gt.methods.get` takes it.
         steps: number of steps.
         t_min: where it stops.
         samples: how many, where no law can be computed.
@@ -50,8 +47,7 @@ class Case(NamedTuple):
     """
 
     problem: str
-    approximation: str = "DPS"
-    kernel: str = "DDPM"
+    method: str = "Guided(DPS, DDPM)"
     steps: int = 100
     t_min: float = problems.T_MIN
     samples: int = 100_000
@@ -79,20 +75,16 @@ class Found(NamedTuple):
 def show(case: Case, screen: Console, output: Path | None) -> None:
     """Prints every measure of a case; writes a CSV and a figure into a folder, if any."""
     target = problems.get(case.problem)
-    sampler = Guided(
-        named.from_text(case.approximation, approximations.CATALOGUE, "approximation"),
-        named.from_text(case.kernel, kernels.CATALOGUE, "kernel"),
-    )
+    sampler = methods.get(case.method)
     times = time_grid(target.path, case.steps, t_min=case.t_min)
     found = measured(sampler, target, times, case.samples, case.seed)
-    what = f"{case.problem}: {case.approximation} with {case.kernel}"
-    title = f"{what}, N = {case.steps}, t = {case.t_min:g}"
+    title = f"{case.problem}: {case.method}, N = {case.steps}, t = {case.t_min:g}"
     how, values, floors = found.how, found.values, found.floors
     screen.print(plotting.tables.measures(title, how, values, floors))
     for line in found.remarks:
         screen.print(line)
     if output is not None:
-        labels = dict(zip(Case._fields[:4], case[:4], strict=True))
+        labels = dict(zip(Case._fields[:3], case[:3], strict=True))
         floors = {_of_floor(name): floor for name, floor in floors.items()}
         rows = [
             labels
@@ -105,11 +97,13 @@ def show(case: Case, screen: Console, output: Path | None) -> None:
         screen.print(f"Written to {output}: {', '.join(files)}")
 
 
-def measured(sampler: Guided, target: Target, times, samples: int, seed: int) -> Found:
+def measured(
+    sampler: AbstractDescribed, target: Target, times, samples: int, seed: int
+) -> Found:
     """A law on a grid (d at most 2), in closed form or by reduction, or else samples.
 
     Args:
-        sampler: `Guided(approximation, kernel)`.
+        sampler: any that `gt.sample` runs.
         target: with an exact posterior.
         times: (N + 1,).
         samples: how many to draw where there is no law.
@@ -123,7 +117,12 @@ def measured(sampler: Guided, target: Target, times, samples: int, seed: int) ->
     beyond = target.problem.prior.dim > 2
     ways = {EXACT_AFFINE: laws.affine, EXACT_REDUCED: laws.reduced}
     remarks = []
-    for how, compute in (ways if beyond else {EXACT_GRID: laws.grid}).items():
+    if not beyond:
+        ways = {EXACT_GRID: laws.grid}
+    if not isinstance(sampler, AbstractMethod):
+        ways = {}
+        remarks.append("no exact law: particles meet, or run in another program")
+    for how, compute in ways.items():
         try:
             law = compute(sampler, target, times)
             values = measures.scalars(measures.of(law, target, times[-1]))
@@ -150,23 +149,27 @@ def draw(found: Found, target: Target, title: str, output: Path) -> list[str]:
     return [path.name for path in plotting.save(drawn, output / "law")]
 
 
-def by_samples(sampler: Guided, target: Target, times, num: int, seed: int) -> Found:
+def by_samples(
+    sampler: AbstractDescribed, target: Target, times, num: int, seed: int
+) -> Found:
     """Measures of `num` samples, each beside that of exact samples."""
     key, t = jax.random.key(seed), times[-1]
     posterior = target.posterior(t)
     drawn = sample(key, sampler, target, times, num)
     key_metric, key_floor = jax.random.split(jax.random.fold_in(key, num))
-    entry = measures.furthest(drawn.x, posterior)
+    log_weights = drawn.log_weights if sampler.facts.output == "weighted" else None
+    entry = measures.furthest(drawn.x, posterior, log_weights)
 
-    def of(x):
-        found = measures.of_samples(key_metric, x, target, t, entry)
+    def of(x, log_weights=None):
+        case = key_metric, x, target, t, entry
+        found = measures.of_samples(*case, log_weights=log_weights)
         return {name: e for name, e in found.items() if name != "mode_weight_exact"}
 
     def flat(x, mixture):
         values = [(jnp.ravel(e.value), jnp.ravel(e.stderr)) for e in of(x).values()]
         return Estimate(*map(jnp.concatenate, zip(*values, strict=True)))
 
-    values = measures.scalars(of(drawn.x))
+    values = measures.scalars(of(drawn.x, log_weights))
     level = divergences.floor(flat, key_floor, posterior, num, REPEATS)
     pairs = zip(np.asarray(level.mean.value), np.asarray(level.spread), strict=True)
     how = f"{REPEATS} sets of {num} exact samples"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from .. import plotting, problems, study, sweep
+from .. import methods, plotting, problems, study, sweep
 from .._checks import InputError, choose, require
 from . import problem
 from .app import STORE, Store, app, polite, refuse, require_writable, settings, warn
@@ -86,12 +86,19 @@ def _option(words: str, field: str) -> Any:
 def run_problem(
     ctx: Context,
     output: _Output = None,
+    method: Annotated[
+        str | None,
+        _option(
+            'Any that `list` prints, as "TDS(DPS)" or "DAPS(mean)".',
+            "method",
+        ),
+    ] = None,
     approximation: Annotated[
         str | None,
-        _option("A name, or name:option=value, as ZetaDPS:zeta=0.5.", "approximation"),
+        typer.Option(help='In place of --method: as ZetaDPS or "ZetaDPS(zeta=0.5)".'),
     ] = None,
     kernel: Annotated[
-        str | None, _option("A name, or name:option=value, as DDIM:eta=0.5.", "kernel")
+        str | None, typer.Option(help='The kernel with it, as "DDIM(eta=0.5)".')
     ] = None,
     steps: Annotated[int | None, _option("Number of steps N.", "steps")] = None,
     t_min: Annotated[float | None, _option("Where it stops.", "t_min")] = None,
@@ -102,8 +109,7 @@ def run_problem(
 ) -> None:
     """The law of one sampler, and every measure of it there is."""
     given = {
-        "approximation": approximation,
-        "kernel": kernel,
+        "method": _written(method, approximation, kernel),
         "steps": steps,
         "t_min": t_min,
         "samples": samples,
@@ -114,6 +120,27 @@ def run_problem(
         require_writable(output)
     case = problem.Case(ctx.info_name, **given)
     problem.show(case, plotting.tables.console(), output)
+
+
+def _written(method, approximation, kernel) -> str | None:
+    """One method, from its name or from its two parts."""
+    require(
+        method is None or approximation is kernel is None,
+        "a method is given twice",
+        got="--method with --approximation or --kernel",
+        expected="one of the two",
+        hint='write --method "Guided(DPS, DDIM(eta=0.5))"',
+    )
+    if approximation is kernel is None:
+        return method
+    for text, family in ((approximation, "approximation"), (kernel, "kernel")):
+        if text is not None:
+            methods.build(text, family)  # raises, with the nearest name
+    parts = (
+        methods.in_brackets(approximation or "DPS"),
+        methods.in_brackets(kernel or "DDPM"),
+    )
+    return f"Guided({', '.join(parts)})"
 
 
 @commands.command("experiment")

@@ -3,7 +3,8 @@ r"""Fresh pairs (x0, y), and what a sampler draws for each y.
 With x0 from the prior and y its measurement, x0 given y *is* a draw of the posterior. A
 sampler ends at times[-1] = t, so the truth is noised to that time,
 \(x_t = \alpha_t x_0 + \sigma_t \varepsilon\), a draw of \(p_t(\cdot | y)\): truth and exact
-draws are exchangeable at every t, and nothing is owed to stopping early.
+draws are exchangeable at every t, and nothing is owed to stopping early. What returns draws
+of x0 itself (an external program of level "data") has them noised to that time too.
 
 A chain gives a draw. Of a population, such as a particle filter, a draw is one of its
 particles by weight, of a run of its own: particles of one run are not independent. A
@@ -105,6 +106,13 @@ def simulate(
     template = Target(InverseProblem(prior, measurement, zero), path)
     sampler, times = sampler_of(sampler), checked_times(times)
     sampler.check(template, times)
+    if sampler.facts.output == "point":
+        unsupported(
+            "calibration asks whether draws have the law of the truth",
+            got=f"{type(sampler).__name__}, which gives a point estimate",
+            expected="a sampler of draws",
+            hint="judge a point by its error, |x - E[x0 | y]|",
+        )
     require(
         not (prior.atomic and float(path.sigma(times[-1])) == 0.0),
         "atoms have no density at the last time",
@@ -153,11 +161,15 @@ def _simulate(
 def _on_the_host(key, problem, sampler, times, num_pairs, num_draws):
     """The same for a sampler that is not traced: one run of it for each observation."""
     observed, judged = eqx.filter_jit(_observed), eqx.filter_jit(_judged)
+    noised, path = eqx.filter_jit(_noised), problem[2]
     found = []
     for index in range(num_pairs):
         seen = observed(jax.random.fold_in(key, index), problem, times[-1])
         made = sampler.run(seen.key, seen.target, times, num_draws, Options())
-        found.append(judged(seen, jnp.asarray(made.x), times[-1]))
+        x = jnp.asarray(made.x)
+        if sampler.facts.level == "data":
+            x = noised(seen.key, path, x, times[-1])
+        found.append(judged(seen, x, times[-1]))
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
 
 
@@ -180,6 +192,12 @@ def _observed(key, problem, t) -> _Observed:
     truth = path.alpha(t) * x0 + path.sigma(t) * normal[2]
     target = Target(InverseProblem(prior, measurement, y), path)
     return _Observed(truth, other, target, key_draws)
+
+
+def _noised(key, path, x, t):
+    """Draws of x0 taken to time t, as the truth is."""
+    noise = jax.random.normal(jax.random.fold_in(key, 1), x.shape, x.dtype)
+    return path.alpha(t) * x + path.sigma(t) * noise
 
 
 def _judged(seen: _Observed, drawn, t):

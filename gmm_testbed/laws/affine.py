@@ -2,6 +2,7 @@ r"""Exact Gaussian laws: one Gaussian prior, affine approximation and kernel, an
 
 A transition \(N(F x + b, S S^T)\) maps \(N(\mu, P)\) to \(N(F\mu + b, F P F^T + S S^T)\).
 F is the Jacobian of the transition's mean; that it is constant is checked at every step.
+The legs of a composed step follow one another.
 """
 
 import equinox as eqx
@@ -13,10 +14,11 @@ from .._checks import require, unsupported
 from .._types import Scalar, Times
 from ..divergences import closed_form
 from ..measurements import Linear
-from ..method import AbstractMethod, name_of
+from ..method import AbstractComposed, AbstractDescribed, AbstractMethod, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
+from .explicit import legs_of, require_explicit, require_no_memory
 
 _TOLERANCE = 1e4  # in units of the dtype's rounding
 
@@ -71,7 +73,7 @@ class AffineLaw(eqx.Module):
 
 
 def affine(
-    sampler: AbstractMethod,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     *,
@@ -80,21 +82,26 @@ def affine(
     r"""The exact law of an affine sampler for a one-Gaussian prior.
 
     Args:
-        sampler: `Guided(approximation, kernel)`.
+        sampler: a method whose steps, or their legs, are affine (`facts.affine`), or
+            mixtures, which for a prior of one Gaussian have one component.
         target: prior with one component, linear measurement; any dimension.
         times: (N + 1,), decreasing.
         initial: one Gaussian at times[0]; \(N(0, \sigma^2 I)\) by default.
 
     Raises:
         UnsupportedError: if the prior has several components, the measurement is not
-            linear, or the approximation or the kernel is not affine.
+            linear, or a part of the step is not affine or not explicit.
         InputError: if the grid does not decrease within [0, 1].
     """
+    require_explicit(sampler)
     times = check_run(sampler, target, times)
-    _require_affine(sampler, target)
+    stages = legs_of(sampler)
+    _require_affine(sampler, target, times)
     initial = initial_law(sampler, target, times[0], initial)
+    require_no_memory(sampler, target, times, initial)
+    _require_one(sampler, stages, target, times)
     means, covariances, error = _recursion(
-        sampler, target, times, initial.mean(), initial.covariance()
+        stages, target, times, initial.mean(), initial.covariance()
     )
     slack = _TOLERANCE * jnp.finfo(means.dtype).eps
     require(
@@ -109,24 +116,29 @@ def affine(
 
 
 @eqx.filter_jit
-def _recursion(sampler, target, times, mean, covariance):
+def _recursion(legs, target, times, mean, covariance):
     probe = jnp.cos(jnp.arange(mean.shape[0], dtype=mean.dtype) + 1.0)
 
-    def step(carry, window):
+    def leg_of(leg, window, carry):
         mean, covariance, worst = carry
 
         def moved(x):
-            return sampler.transition(target, x, window[0], window[1])
+            parts = leg.parts(target, x, *window)
+            return parts.mean[0], parts.covariance[0]
 
-        F = jax.jacfwd(lambda x: moved(x).mean)(mean)
-        here, there = moved(mean), moved(mean + probe)
-        predicted = here.mean + F @ probe
+        F = jax.jacfwd(lambda x: moved(x)[0])(mean)
+        here, noise = moved(mean)
+        there, other = moved(mean + probe)
+        predicted = here + F @ probe
         size = 1.0 + jnp.max(jnp.abs(predicted))
-        error = jnp.max(jnp.abs(there.mean - predicted)) / size
-        noise = here.covariance()
-        error += jnp.max(jnp.abs(there.covariance() - noise)) / size
-        new = here.mean, F @ covariance @ F.T + noise
-        return (*new, jnp.maximum(worst, error)), new
+        error = jnp.max(jnp.abs(there - predicted)) / size
+        error += jnp.max(jnp.abs(other - noise)) / size
+        return here, F @ covariance @ F.T + noise, jnp.maximum(worst, error)
+
+    def step(carry, window):
+        for leg in legs:
+            carry = leg_of(leg, window, carry)
+        return carry, carry[:2]
 
     windows = jnp.stack([times[:-1], times[1:]], axis=1)
     start = (mean, covariance, jnp.zeros((), mean.dtype))
@@ -135,9 +147,17 @@ def _recursion(sampler, target, times, mean, covariance):
     return means, jnp.concatenate([covariance[None], covariances]), worst
 
 
-def _require_affine(sampler: AbstractMethod, target: Target) -> None:
+def _require_affine(sampler: AbstractMethod, target: Target, times: Times) -> None:
     problem = target.problem
     linear = isinstance(problem.measurement, Linear)
+    moving = [sampler]
+    if isinstance(sampler, AbstractComposed):
+        moving = [leg.method for leg in sampler.legs(times[0], times[1])]
+    curved = [
+        name_of(method)
+        for method in moving
+        if not (method.facts.affine or method.facts.law == "mixture")
+    ]
     for ok, got, expected in (
         (
             problem.prior.num_components == 1 and not problem.prior.atomic,
@@ -146,8 +166,8 @@ def _require_affine(sampler: AbstractMethod, target: Target) -> None:
         ),
         (linear, type(problem.measurement).__name__, "a Linear measurement"),
         (
-            sampler.facts.affine,
-            f"{name_of(sampler)}, not affine in x",
+            not curved,
+            f"{', '.join(curved)}, not affine in x",
             "a method whose steps are affine for a Gaussian prior",
         ),
     ):
@@ -158,6 +178,18 @@ def _require_affine(sampler: AbstractMethod, target: Target) -> None:
                 expected=expected,
                 hint="use gt.laws.grid in d <= 2, or gt.sample",
             )
+
+
+def _require_one(sampler, stages, target, times) -> None:
+    """Refuses mixtures of several components: of a distorted source, say."""
+    count = max(stage.count(target, times) for stage in stages)
+    if count > 1:
+        unsupported(
+            "the law of this sampler is not Gaussian",
+            got=f"{name_of(sampler)}, whose step is a mixture of {count} Gaussians",
+            expected="one Gaussian a step",
+            hint="use gt.laws.grid in d <= 2, or gt.sample",
+        )
 
 
 def _moments(gaussian: GaussianMixture):

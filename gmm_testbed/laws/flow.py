@@ -2,7 +2,8 @@ r"""Deterministic samplers on the line: the density moves with the points.
 
 With \(\Phi\) the composition of the steps, \(q(\Phi(x)) = \pi(x) / \Phi'(x)\) as long as
 \(\Phi' > 0\). Where guidance is stiff a step can fold the line; then several points share
-an image, and the law is refused with the place of the fold.
+an image, and the law is refused with the place of the fold. A method with memory is a map
+of more than the point: its \(\Phi\) is the whole map so far, not a product of steps.
 """
 
 import equinox as eqx
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import unsupported
-from . import line, line_steps
+from . import line, line_steps, tangents
 
 _FEWEST, _MOST = 2048, 65536
 _NEGLIGIBLE = 1e-14
@@ -20,18 +21,18 @@ _SMOOTH = 0.3  # largest change of log jacobian between neighbours
 
 @eqx.filter_jit
 def _moved(sampler, target, points, times):
-    def step(carry, window):
-        x, jacobian = carry
+    def step(states, window):
+        def move(state):
+            return tangents.moved(sampler, target, state, window[0], window[1])
 
-        def mean(x):
-            return sampler.transition(target, x[None], window[0], window[1]).mean[0]
+        states = jax.vmap(move)(states)
+        return states, (states.x[:, 0], states.slopes[:, 0, 0])
 
-        x, slope = jax.vmap(lambda x: jax.jvp(mean, (x,), (jnp.ones_like(x),)))(x)
-        return (x, jacobian * slope), (x, jacobian * slope)
+    def start(x):
+        return tangents.started(sampler, target, x[None], times[0])
 
-    start = (points, jnp.ones_like(points))
     windows = jnp.stack([times[:-1], times[1:]], axis=1)
-    _, (positions, jacobians) = jax.lax.scan(step, start, windows)
+    _, (positions, jacobians) = jax.lax.scan(step, jax.vmap(start)(points), windows)
     return (
         jnp.concatenate([points[None], positions]),
         jnp.concatenate([jnp.ones_like(points)[None], jacobians]),

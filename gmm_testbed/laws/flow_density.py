@@ -4,8 +4,10 @@ With \(\Phi = \Phi_N \circ \dots \circ \Phi_1\) the composition of the discrete 
 
 \[ \log q(\Phi(x)) = \log \pi(x) - \sum_i \log|\det D\Phi_i| , \]
 
-exact for the discrete scheme as long as \(\Phi\) is injective. A step that folds space
-has a determinant that changes sign; every sample is asked, and a fold is refused. Then
+exact for the discrete scheme as long as \(\Phi\) is injective. With a memory \(\Phi\) is
+no product of steps, and the determinant is that of the whole map so far, which carries the
+derivatives of the memory. A step that folds space has a determinant that changes sign;
+every sample is asked after every step, and a fold is refused. Then
 \(KL(q \| p) = E_q[\log q - \log p]\) and \(TV = E_q[(1 - p/q)_+]\) are means over samples.
 """
 
@@ -21,10 +23,11 @@ from .. import _linalg
 from .._checks import require, unsupported
 from .._types import Key, Times
 from ..estimate import Estimate
-from ..method import AbstractMethod, first_law, name_of
+from ..method import AbstractMethod, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law, padded
+from . import tangents
 
 
 class FlowSamples(NamedTuple):
@@ -53,7 +56,8 @@ def flow_samples(
 
     Args:
         key: of the starting points.
-        sampler: `Guided(approximation, kernel)` with a kernel that adds no noise.
+        sampler: `Guided(approximation, kernel)` with a kernel that adds no noise, or any
+            method whose steps are deterministic, with a memory or without.
         target: the problem along its path; a step costs d products and O(d^3).
         times: (N + 1,), decreasing.
         num: number of samples.
@@ -164,35 +168,31 @@ def _pushed(sampler, target, times, steps, starts, log_starts, size: int):
 
     def particle(start):
         def body(j, carry):
-            x, log_density, fold = carry
-
-            def move(x):
-                mean = sampler.transition(target, x, times[j], times[j + 1]).mean
-                return mean, mean
-
-            jacobian, x = jax.jacfwd(move, has_aux=True)(x)
-            sign, log_det = _linalg.sign_and_log_det(jacobian)
+            state, log_start, _, fold = carry
+            state = tangents.moved(sampler, target, state, times[j], times[j + 1])
+            sign, log_det = _linalg.sign_and_log_det(state.slopes)
+            log_density = log_start - log_det
             found = (fold == 0) & ~(sign > 0)  # also where it is NaN
-            return x, log_density - log_det, jnp.where(found, j + 1, fold)
+            if state.forgets:  # the next step starts from here, well conditioned
+                eye = jnp.eye(state.x.shape[0], dtype=state.x.dtype)
+                state, log_start = state._replace(slopes=eye), log_density
+            return state, log_start, log_density, jnp.where(found, j + 1, fold)
 
-        return jax.lax.fori_loop(0, steps, body, (*start, jnp.zeros_like(steps)))
+        x, log_start = start
+        state = tangents.started(sampler, target, x, times[0])
+        carry = state, log_start, log_start, jnp.zeros_like(steps)
+        state, _, log_density, fold = jax.lax.fori_loop(0, steps, body, carry)
+        return state.x, log_density, fold
 
     return jax.lax.map(particle, (starts, log_starts), batch_size=size)
 
 
 def _require_smooth_flow(sampler, target, times, initial) -> None:
-    name = name_of(sampler)
-    if float(first_law(sampler, target, times, initial.mean()).root.most()) != 0.0:
-        unsupported(
-            "the change of variables needs a deterministic sampler",
-            got=f"{name}, which adds noise",
-            expected="ProbabilityFlow, DDIM(0.0) or Heun",
-            hint="use gt.laws.sandwich_kl, or gt.laws.grid in d <= 2",
-        )
+    tangents.require_flow(sampler, target, times, initial.mean())
     if not sampler.facts.smooth and target.problem.measurement.dim_y == 1:
         unsupported(
             "the field of this sampler jumps where the residual vanishes",
-            got=f"{name} with one measurement",
+            got=f"{name_of(sampler)} with one measurement",
             expected="a smooth field",
             hint="use a kernel with noise and gt.laws.sandwich_kl",
         )

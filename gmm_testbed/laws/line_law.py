@@ -13,6 +13,7 @@ from ..problem import Target
 from . import flow, line, line_steps
 from .bands import REACH
 from .base import AbstractLaw, covered
+from .explicit import Stage
 
 _NODES_PER_SD = 4.0
 _SIZES = (1024, 2048, 4096, 8192, 16384)  # few, so that few programs are compiled
@@ -23,6 +24,7 @@ class LineLaw(AbstractLaw):
     """The law of a sampler with noise on the line: a sum of Gaussians at each time."""
 
     sampler: AbstractMethod
+    stages: tuple[Stage, ...]
     target: Target
     times: Times
     initial: GaussianMixture
@@ -66,15 +68,16 @@ class LineLaw(AbstractLaw):
 
     def refined(self) -> "LineLaw":
         """The same law with grids twice as fine: the change certifies this one."""
+        twice = 2 * self.refine
         return line_law(
-            self.sampler, self.target, self.times, self.initial, 2 * self.refine
+            self.sampler, self.stages, self.target, self.times, self.initial, twice
         )
 
 
-def line_law(sampler, target, times, initial, refine: int = 1) -> LineLaw:
+def line_law(sampler, stages, target, times, initial, refine: int = 1) -> LineLaw:
     """The law of a sampler with noise; see `line.propagate`."""
-    states = line.propagate(sampler, target, times, initial, refine)
-    return LineLaw(sampler, target, times, initial, refine, states)
+    states = line.propagate(stages, target, times, initial, refine)
+    return LineLaw(sampler, stages, target, times, initial, refine, states)
 
 
 class FlowLaw(AbstractLaw):

@@ -56,28 +56,30 @@ def arguments(arrays, rest) -> tuple:
 
 @partial(jax.jit, static_argnums=1)
 def _moves(arrays, rest, points, t, s):
-    sampler, target = arguments(arrays, rest)
+    stage, target = arguments(arrays, rest)
 
     def one(x, t, s):
-        move = sampler.transition(target, x[None], t, s)
-        return move.mean[0], move.root.least()
+        parts = stage.parts(target, x[None], t, s)
+        scale = jnp.sqrt(parts.covariance[:, 0, 0])
+        return parts.log_weight, parts.mean[:, 0], scale
 
     return jax.vmap(jax.vmap(one, in_axes=(0, None, None)))(points, t, s)
 
 
-def transitions(sampler_and_target: Fixed, points, t, s):
-    """Means and scales at every point.
+def parts(stage_and_target: Fixed, points, t, s):
+    """Log-weights, means and scales of K Gaussians at every point.
 
     Args:
-        sampler_and_target: `fixed(sampler, target)`, a `Guided` and a problem with d = 1.
+        stage_and_target: `fixed(stage, target)`, an `explicit.Stage` and a problem with
+            d = 1.
         points: (rows, n), n a multiple of the tile width; NumPy, like the results.
         t: (rows,) times before the step.
         s: (rows,) times after it.
 
     Returns:
-        Means (rows, n) and scales (rows, n).
+        Three arrays (rows, n, K).
     """
-    return in_tiles(_moves, sampler_and_target, points, t, s)
+    return in_tiles(_moves, stage_and_target, points, t, s)
 
 
 def in_tiles(program, known: Fixed, points, *of_rows) -> tuple:
@@ -87,7 +89,7 @@ def in_tiles(program, known: Fixed, points, *of_rows) -> tuple:
 
     Args:
         program: from the parts of `known`, points (tiles, width) and values (tiles,) to a
-            tuple of arrays like the points.
+            tuple of arrays (tiles, width) or (tiles, width, ...).
         known: its other arguments.
         points: (rows, n), n a multiple of the tile width.
         *of_rows: (rows,) each.
@@ -102,12 +104,9 @@ def in_tiles(program, known: Fixed, points, *of_rows) -> tuple:
         program(*known, tiles[part], *(value[part] for value in values))
         for part in slices
     ]
-    return tuple(
-        np.concatenate([np.asarray(part) for part in parts_done])[:used].reshape(
-            rows, count
-        )
-        for parts_done in zip(*done, strict=True)
-    )
+    outputs = zip(*done, strict=True)
+    whole = (np.concatenate([np.asarray(x) for x in each]) for each in outputs)
+    return tuple(x[:used].reshape(rows, count, *x.shape[2:]) for x in whole)
 
 
 def filled(values: np.ndarray, multiple: int) -> np.ndarray:

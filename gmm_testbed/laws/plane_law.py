@@ -1,198 +1,191 @@
 r"""The law of a sampler with noise in the plane, after every step, by quadrature.
 
-As on the line, the grid moves with the law: its range holds all but 1e-12 of the mass and
-it has 1.2 nodes a standard deviation of the kernel, each way.
+As on the line, the grid moves with the law: its range holds all but 1e-12 of the mass
+(1e-6 where no grid would hold it all; it counts as escaped) and it has 1.2 nodes a
+standard deviation of the kernel, each way. The grids lie along the axes of the first
+step's covariance; a step that has these axes everywhere is separable.
 """
 
-from typing import Any, NamedTuple
-
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import fail, unsupported
+from .._checks import InputError
 from .._types import Times
 from ..divergences.plane import PlaneDensity
-from ..method import first_law, name_of
+from ..measurements import Linear
 from ..mixture import GaussianMixture
 from ..problem import Target
-from . import plane_steps, resolution
+from . import plane_state, plane_steps
 from .bands import REACH
 from .base import AbstractLaw, covered
-from .line import spanning
-from .line_steps import mixture_log_prob
+from .line_state import spanning
+from .plane_state import FEWEST, MOST, State, upper
+from .plane_sums import sources
 from .resolution import COARSEST
 
-_SIZES = (96, 128, 192, 256, 384, 512, 768, 1024, 1536)  # nodes each way
-_FEWEST, _MOST = _SIZES[0], _SIZES[-1]
-_NEGLIGIBLE = 1e-14
 _NODES_PER_SD = 3.0
-_TOLERANCE = 1e-8  # aliasing of one step
-
-
-class State(NamedTuple):
-    """The law at one time: a grid for each axis, density (n1, n2), and its sources."""
-
-    grids: tuple
-    density: np.ndarray
-    sources: Any
-
-    def nodes(self):
-        """The nodes of each axis."""
-        return tuple(grid.nodes(self.density.dtype) for grid in self.grids)
-
-    def mass(self) -> np.ndarray:
-        """Mass of each node, (n1, n2)."""
-        return self.density * (self.grids[0].spacing * self.grids[1].spacing)
+_AXES = 1e-12  # a correlation or difference of variances below this is none
 
 
 class PlaneLaw(AbstractLaw):
-    """The law of a sampler with noise in the plane."""
+    """The law of a sampler with noise in the plane.
+
+    Attributes:
+        target: the problem along its path.
+        times: (N + 1,).
+        refine: how many times finer than usual the grids are.
+        frame: (2, 2), a rotation: the states are in coordinates z with x = frame @ z.
+        states: at every time.
+    """
 
     target: Target
     times: Times
     refine: int
+    frame: np.ndarray
     states: list[State]
 
     def at(self, index: int, cover: GaussianMixture | None = None) -> PlaneDensity:
         """The law at times[index]; where its density underflows it is zero."""
         state = self.states[index]
         cover = covered(self.target, self.times[index], cover)
-        grids = tuple(
-            _covering(grid, axis, cover) for axis, grid in enumerate(state.grids)
-        )
-        density = _evaluate(state.sources, grids, state.density.dtype)
-        x, y = (grid.nodes(density.dtype) for grid in grids)
-        with np.errstate(divide="ignore"):
-            log_density = np.log(density)
-        return PlaneDensity(x, y, log_density, 1.0 - state.mass().sum())
+        found, grids = state.sources, state.grids
+        if not self._along_axes():
+            found = found.turned(self.frame)
+            grids = plane_state.fitting(found, self.refine, self.refine * FEWEST)
+        grids = tuple(_covering(grid, axis, cover) for axis, grid in enumerate(grids))
+        dtype = state.density.dtype
+        density = plane_state.on_grid(found, grids, dtype, tails=True)
+        return _density(grids, density, 1.0 - state.mass().sum())
 
     def native(self, index: int) -> PlaneDensity:
-        """The law at times[index] on the grid that carried it."""
+        """The law at times[index] on the grid that carried it, if that is along the axes.
+
+        Else on another one that holds it, without far tails.
+        """
         state = self.states[index]
-        with np.errstate(divide="ignore"):
-            log_density = np.log(state.density)
-        return PlaneDensity(*state.nodes(), log_density, 1.0 - state.mass().sum())
+        escaped = 1.0 - state.mass().sum()
+        if self._along_axes():
+            return _density(state.grids, state.density, escaped)
+        found = state.sources.turned(self.frame)
+        grids = plane_state.fitting(found, self.refine, self.refine * FEWEST)
+        density = plane_state.on_grid(found, grids, state.density.dtype)
+        return _density(grids, density, escaped)
+
+    def _along_axes(self) -> bool:
+        return bool((self.frame == np.eye(2)).all())
 
 
-def plane_law(sampler, target, times, initial, refine: int = 1) -> PlaneLaw:
+def _density(grids, density: np.ndarray, escaped) -> PlaneDensity:
+    with np.errstate(divide="ignore"):
+        log_density = np.log(density)
+    return PlaneDensity(
+        *(grid.nodes(density.dtype) for grid in grids), log_density, escaped
+    )
+
+
+def plane_law(stages, target, times, initial, refine: int = 1) -> PlaneLaw:
     """The law of a sampler with noise in the plane.
 
+    Args:
+        stages: of a step, `explicit.stages`, each with noise.
+        target: a problem with d = 2.
+        times: (N + 1,).
+        initial: mixture at times[0], with a density.
+        refine: how many times finer than usual the grids are.
+
     Raises:
-        UnsupportedError: if the transitions are not isotropic or diagonal.
         InputError: if a step needs more than 1536 nodes each way.
     """
-    point = jnp.asarray(initial.mean())
-    covariance = np.asarray(first_law(sampler, target, times, point).covariance())
-    if covariance[0, 1] != 0.0:
-        unsupported(
-            "no grid law for this transition in the plane",
-            got=f"{name_of(sampler)} with a full covariance",
-            expected="an isotropic or diagonal transition: one step is then separable",
-            hint='use DDPM("matched_scalar"), or gt.sample',
-        )
-    states = [_start(initial, refine * _FEWEST, np.dtype(times.dtype))]
-    for before, after in zip(times[:-1], times[1:], strict=True):
-        states.append(_step(sampler, target, before, after, states[-1], refine))
-    return PlaneLaw(target, times, refine, states)
+    *others, last = _frames(stages, target, times, initial)
+    given = stages, target, times, initial, refine
+    for frame in others:
+        try:
+            return _in_frame(frame, *given)
+        except InputError:  # too fine a grid; the guidance is stiff along one axis only
+            continue
+    return _in_frame(last, *given)
 
 
-def _start(initial, count, dtype) -> State:
-    means = np.asarray(initial.means)
-    variances = np.diagonal(np.asarray(initial.covariances()), axis1=1, axis2=2)
-    reach = REACH * np.sqrt(variances)
-    lower, upper = (means - reach).min(axis=0), (means + reach).max(axis=0)
-    finest = np.sqrt(variances.min(axis=0))
+def _in_frame(frame, stages, target, times, initial, refine: int) -> PlaneLaw:
+    """The law from grids along the columns of a rotation (2, 2)."""
+    dtype = np.dtype(times.dtype)
+    frame = frame.astype(dtype)
+    runs = [plane_steps.run(stage, target, times, frame, refine) for stage in stages]
+    fewest = refine * FEWEST
+    states = [_start(initial, frame, fewest, dtype)]
+    windows = np.asarray(times)
+    for window in zip(windows[:-1], windows[1:], strict=True):
+        state = states[-1]
+        for run in runs:
+            state = plane_steps.advance(run, window, state, fewest)
+        states.append(state)
+    return PlaneLaw(target, times, refine, frame, states)
+
+
+def _start(initial: GaussianMixture, frame, fewest: int, dtype) -> State:
+    whole = np.exp(np.asarray(initial.log_weights)), np.asarray(initial.means)
+    found = sources(*whole, np.asarray(initial.covariances()))
+    if (frame != np.eye(2)).any():
+        found = found.turned(frame.T)
+    reach = REACH * found.scales()
+    low, high = (found.mean - reach).min(axis=0), (found.mean + reach).max(axis=0)
+    wanted = COARSEST * (high - low) / found.finest().min(axis=0)
     grids = tuple(
-        _fine_enough(low, high, COARSEST * (high - low) / sd, count)
-        for low, high, sd in zip(lower, upper, finest, strict=True)
+        plane_state.fine_enough(*axis, fewest)
+        for axis in zip(low, high, wanted, strict=True)
     )
-    return State(grids, _evaluate(initial, grids, dtype), initial)
+    return plane_state.summed(found, grids, dtype)
 
 
-def _step(sampler, target, before, after, state: State, refine: int) -> State:
-    fewest = refine * _FEWEST
-    while True:
-        nodes = state.nodes()
-        moves = plane_steps.transitions(sampler, target, *nodes, before, after)
-        mean, scale = (np.asarray(part) for part in moves)
-        mass = state.mass()
-        active = mass > _NEGLIGIBLE
-        _require_finite(mean[active], scale[active])
-        allowed = [_allowance(mass, mean, scale, axis) / refine for axis in (0, 1)]
-        if min(allowed) >= 1.0:
-            break
-        grids = tuple(
-            _fine_enough(
-                grid.lower, _end(grid), grid.count / min(room, 1.0), grid.count
-            )
-            for grid, room in zip(state.grids, allowed, strict=True)
-        )
-        density = _evaluate(state.sources, grids, state.density.dtype)
-        state = State(grids, density, state.sources)
-    lower = (mean - REACH * scale)[active].min(axis=0)
-    upper = (mean + REACH * scale)[active].max(axis=0)
-    wanted = COARSEST * refine * (upper - lower) / scale[active].min(axis=0)
-    grids = tuple(
-        _fine_enough(*axis, fewest) for axis in zip(lower, upper, wanted, strict=True)
-    )
-    sources = (mass, mean, scale)
-    return State(grids, _evaluate(sources, grids, state.density.dtype), sources)
+def _frames(stages, target, times, initial) -> list[np.ndarray]:
+    """Rotations (2, 2) to try: the axes of the narrowest covariance of the first step.
+
+    If all are isotropic, the axes of x, then those of a linear measurement.
+    """
+    found = _covariances(stages, target, initial.mean(), times[0], times[1])
+    ratios = []
+    for covariance in np.asarray(found):
+        values, axes = np.linalg.eigh(covariance)
+        ratios.append((values[1] / values[0], covariance, axes))
+    ratio, covariance, axes = max(ratios, key=lambda found: found[0])
+    if ratio > 1.0 + _AXES:
+        slanted = abs(covariance[0, 1]) > _AXES * np.trace(covariance)
+        return [_rotation(axes) if slanted else np.eye(2)]
+    measurement = target.problem.measurement
+    if not isinstance(measurement, Linear):
+        return [np.eye(2)]
+    rows = np.linalg.svd(np.asarray(measurement.A))[2]
+    return [np.eye(2), _rotation(rows.T)]
 
 
-def _evaluate(sources, grids, dtype) -> np.ndarray:
-    x, y = (grid.nodes(dtype) for grid in grids)
-    if isinstance(sources, tuple):
-        return np.asarray(plane_steps.step(*sources, x, y))
-    points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
-    log_density = mixture_log_prob(sources, points)
-    return np.exp(np.asarray(log_density)).reshape(len(x), len(y))
+def _rotation(axes: np.ndarray) -> np.ndarray:
+    """Orthonormal columns (2, 2), in an order that is no reflection."""
+    return axes if np.linalg.det(axes) > 0 else axes[:, ::-1]
 
 
-def _allowance(mass, mean, scale, axis: int) -> float:
-    """The factor by which the spacing along an axis may grow."""
-    active = mass > _NEGLIGIBLE
-    ratio = np.sqrt((resolution.gap_ratio(mean, scale, axis) ** 2).sum(axis=-1))
-    return resolution.allowance(mass[active], ratio[active], _TOLERANCE)
-
-
-def _fine_enough(lower, upper, wanted: float, fewest: int):
-    """A grid with at least `wanted` nodes; a few sizes, so that few are compiled."""
-    count = next((size for size in _SIZES if size >= max(wanted, fewest)), None)
-    if count is None:
-        fail(
-            "the law cannot be resolved on a grid",
-            got=f"a step that needs {wanted:.0f} nodes each way",
-            expected=f"at most {_MOST}",
-            hint="change the number of steps (many: the kernel is narrow; few: guidance "
-            "stretches a step), raise t_min, or use gt.sample",
-        )
-    return spanning(float(lower), float(upper), count)
+@eqx.filter_jit
+def _covariances(stages, target, x, t, s):
+    """Covariances (stages, 2, 2) of the likeliest Gaussian of each stage in turn."""
+    found = []
+    for stage in stages:
+        parts = stage.parts(target, x, t, s)
+        place = jnp.argmax(parts.log_weight)
+        x = parts.mean[place]
+        found.append(parts.covariance[place])
+    return jnp.stack(found)
 
 
 def _covering(grid, axis: int, cover: GaussianMixture | None):
     """The grid, wider if the mixture needs it, and fine enough for both."""
-    lower, upper, spacing = grid.lower, _end(grid), grid.spacing
+    low, high, spacing = grid.lower, upper(grid), grid.spacing
     if cover is not None:
         heavy = np.asarray(cover.log_weights) > -80.0
         means = np.asarray(cover.means)[heavy, axis]
         spread = np.sqrt(np.asarray(cover.covariances())[heavy, axis, axis])
-        lower = min(lower, float((means - REACH * spread).min()))
-        upper = max(upper, float((means + REACH * spread).max()))
+        low = min(low, float((means - REACH * spread).min()))
+        high = max(high, float((means + REACH * spread).max()))
         if (spread > 0).any():
             spacing = min(spacing, float(spread[spread > 0].min()) / _NODES_PER_SD)
-    count = int(np.ceil((upper - lower) / spacing)) + 1
-    return spanning(lower, upper, min(max(count, _FEWEST), _MOST))
-
-
-def _end(grid) -> float:
-    return grid.lower + grid.spacing * (grid.count - 1)
-
-
-def _require_finite(mean, scale) -> None:
-    if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
-        fail(
-            "a transition is not finite",
-            got="NaN or infinite means or scales where the law has mass",
-            expected="finite numbers",
-            hint="take more steps, or stop at a larger t_min",
-        )
+    count = int(np.ceil((high - low) / spacing)) + 1
+    return spanning(low, high, min(max(count, FEWEST), MOST))

@@ -23,13 +23,14 @@ from .._types import Matrix, Scalar, Times, Vector
 from ..divergences import closed_form, w2_between
 from ..estimate import Between
 from ..measurements import Linear
-from ..method import AbstractMethod, require_linear
+from ..method import AbstractDescribed, require_linear
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem, Target
 from ..sampling import check_run, initial_law
 from .base import AbstractLaw
+from .explicit import legs_of, require_explicit, require_no_memory
 from .grid import grid
-from .split_check import require_split, steps_beyond
+from .split_check import StepsBeyond, require_split, steps_beyond
 from .splitting import frame_of, split
 
 
@@ -174,7 +175,7 @@ class ReducedLaw(eqx.Module):
 
 
 def reduced(
-    sampler: AbstractMethod,
+    sampler: AbstractDescribed,
     target: Target,
     times: Times,
     *,
@@ -184,7 +185,7 @@ def reduced(
     r"""The law of a sampler's output in any dimension, if the problem is a line or plane.
 
     Args:
-        sampler: `Guided(approximation, kernel)`.
+        sampler: a method whose steps are explicit, as `gt.laws.grid` takes it.
         target: linear measurement of a mixture whose means (up to a common offset) lie
             with the rows of A in a line or plane, with one variance beyond it.
         times: (N + 1,), decreasing.
@@ -198,6 +199,7 @@ def reduced(
             `gt.laws.grid` refuses the problem along the frame.
         InputError: as `gt.laws.grid`.
     """
+    require_explicit(sampler)
     times = check_run(sampler, target, times)
     problem = target.problem
     measurement = require_linear(sampler, target)
@@ -205,9 +207,12 @@ def reduced(
     prior = split(problem.prior, frame)
     initial = initial_law(sampler, target, times[0], initial)
     begin = split(initial, frame)
+    require_no_memory(sampler, target, times, initial)
     inside, outside = _parts(target, measurement, frame, prior)
-    steps = steps_beyond(sampler, outside, times)
-    require_split(sampler, target, inside, steps, times, frame, prior)
+    steps = []
+    for leg in legs_of(sampler):
+        steps.append(steps_beyond(leg, outside, times))
+        require_split(leg, target, inside, steps[-1], times, frame, prior)
     law = grid(sampler, inside, times, initial=begin.inside, refine=refine)
     gains, shifts, variances = _accumulated(steps, float(begin.variance), times.dtype)
     return ReducedLaw(
@@ -236,21 +241,25 @@ def _parts(target, measurement, frame, prior):
     )
 
 
-def _accumulated(steps, variance: float, dtype):
-    """Gains, shifts and variances after every step, (N + 1,) each."""
+def _accumulated(legs: list[StepsBeyond], variance: float, dtype):
+    """Gains, shifts and variances after every step of one or more legs, (N + 1,) each."""
     slack = 1e4 * float(jnp.finfo(dtype).eps)
+    deviation = max(np.asarray(leg.deviation).max() for leg in legs)
     require(
-        np.asarray(steps.deviation).max() <= slack,
+        deviation <= slack,
         "a step beyond the frame is not affine",
-        got=f"deviation {np.asarray(steps.deviation).max():.3g}",
+        got=f"deviation {deviation:.3g}",
         expected=f"at most {slack:.3g}",
         hint="use gt.sample",
     )
-    keeps, drifts, scales = (np.asarray(part, np.float64) for part in steps[:3])
-    states = [(1.0, 0.0, variance)]
-    for keep, drift, scale in zip(keeps, drifts, scales, strict=True):
-        gain, shift, spread = states[-1]
-        states.append((keep * gain, keep * shift + drift, keep**2 * spread + scale**2))
+    moves = np.stack([np.asarray(leg[:3], np.float64) for leg in legs], axis=-1)
+    state = 1.0, 0.0, variance
+    states = [state]
+    for step in np.moveaxis(moves, 0, -1):  # (legs, 3)
+        for keep, drift, scale in step:
+            gain, shift, spread = state
+            state = keep * gain, keep * shift + drift, keep**2 * spread + scale**2
+        states.append(state)
     return jnp.asarray(np.array(states).T, dtype)
 
 

@@ -4,7 +4,9 @@ Between the frame's r dimensions and the other d - r a transition must be a prod
 is asked where it costs nothing, in r + 2 dimensions at every step: the transition of the
 problem with two dimensions added must be the one along the frame times twice the one on a
 line without information. A scale that averages over dimensions fails there. That nothing
-depends on the axes is asked in all d dimensions, of the means.
+depends on the axes is asked in all d dimensions, of the means. A mixture is a product if
+its weights and Gaussians along the frame are those of the problem there, and all its
+Gaussians are the same beyond it. Composed steps are asked leg by leg.
 """
 
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from ..measurements import Linear
 from ..method import name_of
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem, Target
+from .explicit import Stage
 
 _ROUNDINGS = 1e5  # relative, in units of the dtype's rounding
 _ADDED = 2  # dimensions
@@ -45,26 +48,26 @@ class StepsBeyond(NamedTuple):
 
 
 @eqx.filter_jit
-def steps_beyond(sampler, outside, times) -> StepsBeyond:
-    """Every step of the sampler on the line beyond the frame."""
+def steps_beyond(leg: Stage, outside, times) -> StepsBeyond:
+    """Every step of a leg on the line beyond the frame."""
     points = jnp.asarray([[0.0], [1.0], [-2.3]], times.dtype)
 
     def one(t, s):
-        move = jax.vmap(lambda x: sampler.transition(outside, x, t, s))(points)
-        drift, moved, third = move.mean[:, 0]
+        move = jax.vmap(lambda x: leg.parts(outside, x, t, s))(points)
+        drift, moved, third = move.mean[:, 0, 0]
         keep = moved - drift
         error = jnp.abs(drift - 2.3 * keep - third) / (1.0 + jnp.abs(third))
-        scales = jax.vmap(lambda law: law.root.most())(move)
+        scales = jnp.sqrt(move.covariance[:, 0, 0, 0])
         return StepsBeyond(keep, drift, scales[0], error + jnp.ptp(scales))
 
     return jax.vmap(one)(times[:-1], times[1:])
 
 
-def require_split(sampler, target, inside, beyond, times, frame, prior) -> None:
-    """Refuses a sampler whose transitions are not products.
+def require_split(leg: Stage, target, inside, beyond, times, frame, prior) -> None:
+    """Refuses a method whose transitions are not products.
 
     Args:
-        sampler: `Guided`.
+        leg: of its steps.
         target: the problem in d dimensions.
         inside: the problem along the frame.
         beyond: `StepsBeyond` the frame.
@@ -76,10 +79,10 @@ def require_split(sampler, target, inside, beyond, times, frame, prior) -> None:
         UnsupportedError: with what couples the dimensions.
     """
     slack = _ROUNDINGS * float(jnp.finfo(times.dtype).eps)
-    name = name_of(sampler)
-    few = _errors_in_few(sampler, inside, prior.variance, beyond, times)
+    name = name_of(leg.method)
+    few = _errors_in_few(leg, inside, prior.variance, beyond, times)
     errors = np.asarray(few).max(axis=1, initial=0.0)
-    for error, what in zip(errors, ("mean", "covariance"), strict=True):
+    for error, what in zip(errors, ("weight", "mean", "covariance"), strict=True):
         if not error <= slack:
             unsupported(
                 "this sampler couples directions that are independent",
@@ -92,7 +95,7 @@ def require_split(sampler, target, inside, beyond, times, frame, prior) -> None:
     some = np.asarray([0, steps // 2, steps - 1])
     windows = times[some], times[some + 1]
     chosen = jax.tree.map(lambda leaf: leaf[some], beyond)
-    error = _error_in_all(sampler, target, inside, frame, prior.centre, chosen, windows)
+    error = _error_in_all(leg, target, inside, frame, prior.centre, chosen, windows)
     if not float(error) <= slack:
         unsupported(
             "this sampler depends on the axes",
@@ -123,8 +126,8 @@ def _widened(inside, variance):
 
 
 @eqx.filter_jit
-def _errors_in_few(sampler, inside, variance, beyond, times):
-    """Relative errors of means and of covariances, (2, N), each at two points."""
+def _errors_in_few(leg, inside, variance, beyond, times):
+    """Relative errors of weights, means and covariances, (3, N), each at two points."""
     wide = _widened(inside, variance)
     dim = wide.problem.prior.dim
     rank = dim - _ADDED
@@ -134,20 +137,23 @@ def _errors_in_few(sampler, inside, variance, beyond, times):
 
     def one(t, s, step, point):
         x = point * (wide.path.sigma(t) + wide.path.alpha(t) * size)
-        whole = sampler.transition(wide, x, t, s)
-        part = sampler.transition(inside, x[:rank], t, s)
+        whole = leg.parts(wide, x, t, s)
+        part = leg.parts(inside, x[:rank], t, s)
         rest = step.keep * x[rank:] + step.drift * jnp.asarray(_CENTRES, x.dtype)
-        mean = jnp.concatenate([part.mean, rest])
         noise = step.scale**2 * jnp.eye(_ADDED, dtype=x.dtype)
-        covariance = _block(part.covariance(), noise)
-        spread = whole.covariance() - covariance
+
+        def product(mean, covariance):
+            return jnp.concatenate([mean, rest]), _block(covariance, noise)
+
+        mean, covariance = jax.vmap(product)(part.mean, part.covariance)
         tiny = jnp.finfo(x.dtype).tiny  # a deterministic step has no covariance
-        return jnp.stack(
-            [
-                jnp.max(jnp.abs(whole.mean - mean)) / (1.0 + jnp.max(jnp.abs(mean))),
-                jnp.max(jnp.abs(spread)) / (jnp.max(covariance) + tiny),
-            ]
-        )
+        sizes = 1.0 + jnp.max(jnp.abs(mean)), jnp.max(covariance) + tiny
+        errors = [
+            jnp.max(jnp.abs(jnp.exp(whole.log_weight) - jnp.exp(part.log_weight))),
+            jnp.max(jnp.abs(whole.mean - mean)) / sizes[0],
+            jnp.max(jnp.abs(whole.covariance - covariance)) / sizes[1],
+        ]
+        return jnp.stack(errors)
 
     def at(t, s, step):
         return jnp.max(jax.vmap(lambda point: one(t, s, step, point))(points), axis=0)
@@ -156,17 +162,17 @@ def _errors_in_few(sampler, inside, variance, beyond, times):
 
 
 @eqx.filter_jit
-def _error_in_all(sampler, target, inside, frame, centre, beyond, windows):
-    """Largest relative error of the means in d dimensions; the scale is not computed."""
+def _error_in_all(leg, target, inside, frame, centre, beyond, windows):
+    """Largest relative error of the means in d dimensions; no scale is computed."""
 
     def one(pair):
         step, (t, s) = pair
         x = jnp.cos(3.0 * jnp.arange(frame.shape[0], dtype=t.dtype))
         x = x * (target.path.sigma(t) + target.path.alpha(t))
         along = frame.T @ x
-        mean = frame @ sampler.transition(inside, along, t, s).mean
-        mean = mean + step.keep * (x - frame @ along) + step.drift * centre
-        gap = sampler.transition(target, x, t, s).mean - mean
+        rest = step.keep * (x - frame @ along) + step.drift * centre
+        mean = leg.means(inside, along, t, s) @ frame.T + rest[None]
+        gap = leg.means(target, x, t, s) - mean
         return jnp.max(jnp.abs(gap)) / (1.0 + jnp.max(jnp.abs(mean)))
 
     return jnp.max(jax.lax.map(one, (beyond, windows)))

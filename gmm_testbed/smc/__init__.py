@@ -13,6 +13,7 @@ from .kl import filters as filters
 from .kl import kl_bounds as kl_bounds
 from .kl import log_evidences as log_evidences
 from .kl import posterior_path as posterior_path
+from .mcgdiff import MCGDiff as MCGDiff
 from .optimal import Optimal as Optimal
 from .particle_filter import ParticleFilter as ParticleFilter
 from .resampling import SCHEMES as SCHEMES
@@ -25,5 +26,6 @@ CATALOGUE = {
     "Bootstrap": Bootstrap,
     "TDS": TDS,
     "PublishedTDS": PublishedTDS,
+    "MCGDiff": MCGDiff,
     "Optimal": Optimal,
 }

@@ -19,8 +19,8 @@ import numpy as np
 from .. import approximations, kernels, laws, measures, plotting, problems, sweep
 from .._checks import InputError, UnsupportedError
 from ..algorithms import Guided
-from ..method import standard_start
 from ..problem import Target
+from ..sampling import initial_law
 from ..sweep import Experiment, Status, Store
 from ..sweep.provenance import provenance
 from ..time_grids import time_grid
@@ -244,7 +244,8 @@ def _in_time(arrays) -> list[str]:
 def _problem(name: str) -> tuple[Target, Any]:
     """A problem, and the law that its chains start from."""
     target = problems.get(name)
-    return target, standard_start(None, target, jnp.ones(())).mixture()
+    exact = Guided(approximations.Exact(), kernels.DDPM())
+    return target, initial_law(exact, target, jnp.ones(()))
 
 
 @functools.cache

@@ -15,6 +15,7 @@ import ast
 import hashlib
 import inspect
 import json
+import symtable
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,8 +105,16 @@ def _bound(node: ast.stmt) -> set[str]:
 
 
 def _names(node: ast.AST) -> set[str]:
-    """Every name in a piece of code."""
-    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    """Names in a piece of code but those of local variables, and of fields of classes."""
+    tables, found = [symtable.symtable(ast.unparse(node), "", "exec")], set()
+    for table in tables:
+        tables += table.get_children()
+        kind = table.get_type()
+        for symbol in table.get_symbols():
+            read = symbol.is_referenced() and kind != "function"  # as in `x = x`
+            if kind == "module" or read or symbol.is_global():
+                found.add(symbol.get_name())
+    return found
 
 
 def _declares(decorator: ast.expr) -> bool:
