@@ -218,7 +218,9 @@ def _chains(samplers, key, target, times, steps, particles, size: int, keep: int
             x, states = carry
             x = step(j, words, x)
             if keep:
-                states = tuple(s.at[j + 1].set(v) for s, v in zip(states, x, strict=True))
+                states = tuple(
+                    s.at[j + 1].set(v) for s, v in zip(states, x, strict=True)
+                )
             return x, states
 
         x, states = jax.lax.fori_loop(0, steps, body, (x, states))

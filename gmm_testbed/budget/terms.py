@@ -66,7 +66,9 @@ def step_terms(
     without, ideal = made.mean, mean
     if clean is not sampler.approximation:
         without = _mean(sampler, clean, target, x, t, s)
-    if not sampler.kernel.facts.guides:
+    if isinstance(clean, Exact):
+        ideal = without  # no error, not one of rounding
+    elif not sampler.kernel.facts.guides:
         ideal = _mean(sampler, Exact(), target, x, t, s)
     scale = made.scale
     score, approximation, kernel = (
