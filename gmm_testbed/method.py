@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from ._checks import unsupported
 from ._types import Scalar, Times, Vector
@@ -284,12 +285,16 @@ def _linear(part, target, times):
 
 def _signal(part, target, times):
     hint = "start a little later: time_grid(path, N, t_max=0.999), or use DDIM"
-    _require_rate(part, target, "alpha", times[0], "start", "times[0]", hint)
+    _require_rate(
+        part, target, "alpha", np.asarray(times)[0], "start", "times[0]", hint
+    )
 
 
 def _noise(part, target, times):
     hint = "stop a little earlier: time_grid(path, N, t_min=1e-3), or use DDIM"
-    _require_rate(part, target, "sigma", times[-1], "end", "times[-1]", hint)
+    _require_rate(
+        part, target, "sigma", np.asarray(times)[-1], "end", "times[-1]", hint
+    )
 
 
 def _require_rate(part, target, rate, t, where, name, hint):
