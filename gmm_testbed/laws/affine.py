@@ -133,7 +133,7 @@ def _recursion(legs, target, times, mean, covariance):
         predicted = here + F @ probe
         size = 1.0 + jnp.max(jnp.abs(predicted))
         error = jnp.max(jnp.abs(there - predicted)) / size
-        error += jnp.max(jnp.abs(other - noise)) / size
+        error += jnp.max(jnp.abs(other - noise)) / (size + jnp.max(jnp.abs(noise)))
         return here, F @ covariance @ F.T + noise, jnp.maximum(worst, error)
 
     def step(carry, window):
