@@ -12,11 +12,11 @@ from ..method import AbstractMarkov, AbstractMethod, name_of
 from ..sampling import AbstractSampler, Chains
 from ..smc import AbstractFeynmanKac, Bootstrap, ParticleFilter
 from . import (
+    ask_all,
     ask_fields,
     ask_filters,
     ask_needs,
     ask_steps,
-    common,
     fields,
     filters,
     laws,
@@ -24,10 +24,10 @@ from . import (
 )
 from .report import Report, report
 
-_FACTS = (common.facts_are_complete,)
+_FACTS = (ask_all.facts_are_complete,)
 _NUMBERS = (
-    common.one_program_serves_all_values,
-    common.hyper_parameters_have_an_effect,
+    ask_all.one_program_serves_all_values,
+    ask_all.hyper_parameters_have_an_effect,
 )
 _DEFAULTS = {
     AbstractApproximation: TMPD,
@@ -86,7 +86,7 @@ def conformance(method: Any) -> Report:
 def _of_steps(method) -> Report:
     stepper = steps.Stepper(method)
     kernel = isinstance(method, AbstractKernel)
-    noise = () if kernel else (common.noise_enters,)
+    noise = () if kernel else (ask_all.noise_enters,)
     first = report(
         "",
         (*_FACTS, *ask_steps.QUESTIONS, *ask_needs.QUESTIONS, *noise, *_NUMBERS),

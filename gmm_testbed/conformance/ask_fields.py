@@ -7,7 +7,7 @@ import numpy as np
 from .._checks import UnsupportedError
 from ..denoisers import Prior, ScoreError
 from . import probes
-from .common import (
+from .ask_all import (
     facts_are_complete,
     hyper_parameters_have_an_effect,
     need_is_real,

@@ -8,7 +8,7 @@ import numpy as np
 from ..gaussian import Gaussian, Mixture
 from ..sampling import padded, sample
 from . import probes
-from .common import need_is_real
+from .ask_all import need_is_real
 from .filters import END, GRIDS, Filter
 from .laws import truth
 from .probes import KINDS, moved

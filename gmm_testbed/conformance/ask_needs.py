@@ -6,7 +6,7 @@ import numpy as np
 
 from ..denoisers import Prior, ScoreError
 from . import probes
-from .common import need_is_real, refusal
+from .ask_all import need_is_real, refusal
 from .probes import Program
 from .report import Verdict, skip
 from .steps import WHERE, Stepper, streams

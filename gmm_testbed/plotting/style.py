@@ -83,15 +83,26 @@ KERNELS = {
 }
 """Shorter names of kernels, for titles and tables."""
 
-_SHAPES = "osD^vPXp*h<>d8H"
 _HUES = {
     "approximation": (0.0, 360.0),
     "method": (230.0, 80.0),
     "filter": (120.0, 70.0),
-    "sampler": (330.0, 50.0),
-    "estimator": (0.0, 40.0),
     "kernel": (50.0, 50.0),
+    "estimator": (0.0, 40.0),
+    "sampler": (330.0, 50.0),
 }
+"""Of each family, the first hue and how far it goes, in degrees."""
+
+_SHAPES: dict[str, tuple] = {
+    "approximation": tuple("p*hosD^vPX"),
+    "method": (*"<>d8", (3, 1, 0), (5, 1, 36), (4, 0, 22)),
+    "filter": ("H", (4, 1, 0), (6, 1, 0), (8, 1, 0), (7, 0, 0), (7, 1, 0)),
+    "kernel": ((6, 0, 15), (3, 1, 180)),
+    "estimator": ((3, 1, 60), (9, 1, 0)),
+    "sampler": ((5, 0, 36), (4, 1, 45)),
+}
+"""Of each family its own markers, as matplotlib has them."""
+
 _GOLDEN = 0.6180339887498949  # its multiples are spread evenly over [0, 1)
 _LEVELS = ((0.50, 0.13), (0.68, 0.15), (0.38, 0.09), (0.80, 0.10))
 
@@ -108,13 +119,17 @@ def colour(name: str) -> str:
         return known
     family, place = _place(name)
     first, width = _HUES[family]
-    lightness, chroma = _LEVELS[place % len(_LEVELS)]
+    lightness, chroma = _LEVELS[place // len(_SHAPES[family]) % len(_LEVELS)]
     return _hex(lightness, chroma, first + width * (place * _GOLDEN % 1.0))
 
 
-def marker(name: str) -> str:
-    """The marker of a method, which differs from those of its neighbours in the table."""
-    return MARKERS.get(_base(name)) or _SHAPES[_place(name)[1] % len(_SHAPES)]
+def marker(name: str) -> str | tuple[int, int, int]:
+    """The marker of a method, as matplotlib has it; families have none in common."""
+    known = MARKERS.get(_base(name))
+    if known:
+        return known
+    family, place = _place(name)
+    return _SHAPES[family][place % len(_SHAPES[family])]
 
 
 def is_method(name: str) -> bool:
