@@ -11,8 +11,11 @@ import pytest
 from rich.console import Console
 
 import gmm_testbed as gt
+from gmm_testbed import methods
 from gmm_testbed.estimate import Estimate
+from gmm_testbed.methods import Entry
 from gmm_testbed.plotting import tables
+from gmm_testbed.plotting.style import is_method
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +37,50 @@ def pixels(path):
 # Style.
 
 
-def test_every_approximation_has_a_colour_and_a_marker_of_its_own():
-    names = list(gt.approximations.CATALOGUE)
-    assert len({gt.plotting.colour(name) for name in names}) == len(names)
-    assert len({gt.plotting.marker(name) for name in names}) == len(names)
+def _look(name):
+    """The colour as three numbers, and the marker."""
+    colour = gt.plotting.colour(name)
+    parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return parts, gt.plotting.marker(name)
 
 
-def test_options_keep_the_colour_and_unknown_names_have_a_stable_one():
-    assert gt.plotting.colour("ZetaDPS:zeta=1") == gt.plotting.colour("ZetaDPS")
+def _same_looks(names):
+    """Pairs with one marker whose colours are hard to tell apart."""
+    looks = {name: _look(name) for name in names}
+    return [
+        (one, other)
+        for one, other in itertools.combinations(names, 2)
+        if looks[one][1] == looks[other][1]
+        and np.linalg.norm(looks[one][0] - looks[other][0]) < 0.12
+    ]
+
+
+def test_every_method_of_the_table_looks_different():
+    assert not _same_looks(list(gt.methods.CATALOGUE))
+    approximations = list(gt.approximations.CATALOGUE)
+    assert len({gt.plotting.marker(name) for name in approximations[:15]}) >= 8
+
+
+def test_sixty_methods_more_look_different_and_families_share_hues(monkeypatch):
+    sizes = {"approximation": 30, "method": 16, "filter": 14}
+    rows = {
+        f"{family} {number}": Entry(family, object)
+        for family, size in sizes.items()
+        for number in range(size)
+    }
+    monkeypatch.setattr(methods, "CATALOGUE", methods.CATALOGUE | rows)
+    assert not _same_looks(list(methods.CATALOGUE))
+    for family, channel in (("method", 2), ("filter", 1)):  # blue, green
+        mine = [_look(name)[0] for name in rows if name.startswith(family)]
+        assert np.mean([np.argmax(colour) == channel for colour in mine]) > 0.9
+
+
+def test_options_keep_the_look_and_unknown_names_have_a_stable_one():
+    for text in ("ZetaDPS:zeta=1", "ZetaDPS(zeta=1)"):
+        assert gt.plotting.colour(text) == gt.plotting.colour("ZetaDPS")
     assert gt.plotting.colour("Mine") == gt.plotting.colour("Mine")
     assert gt.plotting.colour("Mine") not in gt.plotting.COLOURS.values()
+    assert is_method("TDS(twist=DPS)") and not is_method("two-modes")
 
 
 def test_the_style_holds_inside_a_drawing_function_only():

@@ -414,13 +414,6 @@ def test_one_compilation_serves_all_grids_and_hyper_parameters(bootstrap, key):
     assert out.info.ess.shape == (20,) and out.info.nonfinite == 0
 
 
-def test_every_filter_says_what_it_is():
-    for kind in smc.CATALOGUE.values():
-        assert issubclass(kind, smc.AbstractFeynmanKac)
-        assert kind.facts.summary and kind.facts.reference
-        assert kind.facts.output == "weighted"
-
-
 def test_refusals():
     times = jnp.asarray(TIMES)
     for model in (
@@ -434,8 +427,9 @@ def test_refusals():
     atoms = gt.GaussianMixture.empirical([[0.1], [0.9]])
     problem = gt.InverseProblem(atoms, gt.Linear([[2.0]], 0.1), [1.0])
     target = gt.Target(problem, PATH)
-    smc.Bootstrap().check(target, times)
-    with pytest.raises(gt.UnsupportedError, match="density"):
-        smc.Optimal().check(target, times)
+    for model in (smc.Bootstrap(), smc.PublishedTDS(A.DPS()), smc.Optimal()):
+        model.check(target, times[:-1])
+        with pytest.raises(gt.UnsupportedError, match="density"):
+            model.check(target, times)
     with pytest.raises(gt.InputError, match="resampling"):
         smc.ParticleFilter(smc.Bootstrap(), "systemic")

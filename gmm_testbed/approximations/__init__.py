@@ -7,6 +7,7 @@ from .ddnm import DDNM as DDNM
 from .diffpir import DiffPIR as DiffPIR
 from .dps import DPS as DPS
 from .exact import Exact as Exact
+from .mpgd import MPGD as MPGD
 from .pigdm import PiGDM as PiGDM
 from .tmpd import TMPD as TMPD
 from .unguided import Unguided as Unguided
@@ -21,4 +22,5 @@ CATALOGUE = {
     "TMPD": TMPD,
     "DDNM": DDNM,
     "DiffPIR": DiffPIR,
+    "MPGD": MPGD,
 }

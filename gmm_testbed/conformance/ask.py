@@ -11,7 +11,17 @@ from ..kernels import DDPM, AbstractKernel
 from ..method import AbstractMarkov, AbstractMethod, name_of
 from ..sampling import AbstractSampler, Chains
 from ..smc import AbstractFeynmanKac, Bootstrap, ParticleFilter
-from . import common, fields, filters, laws, steps
+from . import (
+    ask_fields,
+    ask_filters,
+    ask_needs,
+    ask_steps,
+    common,
+    fields,
+    filters,
+    laws,
+    steps,
+)
 from .report import Report, report
 
 _FACTS = (common.facts_are_complete,)
@@ -54,13 +64,13 @@ def conformance(method: Any) -> Report:
     if isinstance(method, Chains):
         method = method.method
     if isinstance(method, AbstractApproximation):
-        return report(name_of(method), fields.QUESTIONS, fields.Field(method))
+        return report(name_of(method), ask_fields.QUESTIONS, fields.Field(method))
     if isinstance(method, AbstractKernel | AbstractMethod):
         return _of_steps(method)
     if isinstance(method, AbstractFeynmanKac):
         method = ParticleFilter(method)
     if isinstance(method, ParticleFilter):
-        questions = *_FACTS, *filters.QUESTIONS, *_NUMBERS
+        questions = *_FACTS, *ask_filters.QUESTIONS, *_NUMBERS
         return report(name_of(method.model), questions, filters.Filter(method))
     if isinstance(method, AbstractSampler):
         sampled = laws.Sampled(method, method.facts, num=2048, steps=24)
@@ -77,7 +87,11 @@ def _of_steps(method) -> Report:
     stepper = steps.Stepper(method)
     kernel = isinstance(method, AbstractKernel)
     noise = () if kernel else (common.noise_enters,)
-    first = report("", (*_FACTS, *steps.QUESTIONS, *noise, *_NUMBERS), stepper)
+    first = report(
+        "",
+        (*_FACTS, *ask_steps.QUESTIONS, *ask_needs.QUESTIONS, *noise, *_NUMBERS),
+        stepper,
+    )
     facts = method.facts
     if kernel:
         facts = Guided(Exact(), method).facts._replace(output=facts.output)

@@ -51,7 +51,7 @@ def _one_gaussian(covariance) -> Numbers:
 KINDS = {
     "any": _MIXTURE,
     "one gaussian": _one_gaussian(3.0 * _COVARIANCES[0]),
-    "isotropic gaussian": _one_gaussian(2.5 * np.eye(3)),
+    "isotropic gaussian": _one_gaussian(0.3 * np.eye(3)),
     "unit gaussian": _one_gaussian(np.eye(3)),
 }
 """The problems that `Exact.problem` may name; each holds the next."""

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
+
+from .. import methods
 
 FULL_WIDTH = 7.2  # inches: the text width of a two-column page
 COLUMN_WIDTH = 3.5
@@ -56,7 +59,7 @@ COLOURS = {
     "DDNM": "#8d5a97",
     "DiffPIR": "#5aa9e6",
 }
-"""Colour of each approximation of the catalogue, the same in every figure."""
+"""Colours that published figures have; those of all other methods are derived."""
 
 INK = ("#ffffff", "#dbe6ee", "#8fb4cc", "#3d7ea6", "#12476b", "#05192b")
 """Colours of a density, from none to the most."""
@@ -71,7 +74,7 @@ MARKERS = {
     "DDNM": "P",
     "DiffPIR": "X",
 }
-"""Marker of each, for readers and printers without colour."""
+"""Markers that go with them, for readers and printers without colour."""
 
 KERNELS = {
     "DDPM:variance=matched": "DDPM matched",
@@ -80,17 +83,81 @@ KERNELS = {
 }
 """Shorter names of kernels, for titles and tables."""
 
-_OTHERS = ("#7f5539", "#b5179e", "#4361ee", "#588157", "#bc6c25", "#6d6875")
+_SHAPES = "osD^vPXp*h<>d8H"
+_HUES = {
+    "approximation": (0.0, 360.0),
+    "method": (230.0, 80.0),
+    "filter": (120.0, 70.0),
+    "sampler": (330.0, 50.0),
+    "estimator": (0.0, 40.0),
+    "kernel": (50.0, 50.0),
+}
+_GOLDEN = 0.6180339887498949  # its multiples are spread evenly over [0, 1)
+_LEVELS = ((0.50, 0.13), (0.68, 0.15), (0.38, 0.09), (0.80, 0.10))
 
 
 def colour(name: str) -> str:
-    """The colour of a method; for one that is not in the catalogue, by its name."""
-    return COLOURS.get(_base(name)) or _OTHERS[_number(name) % len(_OTHERS)]
+    """The colour of a method, as "#rrggbb", the same in every figure.
+
+    That of `COLOURS`, or one that follows from the place of the method in the table of
+    all methods: each family has its part of the circle of hues. A name that is not in the
+    table has a colour by its letters.
+    """
+    known = COLOURS.get(_base(name))
+    if known:
+        return known
+    family, place = _place(name)
+    first, width = _HUES[family]
+    lightness, chroma = _LEVELS[place % len(_LEVELS)]
+    return _hex(lightness, chroma, first + width * (place * _GOLDEN % 1.0))
 
 
 def marker(name: str) -> str:
-    """The marker of a method."""
-    return MARKERS.get(_base(name)) or "<>ph*d"[_number(name) % 6]
+    """The marker of a method, which differs from those of its neighbours in the table."""
+    return MARKERS.get(_base(name)) or _SHAPES[_place(name)[1] % len(_SHAPES)]
+
+
+def is_method(name: str) -> bool:
+    """Whether this is the name of a method of the table, with its options or without."""
+    return _base(name) in methods.CATALOGUE
+
+
+def _place(name: str) -> tuple[str, int]:
+    """The family of a method, and its place among those without a colour of their own."""
+    rows, base = methods.CATALOGUE, _base(name)
+    if base not in rows:
+        return "sampler", zlib.crc32(name.encode())
+    family = rows[base].family
+    others = [key for key, row in rows.items() if row.family == family]
+    return family, [key for key in others if key not in COLOURS].index(base)
+
+
+def _hex(lightness: float, chroma: float, hue: float) -> str:
+    """A colour of OKLCH (Ottosson 2020) in sRGB, cut to what a screen can show."""
+    angle = np.deg2rad(hue)
+    lab = np.array([lightness, chroma * np.cos(angle), chroma * np.sin(angle)])
+    linear = _FROM_CONES @ (_TO_CONES @ lab) ** 3
+    linear = np.clip(linear, 0.0, 1.0)
+    gamma = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
+    )
+    return "#" + "".join(f"{round(255 * part):02x}" for part in gamma)
+
+
+_TO_CONES = np.array(
+    [
+        [1.0, 0.3963377774, 0.2158037573],
+        [1.0, -0.1055613458, -0.0638541728],
+        [1.0, -0.0894841775, -1.2914855480],
+    ]
+)
+_FROM_CONES = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
 
 
 def styled(draw: Callable) -> Callable:
@@ -124,8 +191,4 @@ def save(drawn: Figure, path: Path, dpi: int = 200) -> list[Path]:
 
 
 def _base(name: str) -> str:
-    return name.partition(":")[0]
-
-
-def _number(name: str) -> int:
-    return zlib.crc32(name.encode())
+    return name.partition(":")[0].partition("(")[0].strip()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..plotting.style import COLOURS, colour
+from ..plotting.style import colour, is_method
 from ..sweep import Experiment, Store
 from .pictures import quantised
 
@@ -196,7 +196,7 @@ def _distinct(values) -> list:
 
 def _colour(labels: dict[str, str]) -> str | None:
     """That of the method in the figures; None if no label names one of the catalogue."""
-    names = [v for v in labels.values() if v.partition(":")[0] in COLOURS]
+    names = [value for value in labels.values() if is_method(value)]
     return colour(names[0]) if names else None
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from .._types import Scalar, Times, Vector
 from ..gaussian import Mixture
 from ..kernels.reverse import reverse
-from ..method import Cost, Exact, Facts
+from ..method import Cost, Exact, Facts, check_needs
 from ..problem import Target
 from .base import AbstractTwisted, Proposal
 
@@ -28,6 +28,7 @@ class Bootstrap(AbstractTwisted):
     facts: ClassVar[Facts] = Facts(
         summary="prior proposals, weighted by the likelihood at the end",
         reference="Gordon, Salmond & Smith 1993; Chopin & Papaspiliopoulos 2020, ch. 10",
+        needs=frozenset({"density"}),
         exact_when=(Exact(particles="many"),),
         law="mixture",
         output="weighted",
@@ -35,7 +36,7 @@ class Bootstrap(AbstractTwisted):
     )
 
     def check(self, target: Target, times: Times) -> None:
-        """It serves every problem."""
+        check_needs(self, target, times)
 
     def log_twist(self, target: Target, x: Vector, t: Scalar) -> Scalar:
         return jnp.zeros((), x.dtype)

@@ -49,6 +49,7 @@ class PublishedTDS(AbstractTwisted):
     facts: ClassVar[Facts] = Facts(
         summary="twisted diffusion on the kernel's own chain, with its discretisation",
         reference="Wu et al. 2023, arXiv:2306.17775, algorithm 1",
+        needs=frozenset({"density"}),
         exact_when=(Exact(grid="fine", particles="many"),),
         output="weighted",
         cost=Cost(denoiser=3, jacobian=1, measurement=1),
@@ -61,6 +62,7 @@ class PublishedTDS(AbstractTwisted):
 
     def check(self, target: Target, times: Times) -> None:
         check_needs(Guided(self.twist, self.kernel), target, times)
+        check_needs(self, target, times)
         zero = jnp.zeros(target.problem.prior.dim, times.dtype)
         if not float(first_law(self.prior_chain, target, times, zero).root.least()) > 0:
             unsupported(
