@@ -43,7 +43,7 @@ def shapes(stepper: Stepper) -> Verdict:
 
 
 def starts(stepper: Stepper) -> Verdict:
-    """Is the start a law of the state, finite and with a density?"""
+    """Is the start a law of the state, finite, and with a density but for points?"""
     if stepper.kernel:
         return skip("a kernel has no start")
     start = stepper.method.start(probes.target("any"), jnp.asarray(0.95, float))
@@ -51,6 +51,7 @@ def starts(stepper: Stepper) -> Verdict:
     values = mixture.mean(), mixture.covariance()
     right = mixture.dim == 3 and all(np.isfinite(value).all() for value in values)
     positive = float(np.linalg.eigvalsh(np.asarray(values[1])).min()) > 0
+    positive |= stepper.facts.output == "point"
     return Verdict("a law of x (d,)", f"{type(start).__name__}", right and positive)
 
 

@@ -103,15 +103,19 @@ class Stepper:
         draws = streams(1)
 
         def at(x, t, s):
-            law = self.first(target, x, t, s, draws, method).law
+            law, memory = self.first(target, x, t, s, draws, method)
             found = _numbers(law, draws)
             if isinstance(law, Gaussian):
                 found["jacobian"] = jax.jacfwd(
                     lambda x: self.first(target, x, t, s, draws, method).law.mean
                 )(x)
             if not isinstance(method, AbstractMarkov) and "mean" in found:
-                other = self.first(target, x, t, s, streams(2), method).law
-                found["other field"] = _numbers(other, draws)["mean"] - found["mean"]
+                runs = self.runs(method)  # a second step: Adam's first is a sign
+                first, other = (
+                    _numbers(runs.step(target, memory, x, t, s, each).law, draws)
+                    for each in (draws, streams(2))
+                )
+                found["other field"] = other["mean"] - first["mean"]
             return found
 
         single = self.first(target, xs[0], ts[0], ss[0], draws, method).law
