@@ -59,7 +59,7 @@ class MCGDiff(AbstractFeynmanKac):
     facts: ClassVar[Facts] = Facts(
         summary="best proposals for y as a coordinate of x; no variance for small kappa",
         reference="Cardoso et al. 2024, arXiv:2308.07983, algorithm 1",
-        needs=frozenset({"linear"}),
+        needs=frozenset({"linear", "density"}),
         exact_when=(Exact(grid="fine", particles="many"),),
         output="weighted",
         cost=Cost(denoiser=2, measurement=2),
