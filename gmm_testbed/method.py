@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from ._checks import unsupported
 from ._types import Scalar, Times, Vector
@@ -278,25 +279,22 @@ def require_linear(part: AbstractDescribed, target: Target) -> Linear:
     )
 
 
-def _linear(part, target, times):
-    require_linear(part, target)
-
-
 def _signal(part, target, times):
     hint = "start a little later: time_grid(path, N, t_max=0.999), or use DDIM"
-    _require_rate(part, target, "alpha", times[0], "start", "times[0]", hint)
+    _require_rate(part, target, "alpha", times, 0, hint)
 
 
 def _noise(part, target, times):
     hint = "stop a little earlier: time_grid(path, N, t_min=1e-3), or use DDIM"
-    _require_rate(part, target, "sigma", times[-1], "end", "times[-1]", hint)
+    _require_rate(part, target, "sigma", times, -1, hint)
 
 
-def _require_rate(part, target, rate, t, where, name, hint):
+def _require_rate(part, target, rate, times, index, hint):
+    t, where = np.asarray(times)[index], ("start", "end")[index]
     if float(getattr(target.path, rate)(t)) <= 0.0:
         unsupported(
             f"{name_of(part)} divides by {rate}, which is 0 at the {where}",
-            got=f"{name} = {float(t):.6g} with {type(target.path).__name__}",
+            got=f"times[{index}] = {float(t):.6g} with {type(target.path).__name__}",
             expected=f"{rate} > 0 at every time",
             hint=hint,
         )
@@ -328,7 +326,7 @@ def _law_of_x0(part, target, times):
 
 
 NEEDS: dict[str, Callable] = {
-    "linear": _linear,
+    "linear": lambda part, target, times: require_linear(part, target),
     "law of x0": _law_of_x0,
     "signal": _signal,
     "noise": _noise,

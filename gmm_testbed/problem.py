@@ -84,9 +84,9 @@ class InverseProblem(eqx.Module):
 
     def log_factors(self):
         """log p(y | a_k) for the atoms of an empirical prior, (K,)."""
-        return jax.vmap(lambda atom: self.measurement.log_prob(self.y, atom))(
-            self.prior.means
-        )
+        linear = isinstance(self.measurement, Linear)  # else compiled for each function
+        factors = _compiled_log_factors if linear else _log_factors
+        return factors(self.measurement, self.y, self.prior.means)
 
     def whitened_at(self, x0: Vector):
         """Jacobian (m, d) and residual y - f(x0) (m,) at x0, in units of the noise."""
@@ -116,6 +116,19 @@ class InverseProblem(eqx.Module):
 def _conditioned(prior, measurement, y):
     """Posterior and log-evidence of a linear measurement: one program in place of 25."""
     return prior.condition_on(measurement.whitened(y))
+
+
+def _log_factors(measurement, y, atoms):
+    return jax.vmap(lambda atom: measurement.log_prob(y, atom))(atoms)
+
+
+_compiled_log_factors = eqx.filter_jit(_log_factors)
+
+
+@eqx.filter_jit
+def _linear_likelihood(problem):
+    seen = problem.measurement.whitened(problem.y)
+    return LinearLikelihood(problem.prior, seen)
 
 
 class Target(eqx.Module):
@@ -157,8 +170,7 @@ class Target(eqx.Module):
         if problem.prior.atomic:
             self.likelihood = AtomicLikelihood(problem.log_factors())
         elif isinstance(problem.measurement, Linear):
-            seen = problem.measurement.whitened(problem.y)
-            self.likelihood = LinearLikelihood(problem.prior, seen)
+            self.likelihood = _linear_likelihood(problem)
         else:
             _require_plane(problem.prior.dim)
             dim = problem.prior.dim

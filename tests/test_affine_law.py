@@ -77,7 +77,7 @@ def test_refusals_name_the_reason(gaussian):
     cases = [
         (mixture, gt.Guided(A.Exact(), K.DDPM()), "2 components"),
         (gaussian, gt.Guided(A.ZetaDPS(0.3), K.DDPM()), "ZetaDPS"),
-        (gaussian, gt.Published(A.ZetaDPS(0.3)), "DPSUpdate"),
+        (gaussian, gt.Published(A.ZetaDPS(0.3)), "Published"),
     ]
     for target, sampler, word in cases:
         with pytest.raises(gt.UnsupportedError, match=word) as caught:

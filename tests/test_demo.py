@@ -10,6 +10,7 @@ from rich.console import Console
 
 import gmm_testbed as gt
 from gmm_testbed import study
+from gmm_testbed.cli.app import settings
 from gmm_testbed.study import demo
 
 T = gt.problems.T_MIN
@@ -40,9 +41,9 @@ def test_the_selected_kernel_is_the_kernel(target, samplers, tolerance):
         found = selected.transition(target, x, t, s)
         expected = direct.transition(target, x, t, s)
         np.testing.assert_allclose(found.mean, expected.mean, rtol=tolerance.identity)
-        scale = np.ravel(expected.scale)[0]
-        assert float(found.scale) == pytest.approx(scale, rel=tolerance.identity)
-        means.add((round(float(found.mean[0]), 6), round(float(found.scale), 6)))
+        variance, other = (float(law.covariance()[0, 0]) for law in (found, expected))
+        assert variance == pytest.approx(other, rel=tolerance.identity)
+        means.add((round(float(found.mean[0]), 6), round(variance, 6)))
     assert len(means) == len(samplers)
 
 
@@ -85,6 +86,8 @@ def ran(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "QUICK", few)
         chosen = demo.study(quick=True)
+    assert chosen.apart == "problem" and not demo.study(quick=True).apart
+    chosen = chosen._replace(apart="")  # in this process
     with gt.sweep.Store(folder / "store.sqlite") as store:
         tally = study.run(chosen, store, lambda: None)
         yield chosen, store, tally["demo"], folder
@@ -133,6 +136,16 @@ def test_every_value_is_a_line_of_the_file(ran):
     drawn = {path.name for path in (folder / "out").glob("*.pdf")}
     # There is nothing beside the truth to draw as heat-maps.
     assert len(drawn) == 2 * 4 and "divergence_two-modes.pdf" in drawn
+
+
+@pytest.mark.slow
+def test_each_problem_has_a_process_of_its_own(ran, tmp_path):
+    chosen, store, _, _ = ran
+    with gt.sweep.Store(tmp_path / "apart.sqlite") as other:
+        tally = study.run(chosen._replace(apart="problem"), other, settings)["demo"]
+        found = other.wide(chosen.experiments["demo"])
+    assert tally.done == 4
+    np.testing.assert_array_equal(found, store.wide(chosen.experiments["demo"]))
 
 
 def test_a_law_that_cannot_be_had_is_skipped_with_the_reason(monkeypatch):

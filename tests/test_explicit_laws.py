@@ -116,7 +116,7 @@ def test_weights_that_are_steps_are_resolved(seed):
     atoms = np.concatenate([rng.normal(size=3), 4.0 + 0.01 * rng.normal(size=3)])
     prior = gt.GaussianMixture.empirical(atoms[:, None])
     target = gt.Target(
-        gt.InverseProblem(prior, gt.Linear([[1.0]], 9.0), [1.5]), gt.VE()
+        gt.InverseProblem(prior, gt.Linear([[1.0]], 9.0), [1.5]), gt.VE(0.01, 50.0)
     )
     times = jnp.array([0.9, 0.5, 0.3, 0.2, 0.1])
     start = target.posterior(times[0])
@@ -304,3 +304,52 @@ def test_what_is_not_explicit_is_refused_with_the_part_that_is_not(sampler, reas
     with pytest.raises(gt.UnsupportedError, match=reason) as caught:
         gt.laws.grid(sampler, target, times)
     assert "hint" in str(caught.value)
+
+
+class Misstated(gt.AbstractMarkov):
+    """The exact jump, with facts that say Gaussian."""
+
+    facts: ClassVar[gt.Facts] = gt.Facts(summary="misstated", reference="test")
+
+    start = standard_start
+
+    def transition(self, target, x, t, s):
+        return M.Jump().transition(target, x, t, s)
+
+
+@pytest.mark.parametrize("problem", ["two-modes", "plane-modes"])
+def test_facts_that_hide_a_mixture_are_found_out(problem):
+    target, times = on(problem, t_max=0.95, t_min=3e-2)
+    with pytest.raises(gt.InputError, match="not what its facts say"):
+        gt.laws.grid(Misstated(), target, times)
+
+
+class Remembering(gt.AbstractMethod):
+    """DDPM steps that count themselves."""
+
+    kernel: K.AbstractKernel
+
+    facts: ClassVar[gt.Facts] = gt.Facts(
+        summary="counts", reference="test", affine=True
+    )
+
+    start = standard_start
+
+    def memory(self, target, x, t):
+        return jnp.zeros(())
+
+    def step(self, target, memory, x, t, s, draws):
+        law = gt.Guided(A.TMPD(), self.kernel).transition(target, x, t, s)
+        return gt.Step(law, memory + 1)
+
+
+def test_methods_with_memory_are_refused():
+    target, times = on("one-gaussian", t_max=0.95, t_min=3e-2)
+    with pytest.raises(gt.UnsupportedError, match="remembers earlier steps and has"):
+        gt.laws.grid(Remembering(K.DDPM()), target, times)
+    for law in (gt.laws.affine, gt.laws.reduced):
+        with pytest.raises(gt.UnsupportedError, match="remembers earlier steps"):
+            law(Remembering(K.Heun()), target, times)
+    plane, times = one_gaussian_in_the_plane()
+    with pytest.raises(gt.UnsupportedError, match="beyond the line"):
+        gt.laws.grid(Remembering(K.Heun()), plane, times)

@@ -207,3 +207,18 @@ def test_any_look_ahead_leaves_evidence_and_particles_unbiased(
         ref.noised(ref.posterior(problem), *scales(PATH, jnp.asarray(0.1)))
     )
     assert np.all(_distance(ratio[:, None] * kept, exact) < tolerance.z)
+
+
+@pytest.mark.parametrize("threshold", [0.7, 1.0])
+def test_any_look_ahead_leaves_conditional_filters_unbiased(threshold, key, tolerance):
+    """The mean of p(y) / Z-hat is 1 if one particle follows an exact posterior path."""
+    times = jnp.asarray([0.9, 0.6, 0.4, 0.2, 0.1])
+    model = smc.ParticleFilter(Ahead(), "multinomial", threshold)
+    case = key, model, to_target(LINE, PATH), times, 8, 4000
+    found = smc.filters(*case, follow_posterior=True).log_evidence
+    inverse = np.exp(ref.log_evidence(*LINE) - np.asarray(found))
+    assert inverse.std() > 0.1
+    assert _distance(inverse, 1.0) < tolerance.z
+    plain = np.asarray(smc.filters(*case).log_evidence)
+    plain = np.minimum(np.exp(ref.log_evidence(*LINE) - plain), 10.0)  # of heavy tails
+    assert _distance(plain, 1.0) > 4.5

@@ -1,5 +1,6 @@
 """Measures at known values, by every way to a law, and on the way."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -171,6 +172,28 @@ def test_one_program_serves_laws_on_grids_of_any_size(target):
         measures.at_the_end(HostDensity(density), target, T)
         counts.append(len(compiled) - before)
     assert counts[1:] == [0, 0]
+
+
+# Samples.
+
+
+def test_weights_of_samples_count(target, key):
+    """Samples of another mixture with importance weights, and without them."""
+    posterior = target.posterior(jnp.asarray(T))
+    wide = gt.GaussianMixture.isotropic([1.0], posterior.mean()[None], 1.0)
+    x = wide.sample(key, 4000)
+    log_weights = jax.vmap(posterior.log_prob)(x) - jax.vmap(wide.log_prob)(x)
+    plain = gt.SampleSet(x, jnp.full(4000, -np.log(4000.0)), jnp.zeros(()), None)
+    weighted = plain._replace(log_weights=jax.nn.log_softmax(log_weights))
+    right, wrong = (measures.of(s, target, T) for s in (weighted, plain))
+    ratio = right["spread_ratio"]
+    assert abs(ratio.value - 1.0) < 4.5 * ratio.stderr and ratio.stderr < 0.1
+    assert wrong["spread_ratio"].value > 3.0
+    for name in ("mean_error", "mode_weight"):
+        exact = right["mode_weight_exact"].value if name == "mode_weight" else 0.0
+        gap = np.abs(np.asarray(right[name].value) - np.asarray(exact))
+        assert np.all(gap < 4.5 * np.asarray(right[name].stderr))
+    assert right["sliced_w2"].value < 0.3 * wrong["sliced_w2"].value
 
 
 # On the way.

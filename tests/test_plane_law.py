@@ -49,11 +49,9 @@ def test_law_agrees_with_samples_on_every_cell(key):
     assert np.abs(z[heavy]).max() < 4.5
 
 
-def test_a_full_covariance_is_refused():
+def test_a_deterministic_sampler_is_refused():
     target = gt.problems.get("plane-modes")
     times = gt.time_grid(target.path, 8, t_min=1e-2)
-    with pytest.raises(gt.UnsupportedError, match="matched_scalar"):
-        gt.laws.grid(gt.Guided(A.Exact(), K.DDPM("matched")), target, times)
     with pytest.raises(gt.UnsupportedError, match="deterministic"):
         gt.laws.grid(gt.Guided(A.Exact(), K.Heun()), target, times)
 

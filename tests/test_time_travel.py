@@ -76,6 +76,16 @@ def test_samples_have_the_law_of_the_legs(key, tolerance):
     assert_moments(x, np.array([mean]), np.array([[variance]]), tolerance.z)
 
 
+def test_the_law_by_quadrature_takes_the_legs_in_turn():
+    """`laws.grid` against the same legs on a plain grid in NumPy."""
+    method = gt.algorithms.TimeTravel(BASE, 3)
+    law = gt.laws.grid(method, to_target(LINE, PATH), jnp.asarray(TIMES))
+    mass = _law(3)
+    mean = mass @ NODES
+    assert_allclose(law.mean(), [mean], rtol=1e-6)
+    assert_allclose(law.covariance(), [[mass @ (NODES - mean) ** 2]], rtol=1e-6)
+
+
 def test_one_repeat_is_the_method(key):
     target, times = to_target(LINE, PATH), jnp.asarray(TIMES)
     once = gt.algorithms.TimeTravel(BASE, 1)

@@ -8,6 +8,7 @@ quadrature on the line, and one exact posterior step from every point beyond it.
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from .._checks import unsupported
 from .._types import Scalar, Vector
@@ -28,7 +29,7 @@ def reverse_kernel(target: Target, x: Vector, t: Scalar, s: Scalar) -> GaussianM
     return reverse(target.exact_posterior, target.path, x, t, s)
 
 
-def mixture_terms(sampler, target, points, t, s, key, number) -> tuple[Terms, Scalar]:
+def mixture_terms(sampler, target, points, t, s, key, number) -> tuple[Terms, Array]:
     """The terms of a step from t to s at the points, (n,) each, and smallest scales (n,).
 
     Args:

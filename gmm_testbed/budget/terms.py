@@ -70,8 +70,11 @@ def step_terms(
     if target.denoiser is not None:
         without = sampler.transition(target.seen_exactly, x, t, s).mean
     if isinstance(sampler, Guided):
-        exact = Guided(Exact(), sampler.kernel)
-        ideal = exact.transition(target.seen_exactly, x, t, s).mean
+        if isinstance(sampler.approximation, Exact):
+            ideal = without  # no error, not one of rounding
+        else:
+            exact = Guided(Exact(), sampler.kernel)
+            ideal = exact.transition(target.seen_exactly, x, t, s).mean
     root = made.root
     score, approximation, kernel = (
         root.whiten(part)

@@ -57,7 +57,7 @@ class LineDensity(AbstractDensity):
         )
         if concrete(self.position, self.jacobian, self.spacing):
             step = np.diff(np.asarray(self.position)).min()
-            jacobian, spacing = np.min(self.jacobian), float(self.spacing)
+            jacobian, spacing = np.asarray(self.jacobian).min(), float(self.spacing)
             require(
                 step > 0 and jacobian > 0 and spacing > 0,
                 "this is no grid on the line",

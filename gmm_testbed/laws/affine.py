@@ -18,7 +18,7 @@ from ..method import AbstractComposed, AbstractDescribed, AbstractMethod, name_o
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
-from .explicit import legs_of, require_explicit, require_no_memory
+from .explicit import legs_of, require_count, require_explicit, require_no_memory
 
 _TOLERANCE = 1e4  # in units of the dtype's rounding
 
@@ -94,11 +94,11 @@ def affine(
         InputError: if the grid does not decrease within [0, 1].
     """
     require_explicit(sampler)
+    require_no_memory(sampler)
     times = check_run(sampler, target, times)
     stages = legs_of(sampler)
     _require_affine(sampler, target, times)
     initial = initial_law(sampler, target, times[0], initial)
-    require_no_memory(sampler, target, times, initial)
     _require_one(sampler, stages, target, times)
     means, covariances, error = _recursion(
         stages, target, times, initial.mean(), initial.covariance()
@@ -124,6 +124,7 @@ def _recursion(legs, target, times, mean, covariance):
 
         def moved(x):
             parts = leg.parts(target, x, *window)
+            require_count(parts.mean.shape[0], 1)
             return parts.mean[0], parts.covariance[0]
 
         F = jax.jacfwd(lambda x: moved(x)[0])(mean)
@@ -132,7 +133,7 @@ def _recursion(legs, target, times, mean, covariance):
         predicted = here + F @ probe
         size = 1.0 + jnp.max(jnp.abs(predicted))
         error = jnp.max(jnp.abs(there - predicted)) / size
-        error += jnp.max(jnp.abs(other - noise)) / size
+        error += jnp.max(jnp.abs(other - noise)) / (size + jnp.max(jnp.abs(noise)))
         return here, F @ covariance @ F.T + noise, jnp.maximum(worst, error)
 
     def step(carry, window):

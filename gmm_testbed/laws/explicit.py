@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import unsupported
+from .._checks import require, unsupported
 from .._types import Scalar, Times, Vector
 from ..gaussian import AbstractStepLaw, Gaussian, Mixture
 from ..method import (
@@ -129,6 +129,25 @@ def _after(first: Parts, then: Parts) -> Parts:
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), flat)
 
 
+def require_count(found: int, count: int) -> None:
+    """Refuses steps of more Gaussians than the facts of their method say.
+
+    Args:
+        found: number of Gaussians in a step.
+        count: what `Stage.count` gave.
+
+    Raises:
+        InputError: if they differ.
+    """
+    require(
+        found == count,
+        "the steps of this method are not what its facts say",
+        got=f"a mixture of {found} Gaussians",
+        expected=f"{count}, for law = 'gaussian'",
+        hint="give the method facts with law='mixture'",
+    )
+
+
 def stages(
     method: AbstractMethod, target: Target, times: Times, x: Vector
 ) -> tuple[Stage, ...]:
@@ -208,24 +227,38 @@ def require_explicit(sampler: AbstractDescribed) -> None:
         )
 
 
-def require_no_memory(
+def require_no_memory(sampler: AbstractMethod) -> None:
+    """Refuses a method with memory.
+
+    Raises:
+        UnsupportedError: if x_s given x_t is not all that the next step needs.
+    """
+    if not isinstance(sampler, AbstractMarkov | AbstractComposed):
+        _remembers(sampler, "")
+
+
+def require_flow_on_the_line(
     sampler: AbstractMethod, target: Target, times: Times, initial: GaussianMixture
 ) -> None:
     """Refuses a method with memory, unless it is deterministic and on the line.
 
     Raises:
-        UnsupportedError: if x_s given x_t is not all that the next step needs.
+        UnsupportedError: if its law is not a change of variables on the line.
     """
     if isinstance(sampler, AbstractMarkov | AbstractComposed):
         return
-    noisy = bool(_remembers_noise(sampler, target, initial.mean(), times))
-    if noisy or target.problem.prior.dim > 1:
-        _refuse(
-            f"{name_of(sampler)}, which remembers earlier steps"
-            + (" and has noise" if noisy else ", beyond the line"),
-            "gt.laws.flow_kl takes deterministic methods in any dimension; for one with "
-            "noise use gt.sample",
-        )
+    if bool(_remembers_noise(sampler, target, initial.mean(), times)):
+        _remembers(sampler, " and has noise")
+    if target.problem.prior.dim > 1:
+        _remembers(sampler, ", beyond the line")
+
+
+def _remembers(sampler: AbstractMethod, more: str):
+    _refuse(
+        f"{name_of(sampler)}, which remembers earlier steps{more}",
+        "a deterministic one has a law on the line by gt.laws.grid, and in any dimension "
+        "by gt.laws.flow_kl; for one with noise use gt.sample",
+    )
 
 
 @eqx.filter_jit

@@ -9,7 +9,12 @@ from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law
 from .base import AbstractLaw
-from .explicit import Stage, require_explicit, require_no_memory, stages
+from .explicit import (
+    Stage,
+    require_explicit,
+    require_flow_on_the_line,
+    stages,
+)
 from .line_law import flow_law, line_law
 from .line_steps import TILE_WIDTH, fixed, parts
 from .plane_law import plane_law
@@ -57,7 +62,7 @@ def grid(
             hint="use gt.laws.affine for one Gaussian, gt.laws.reduced for a problem "
             "within a plane, or gt.sample",
         )
-    require_no_memory(sampler, target, times, initial)
+    require_flow_on_the_line(sampler, target, times, initial)
     found = _stages(sampler, target, times, initial)
     _check_jumps(sampler, target, found)
     if dim == 1:
@@ -99,19 +104,15 @@ def _check_jumps(sampler, target, found) -> None:
     """Refuses a field that jumps where the grids cannot follow it."""
     if sampler.facts.smooth or target.problem.measurement.dim_y > 1:
         return
-    plane = target.problem.prior.dim == 2
-    composed = isinstance(sampler, AbstractComposed)
-    if plane or composed or not found:
-        unsupported(
-            "the field of this sampler jumps where the residual vanishes",
-            got="a step over the norm of a single residual, "
-            + (
-                "in the plane"
-                if plane
-                else "in one of several legs"
-                if composed
-                else "with a deterministic kernel"
-            ),
-            expected="a smooth field, or d = 1 and a kernel with noise",
-            hint="use gt.sample",
-        )
+    for refused, where in (
+        (target.problem.prior.dim == 2, "in the plane"),
+        (sampler.facts.law != "gaussian", "in a step that is not one Gaussian"),
+        (not found, "with a deterministic kernel"),
+    ):
+        if refused:
+            unsupported(
+                "the field of this sampler jumps where the residual vanishes",
+                got=f"a step over the norm of a single residual, {where}",
+                expected="a smooth field, or d = 1 and a kernel with noise",
+                hint="use gt.sample",
+            )

@@ -6,6 +6,7 @@ import numpy as np
 
 from .._checks import fail
 from . import bands, jumps, line_steps, panels, resolution
+from .explicit import require_count
 from .line_state import (
     MOST,
     NEGLIGIBLE,
@@ -41,7 +42,9 @@ class Run(NamedTuple):
 
     def transitions(self, points, before, after):
         """Means and scales (rows, n) at points (rows, n) for times (rows,)."""
-        return tuple(part[..., 0] for part in self.parts(points, before, after)[1:])
+        log_weight, mean, scale = self.parts(points, before, after)
+        require_count(log_weight.shape[-1], 1)
+        return mean[..., 0], scale[..., 0]
 
     def parts(self, points, before, after):
         """Log-weights, means and scales (rows, n, K) of the Gaussians of each step."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import plane_state, resolution
 from .bands import REACH
-from .explicit import Stage
+from .explicit import Stage, require_count
 from .line_steps import Fixed, arguments, fixed
 from .plane_state import NEGLIGIBLE, State
 from .plane_sums import Sources, sources
@@ -45,6 +45,7 @@ class Run(NamedTuple):
             some = points[start : start + _AT_ONCE]
             padded = np.pad(some, ((0, _AT_ONCE - len(some)), (0, 0)), mode="edge")
             made = _moves(*self.program, padded, before, after)
+            require_count(made[0].shape[-1], self.count)
             found.append([np.asarray(part)[: len(some)] for part in made])
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))
 

@@ -200,6 +200,7 @@ def reduced(
         InputError: as `gt.laws.grid`.
     """
     require_explicit(sampler)
+    require_no_memory(sampler)
     times = check_run(sampler, target, times)
     problem = target.problem
     measurement = require_linear(sampler, target)
@@ -207,7 +208,6 @@ def reduced(
     prior = split(problem.prior, frame)
     initial = initial_law(sampler, target, times[0], initial)
     begin = split(initial, frame)
-    require_no_memory(sampler, target, times, initial)
     inside, outside = _parts(target, measurement, frame, prior)
     steps = []
     for leg in legs_of(sampler):

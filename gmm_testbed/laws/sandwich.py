@@ -25,10 +25,11 @@ from jax.scipy.special import logsumexp
 from .._checks import require, unsupported
 from .._types import Key, Times
 from ..estimate import Estimate
-from ..method import AbstractMethod, first_law, name_of
+from ..method import AbstractMarkov, AbstractMethod, first_law, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..sampling import check_run, initial_law, sample
+from .explicit import require_explicit
 
 _AT_ONCE = 256  # points, against every state
 
@@ -74,10 +75,11 @@ def sandwich_kl(
         mixture: with a density; the exact posterior marginal at times[-1] by default.
 
     Raises:
-        UnsupportedError: if the last step adds no noise.
+        UnsupportedError: if the last step is not one Gaussian, or adds no noise.
         InputError: if `batches` is below 2 or does not divide `num`, or the grid does not
             decrease within [0, 1].
     """
+    _require_gaussian(sampler)
     times = check_run(sampler, target, times)
     require(
         batches >= 2 and num % batches == 0 and states >= 1,
@@ -142,6 +144,17 @@ def _bounds(keys, sampler, target, times, mixture, before, num: int, batches: in
         return jax.tree.map(jnp.mean, values)
 
     return jax.lax.map(batch, (ancestors, others, noise, exact))
+
+
+def _require_gaussian(sampler) -> None:
+    require_explicit(sampler)
+    if not (isinstance(sampler, AbstractMarkov) and sampler.facts.law == "gaussian"):
+        unsupported(
+            "the bounds need a last step that is one Gaussian",
+            got=f"{name_of(sampler)}, whose step is {sampler.facts.law}",
+            expected="a method without memory and without legs, with Gaussian steps",
+            hint="use gt.laws.grid in d <= 2, gt.laws.reduced, or gt.sample",
+        )
 
 
 def _require_noise(sampler, target, times, initial) -> None:

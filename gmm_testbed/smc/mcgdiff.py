@@ -48,9 +48,6 @@ class MCGDiff(AbstractFeynmanKac):
     Attributes:
         kernel: of the prior's chain, with one variance in all directions.
         kappa: () \(\kappa \ge 0\), what a twist is wider by, in units of \(1/s_i^2\).
-
-    Raises:
-        InputError: if kappa is negative, where it is known.
     """
 
     kernel: AbstractKernel = eqx.field(default_factory=DDPM)
@@ -79,12 +76,11 @@ class MCGDiff(AbstractFeynmanKac):
         check_needs(self, target, times)
         zero = jnp.zeros(target.problem.prior.dim, times.dtype)
         require_isotropic(first_law(self.prior_chain, target, times, zero), self.kernel)
-        missing = _without_variance(self, target, times)
-        if bool(missing.any()):
+        missing = times[_without_variance(self, target, times)]
+        if missing.size:
             warn(
                 "weights of this filter have no variance",
-                got=f"a coordinate is set free from a twist narrower than the step at "
-                f"t = {float(times[missing][0]):.4g}",
+                got=f"a coordinate set free from a narrow twist at t = {missing[0]:.4g}",
                 expected="a twist that is wider than the step",
                 hint="take a larger kappa, such as 1, or shorter steps there",
             )

@@ -32,7 +32,7 @@ KERNELS = {
     "DDIM:eta=0.5": kernels.DDIM(0.5),
     "EulerMaruyama": kernels.EulerMaruyama(),
 }
-# The problem last: two threads then compile for two problems, and do not wait.
+# The problem last: the processes of both then have cells from the beginning.
 FULL = {
     "approximation": tuple(approximations.CATALOGUE),
     "kernel": tuple(KERNELS),
@@ -67,9 +67,9 @@ def study(quick: bool = False) -> Study:
     )
     expected = {} if quick else expected_beside(Path(__file__))
     title, text = head(__doc__, "demo")
-    return Study(
-        "demo", Path(__file__), title, text, {"demo": experiment}, expected, inside, 2
-    )
+    apart = "problem" if len(experiment.grid["problem"]) > 1 else ""
+    file, experiments = Path(__file__), {"demo": experiment}
+    return Study("demo", file, title, text, experiments, expected, inside, apart=apart)
 
 
 def laws_and_measures(key, approximation, kernel, steps, problem):

@@ -91,6 +91,8 @@ class Study(NamedTuple):
         inside: the module, or what has its functions.
         threads: how many cells are computed at a time, where no workers are asked for:
             JAX leaves the interpreter free while it compiles and computes.
+        apart: a label of all experiments, each value of which gets a process of its own
+            in place of the threads; "" for none. For programs that serve one value only.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Study(NamedTuple):
     expected: dict[str, Expected]
     inside: ModuleType | SimpleNamespace
     threads: int = 1
+    apart: str = ""
 
     @property
     def expectations(self) -> Path:

@@ -2,8 +2,9 @@
 
 import contextlib
 import itertools
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,13 @@ def run(
         study: whose.
         store: where to.
         prepare: makes JAX's settings in a new process.
-        workers: processes to start; none, and no scheduler, for this process, with as
-            many threads as the study has.
+        workers: processes to start; none, and no scheduler, for what the study asks for:
+            this process, some threads of it, or a process for each value of a label.
         scheduler: address of one of Dask's.
         force: also cells that are done.
         timeout: seconds that a cell may take.
     """
-    with _executor(workers, scheduler, study.threads) as executor:
+    with _executor(study, workers, scheduler) as executor:
         return {
             name: sweep.run(
                 experiment,
@@ -94,16 +95,38 @@ def run(
 
 
 @contextlib.contextmanager
-def _executor(workers, scheduler, threads) -> Iterator[Executor | None]:
-    if workers is None and scheduler is None:
-        if threads == 1:
-            yield None
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                yield pool
-        return
-    with sweep.cluster(workers, scheduler) as executor:
+def _executor(study, workers, scheduler) -> Iterator[Executor | None]:
+    if workers is not None or scheduler is not None:
+        found = sweep.cluster(workers, scheduler)
+    elif study.apart:
+        found = _Apart(study)
+    elif study.threads > 1:
+        found = ThreadPoolExecutor(study.threads)
+    else:
+        found = contextlib.nullcontext()
+    with found as executor:
         yield executor
+
+
+class _Apart(Executor):
+    """Processes that each compute the cells of one value of a label, `Study.apart`."""
+
+    def __init__(self, study: Study):
+        self._label = study.apart
+        experiments = study.experiments.values()
+        values = {value for one in experiments for value in one.grid[self._label]}
+        context = multiprocessing.get_context("spawn")  # JAX does not survive a fork
+        self._pools = {value: ProcessPoolExecutor(1, context) for value in values}
+
+    def submit(self, function, where, jobs, *rest):
+        """Has the jobs of a cell computed by the process of its value."""
+        pool = self._pools[jobs[0].cell[self._label]]
+        return pool.submit(function, where, jobs, *rest)
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        """Ends the processes."""
+        for pool in self._pools.values():
+            pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
 def status(studies: Sequence[Study], store: Store) -> Table:
