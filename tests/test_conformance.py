@@ -1,11 +1,13 @@
 """`gt.conformance` believes no facts: each lie is told here, in both directions."""
 
 import functools
+import inspect
 from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import gmm_testbed as gt
@@ -280,6 +282,7 @@ LIES = [
     ("Bootstrap", _needs(), ask_filters.density),
     ("Bootstrap", _needs("posterior"), ask_filters.posterior),
     ("Optimal", _needs("density"), ask_filters.posterior),
+    ("Bootstrap", _needs("linear"), ask_filters.nonlinear),
     ("Bootstrap", _exact(), ask_filters.exact_with_any_number),
     ("Optimal", _exact(particles="many"), ask_filters.exact_with_any_number),
     ("Bootstrap", {"exact_when": ()}, ask_filters.exact_on_any),
@@ -321,6 +324,25 @@ def test_a_copy_of_each_template_conforms():
         report = gt.conformance(kind)
         assert report.ok, str(report)
         assert report.name == "Template" and len(report.answers) > 15
+
+
+def _ddim(problem, denoiser, num, seed):
+    x = problem.sigma[0] * np.random.default_rng(seed).normal(size=(num, problem.dim))
+    scales = zip(problem.alpha, problem.sigma, strict=True)
+    (alpha, sigma), *others = scales
+    for after, level in others:
+        mean = denoiser.x0(x, alpha, sigma)
+        x = after * mean + level * (x - alpha * mean) / sigma
+        alpha, sigma = after, level
+    return x
+
+
+def test_a_program_of_the_host_is_asked():
+    report = gt.conformance(gt.External(_ddim))
+    assert report.ok, str(report)
+    words = {answer.question: answer.found for answer in report.answers}
+    found = words[inspect.getdoc(laws.exact_on_any)]
+    assert int(found.split()[0]) > 10  # it samples the prior
 
 
 class Broken(AbstractMarkov):

@@ -73,7 +73,7 @@ def conformance(method: Any) -> Report:
         questions = *_FACTS, *ask_filters.QUESTIONS, *_NUMBERS
         return report(name_of(method.model), questions, filters.Filter(method))
     if isinstance(method, AbstractSampler):
-        sampled = laws.Sampled(method, method.facts, num=2048, steps=24)
+        sampled = laws.Sampled(method, method.facts, num=2048, steps=24, host=True)
         return report(name_of(method), (*_FACTS, *laws.QUESTIONS), sampled)
     fail(
         "this is nothing that has facts",

@@ -40,7 +40,7 @@ def facts_are_complete(subject) -> Verdict:
                 wrong.append(f"exact_when {name}={getattr(where, name)!r}")
     if facts.order is not None and facts.order < 0:
         wrong.append(f"order={facts.order}")
-    if not (isinstance(facts.cost, Cost) and min(facts.cost) >= 0):
+    if not (isinstance(facts.cost, Cost) and not any(n < 0 for n in facts.cost)):
         wrong.append(f"cost={facts.cost!r}")
     found = ", ".join(wrong) or "all fields filled"
     return Verdict("facts as of gt.Facts", found, not wrong)

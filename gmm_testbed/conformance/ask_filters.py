@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import UnsupportedError
 from ..gaussian import Gaussian, Mixture
 from ..sampling import padded, sample
 from . import probes
@@ -105,26 +106,40 @@ def density(filter: Filter) -> Verdict:
     return need_is_real(filter, "density", run)
 
 
+def _traced(filter: Filter, build, dim: int):
+    """Traces a move on a target that is built inside, without compiling it."""
+    times = jnp.asarray([0.9, 0.5, 0.2], float)
+
+    def move(x):
+        target = build()
+        shared = filter.method.shared(target, times, streams(1))
+        ends = times[0], times[1]
+        moved = filter.method.move(target, shared, x, *ends, jnp.array(False))
+        new = moved.law.draw(streams(1))
+        return new, moved.log_weight(new)
+
+    eqx.filter_eval_shape(move, jnp.zeros(dim))
+    return ()
+
+
 def posterior(filter: Filter) -> Verdict:
     """Does it need a posterior that is a mixture exactly if the facts say so?"""
     if "linear" in filter.facts.needs:
         return skip("with a linear measurement the posterior is a mixture")
+    build = probes.without_posterior
+    return need_is_real(filter, "posterior", lambda: _traced(filter, build, 2))
+
+
+def nonlinear(filter: Filter) -> Verdict:
+    """Is a nonlinear measurement served, or refused as the facts say?"""
     times = jnp.asarray([0.9, 0.5, 0.2], float)
-
-    def shape():
-        def move(x):
-            target = probes.without_posterior()
-            shared = filter.method.shared(target, times, streams(1))
-            ends = times[0], times[1]
-            last = jnp.array(False)
-            return filter.method.move(target, shared, x, *ends, last).law.draw(
-                streams(1)
-            )
-
-        eqx.filter_eval_shape(move, jnp.zeros(2))
-        return ()
-
-    return need_is_real(filter, "posterior", shape)
+    if "linear" in filter.facts.needs:
+        try:
+            filter.method.check(probes.atoms(), times)
+            return Verdict("says needing linear", "not refused", False)
+        except UnsupportedError:
+            pass
+    return need_is_real(filter, "linear", lambda: _traced(filter, probes.atoms, 3))
 
 
 def noise_enters(filter: Filter) -> Verdict:
@@ -157,4 +172,5 @@ QUESTIONS = (
     noise_enters,
     density,
     posterior,
+    nonlinear,
 )

@@ -43,7 +43,7 @@ def shapes(stepper: Stepper) -> Verdict:
 
 
 def starts(stepper: Stepper) -> Verdict:
-    """Is the start a law of the state, finite, and with a density but for points?"""
+    """Is the start a finite law of the state, with a density unless it is a point?"""
     if stepper.kernel:
         return skip("a kernel has no start")
     start = stepper.method.start(probes.target("any"), jnp.asarray(0.95, float))
@@ -51,7 +51,7 @@ def starts(stepper: Stepper) -> Verdict:
     values = mixture.mean(), mixture.covariance()
     right = mixture.dim == 3 and all(np.isfinite(value).all() for value in values)
     positive = float(np.linalg.eigvalsh(np.asarray(values[1])).min()) > 0
-    positive |= stepper.facts.output == "point"
+    positive = positive or stepper.facts.output == "point"
     return Verdict("a law of x (d,)", f"{type(start).__name__}", right and positive)
 
 
@@ -87,7 +87,7 @@ def random_field(stepper: Stepper) -> Verdict:
         return both_ways(stepper.facts.random_field, False, "random", "no draws enter")
     effect = np.abs(stepper.at("any", "other field", "inside")).max()
     evidence = f"moved by {effect:.1g}"
-    return both_ways(stepper.facts.random_field, effect > 1e-9, "random", evidence)
+    return both_ways(stepper.facts.random_field, effect > 0, "random", evidence)
 
 
 def short_step(stepper: Stepper) -> Verdict:

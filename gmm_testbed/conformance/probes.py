@@ -171,10 +171,8 @@ def moved(one, other) -> float:
     sizes = [0.0]
     for key, value in one.items():
         known = np.isfinite(value) & np.isfinite(other[key])
-        size = np.max(np.abs(value), where=known, initial=1e-12)
-        sizes.append(
-            np.max(np.abs(other[key] - value), where=known, initial=0.0) / size
-        )
+        here, there = (np.where(known, each, 0.0) for each in (value, other[key]))
+        sizes.append(np.abs(there - here).max() / max(np.abs(here).max(), 1e-12))
     return float(max(sizes))
 
 
