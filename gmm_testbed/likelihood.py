@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from . import _linalg, components
 from ._types import Matrix, Observation, Scalar, Vector
 from .conditioning import Whitened, log_normal_whitened
-from .measurements import AbstractMeasurement
+from .measurements import AbstractMeasurement, Linear
 from .mixture import GaussianMixture
 
 
@@ -205,3 +205,34 @@ def _apply_components(denoised, vectors):
     return components.each(
         components.apply, vectors, denoised.base, denoised.basis, denoised.spectrum
     )
+
+
+# What a problem is built of: one program for each in place of ten or more.
+
+
+@eqx.filter_jit
+def conditioned(prior: GaussianMixture, measurement: Linear, y: Observation):
+    """Posterior and log-evidence of a linear measurement."""
+    return prior.condition_on(measurement.whitened(y))
+
+
+@eqx.filter_jit
+def linear_likelihood(prior: GaussianMixture, measurement: Linear, y: Observation):
+    """The likelihood of a linear measurement."""
+    return LinearLikelihood(prior, measurement.whitened(y))
+
+
+def log_factors(
+    measurement: AbstractMeasurement, y: Observation, atoms: Float[Array, "K d"]
+) -> Float[Array, " K"]:
+    """log p(y | atom) for each of the atoms (K, d), (K,)."""
+    if isinstance(measurement, Linear):
+        return _compiled_log_factors(measurement, y, atoms)
+    return _log_factors(measurement, y, atoms)  # else compiled for each function
+
+
+def _log_factors(measurement, y, atoms):
+    return jax.vmap(lambda atom: measurement.log_prob(y, atom))(atoms)
+
+
+_compiled_log_factors = eqx.filter_jit(_log_factors)

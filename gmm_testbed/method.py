@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
 from ._checks import unsupported
 from ._types import Scalar, Times, Vector
@@ -280,23 +279,21 @@ def require_linear(part: AbstractDescribed, target: Target) -> Linear:
 
 
 def _signal(part, target, times):
-    hint = "start a little later: time_grid(path, N, t_max=0.999), or use DDIM"
-    _require_rate(part, target, "alpha", times, 0, hint)
+    _require_rate(part, target, "alpha", times, 0, "start", "later", "t_max=0.999")
 
 
 def _noise(part, target, times):
-    hint = "stop a little earlier: time_grid(path, N, t_min=1e-3), or use DDIM"
-    _require_rate(part, target, "sigma", times, -1, hint)
+    _require_rate(part, target, "sigma", times, -1, "end", "earlier", "t_min=1e-3")
 
 
-def _require_rate(part, target, rate, times, index, hint):
-    t, where = np.asarray(times)[index], ("start", "end")[index]
+def _require_rate(part, target, rate, times, index, where, when, how):
+    t = times.tolist()[index]  # compiles nothing
     if float(getattr(target.path, rate)(t)) <= 0.0:
         unsupported(
             f"{name_of(part)} divides by {rate}, which is 0 at the {where}",
             got=f"times[{index}] = {float(t):.6g} with {type(target.path).__name__}",
             expected=f"{rate} > 0 at every time",
-            hint=hint,
+            hint=f"{where} a little {when}: time_grid(path, N, {how}), or use DDIM",
         )
 
 

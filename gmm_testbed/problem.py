@@ -1,7 +1,6 @@
 r"""An inverse problem, and the same problem along a diffusion path."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
 from ._checks import (
@@ -19,8 +18,10 @@ from .denoisers import AbstractDenoised, AbstractDenoiser, Prior
 from .likelihood import (
     AbstractLikelihood,
     AtomicLikelihood,
-    LinearLikelihood,
     QuadratureLikelihood,
+    conditioned,
+    linear_likelihood,
+    log_factors,
 )
 from .measurements import AbstractMeasurement, Linear
 from .mixture import GaussianMixture
@@ -84,9 +85,7 @@ class InverseProblem(eqx.Module):
 
     def log_factors(self):
         """log p(y | a_k) for the atoms of an empirical prior, (K,)."""
-        linear = isinstance(self.measurement, Linear)  # else compiled for each function
-        factors = _compiled_log_factors if linear else _log_factors
-        return factors(self.measurement, self.y, self.prior.means)
+        return log_factors(self.measurement, self.y, self.prior.means)
 
     def whitened_at(self, x0: Vector):
         """Jacobian (m, d) and residual y - f(x0) (m,) at x0, in units of the noise."""
@@ -100,7 +99,7 @@ class InverseProblem(eqx.Module):
 
     def _condition(self):
         if isinstance(self.measurement, Linear):
-            return _conditioned(self.prior, self.measurement, self.y)
+            return conditioned(self.prior, self.measurement, self.y)
         if self.prior.atomic:
             return self.prior.reweighted(self.log_factors())
         unsupported(
@@ -110,25 +109,6 @@ class InverseProblem(eqx.Module):
             hint="replace the prior by GaussianMixture.empirical(prior.sample(key, n)); "
             "in d <= 2 a Target still gives the reference at every t > 0 by quadrature",
         )
-
-
-@eqx.filter_jit
-def _conditioned(prior, measurement, y):
-    """Posterior and log-evidence of a linear measurement: one program in place of 25."""
-    return prior.condition_on(measurement.whitened(y))
-
-
-def _log_factors(measurement, y, atoms):
-    return jax.vmap(lambda atom: measurement.log_prob(y, atom))(atoms)
-
-
-_compiled_log_factors = eqx.filter_jit(_log_factors)
-
-
-@eqx.filter_jit
-def _linear_likelihood(problem):
-    seen = problem.measurement.whitened(problem.y)
-    return LinearLikelihood(problem.prior, seen)
 
 
 class Target(eqx.Module):
@@ -170,7 +150,9 @@ class Target(eqx.Module):
         if problem.prior.atomic:
             self.likelihood = AtomicLikelihood(problem.log_factors())
         elif isinstance(problem.measurement, Linear):
-            self.likelihood = _linear_likelihood(problem)
+            self.likelihood = linear_likelihood(
+                problem.prior, problem.measurement, problem.y
+            )
         else:
             _require_plane(problem.prior.dim)
             dim = problem.prior.dim

@@ -1,5 +1,6 @@
 r"""`gt.laws.grid`: the law of any explicit method on the line or in the plane."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from .._checks import unsupported
@@ -52,7 +53,8 @@ def grid(
     """
     require_explicit(sampler)
     times = check_run(sampler, target, times)
-    initial = initial_law(sampler, target, times[0], initial)
+    begin = jnp.asarray(np.asarray(times)[0])  # compiles nothing
+    initial = initial_law(sampler, target, begin, initial)
     dim = target.problem.prior.dim
     if dim > 2:
         unsupported(

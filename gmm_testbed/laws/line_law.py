@@ -34,7 +34,7 @@ class LineLaw(AbstractLaw):
     def at(self, index: int, cover: GaussianMixture | None = None) -> LineDensity:
         """The law at times[index]: its log-density is right also in far tails."""
         state = self.states[index]
-        cover = covered(self.target, self.times[index], cover)
+        cover = covered(self.target, jnp.asarray(np.asarray(self.times)[index]), cover)
         lower, upper, finest = _range(state, cover)
         needed = (upper - lower) * _NODES_PER_SD * self.refine / finest
         wanted = max(needed, self.refine * _FEWEST)
