@@ -59,7 +59,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .method import AbstractMarkov as AbstractMarkov
     from .method import AbstractMethod as AbstractMethod
     from .method import Cost as Cost
-    from .method import Exact as Exact
+    from .method import ExactWhen as ExactWhen
     from .method import Facts as Facts
     from .method import Leg as Leg
     from .method import Step as Step
@@ -130,7 +130,7 @@ _NAMES = {
         "AbstractMarkov",
         "AbstractMethod",
         "Cost",
-        "Exact",
+        "ExactWhen",
         "Facts",
         "Leg",
         "Step",

@@ -40,7 +40,7 @@ class Cost(NamedTuple):
         return " + ".join(parts) or "none"
 
 
-class Exact(NamedTuple):
+class ExactWhen(NamedTuple):
     """Where a method is exact; each field is a condition that conformance can make.
 
     Attributes:
@@ -84,7 +84,7 @@ class Facts(NamedTuple):
     summary: str
     reference: str
     needs: frozenset[str] = frozenset()
-    exact_when: tuple[Exact, ...] = ()
+    exact_when: tuple[ExactWhen, ...] = ()
     law: str = "gaussian"
     affine: bool = False
     gradient: bool | None = None

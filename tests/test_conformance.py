@@ -172,7 +172,7 @@ SUBJECTS = {
     ),
     "sampled point": lambda: laws.Sampled(
         OwnStep(_posterior_mean),
-        FACTS._replace(output="point", exact_when=(gt.Exact(),)),
+        FACTS._replace(output="point", exact_when=(gt.ExactWhen(),)),
         num=64,
         steps=4,
     ),
@@ -192,7 +192,7 @@ def _needs(*names):
 
 
 def _exact(problem="any", **conditions):
-    return {"exact_when": (gt.Exact(problem, **conditions),)}
+    return {"exact_when": (gt.ExactWhen(problem, **conditions),)}
 
 
 # Subject, the lie, and the question that finds it.

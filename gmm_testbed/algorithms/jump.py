@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from .._types import Scalar, Vector
 from ..gaussian import Mixture
-from ..method import AbstractMarkov, Cost, Exact, Facts, standard_start
+from ..method import AbstractMarkov, Cost, ExactWhen, Facts, standard_start
 from ..problem import Target
 
 
@@ -23,7 +23,7 @@ class Jump(AbstractMarkov):
         summary="an exact draw of x0 given x_t and y, noised afresh",
         reference="the ideal of Zhang et al. 2025, arXiv:2407.01521",
         needs=frozenset({"posterior"}),
-        exact_when=(Exact(start="exact"),),
+        exact_when=(ExactWhen(start="exact"),),
         law="mixture",
         cost=Cost(denoiser=1),
     )

@@ -10,7 +10,7 @@ from .._checks import floating
 from .._types import Scalar, Vector
 from ..components import log_total
 from ..gaussian import Mixture
-from ..method import AbstractMarkov, Cost, Exact, Facts, standard_start
+from ..method import AbstractMarkov, Cost, ExactWhen, Facts, standard_start
 from ..mixture import GaussianMixture
 from ..problem import Target
 
@@ -46,7 +46,7 @@ class PosteriorDraws(AbstractMarkov):
         summary="independent draws of the posterior, or of a known distortion of it",
         reference="closed form",
         needs=frozenset({"posterior"}),
-        exact_when=(Exact(),),
+        exact_when=(ExactWhen(),),
         law="mixture",
         cost=Cost(denoiser=0),
     )

@@ -6,8 +6,7 @@ r"""The exact field: no approximation. The control for every other.
 from typing import ClassVar
 
 from .._types import Matrix, Scalar, Vector
-from ..method import Cost, Facts
-from ..method import Exact as Condition
+from ..method import Cost, ExactWhen, Facts
 from ..problem import Target
 from .base import AbstractApproximation, log_twist
 
@@ -22,7 +21,7 @@ class Exact(AbstractApproximation):
     facts: ClassVar[Facts] = Facts(
         summary="the exact posterior mean; on an empirical prior, the FSR",
         reference="closed form; Burns & Fridovich-Keil 2026, arXiv:2605.30330",
-        exact_when=(Condition(),),
+        exact_when=(ExactWhen(),),
         affine=True,
         gradient=True,
         cost=Cost(denoiser=1),

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from .._checks import choose
 from .._types import Scalar, Vector
-from ..method import Cost, Exact, Facts
+from ..method import Cost, ExactWhen, Facts
 from ..problem import Target
 from .base import AbstractCorrection, gaussian_twist, log_twist, prior_covariance
 
@@ -22,7 +22,7 @@ from .base import AbstractCorrection, gaussian_twist, log_twist, prior_covarianc
 class AbstractSpread(eqx.Module):
     """A variance r_t^2 that x0 is taken to have around the denoised mean."""
 
-    exact_when: eqx.AbstractClassVar[tuple[Exact, ...]]
+    exact_when: eqx.AbstractClassVar[tuple[ExactWhen, ...]]
     finite_without_signal: eqx.AbstractClassVar[bool]
 
     @abstractmethod
@@ -35,7 +35,7 @@ class AbstractSpread(eqx.Module):
 class SNR(AbstractSpread):
     r"""\(\sigma^2/(\sigma^2+\alpha^2)\): exact for a prior N(mu, I)."""
 
-    exact_when: ClassVar[tuple[Exact, ...]] = (Exact("unit gaussian"),)
+    exact_when: ClassVar[tuple[ExactWhen, ...]] = (ExactWhen("unit gaussian"),)
     finite_without_signal: ClassVar[bool] = True
 
     def __call__(
@@ -47,7 +47,7 @@ class SNR(AbstractSpread):
 class Flat(AbstractSpread):
     r"""\(\sigma^2/\alpha^2\): that of a flat prior, infinite at alpha = 0."""
 
-    exact_when: ClassVar[tuple[Exact, ...]] = ()
+    exact_when: ClassVar[tuple[ExactWhen, ...]] = ()
     finite_without_signal: ClassVar[bool] = False
 
     def __call__(
@@ -59,7 +59,7 @@ class Flat(AbstractSpread):
 class Data(AbstractSpread):
     r"""\(v\sigma^2/(\sigma^2+\alpha^2 v)\), v the prior's mean variance a coordinate."""
 
-    exact_when: ClassVar[tuple[Exact, ...]] = (Exact("isotropic gaussian"),)
+    exact_when: ClassVar[tuple[ExactWhen, ...]] = (ExactWhen("isotropic gaussian"),)
     finite_without_signal: ClassVar[bool] = True
 
     def __call__(

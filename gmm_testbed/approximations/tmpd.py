@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from .. import _linalg
 from .._types import Matrix, Scalar, Vector
-from ..method import Cost, Exact, Facts
+from ..method import Cost, ExactWhen, Facts
 from ..problem import Target
 from .base import AbstractCorrection, gaussian_twist, log_twist
 
@@ -25,7 +25,7 @@ class TMPD(AbstractCorrection):
     facts: ClassVar[Facts] = Facts(
         summary="Gaussian N(m, C) with the true covariance of x0 given x_t",
         reference="Boys et al. 2024, arXiv:2310.06721, eq. 8",
-        exact_when=(Exact("one gaussian"),),
+        exact_when=(ExactWhen("one gaussian"),),
         affine=True,
         gradient=False,
         cost=Cost(denoiser=1, jacobian=1, measurement=1),

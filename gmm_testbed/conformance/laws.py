@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..method import Exact
+from ..method import ExactWhen
 from ..sampling import sample
 from . import probes
 from .probes import KINDS, Memo
@@ -115,7 +115,7 @@ class Sampled:
         error = np.hypot(gain * fine.error, coarse.error) / (gain - 1)
         return Statistics(mean, error)
 
-    def distance(self, kind: str, where: Exact) -> float:
+    def distance(self, kind: str, where: ExactWhen) -> float:
         """Standard errors from the posterior where a condition is met."""
         if where.grid == "any":
             found, which = self.statistics(kind, "coarse", where.start), "coarse"
@@ -152,9 +152,9 @@ def _exact(sampled: Sampled, kind: str) -> Verdict:
         evidence = f"{distance:.1f} standard errors"
         return both_ways(True, distance < _AGREE, "exact", evidence)
     if sampled.host:
-        distance = sampled.distance(kind, Exact(grid="fine"))
+        distance = sampled.distance(kind, ExactWhen(grid="fine"))
         return Verdict("says nothing", f"{distance:.0f} standard errors in the limit")
-    distance = sampled.distance(kind, Exact(grid="fine", start="exact"))
+    distance = sampled.distance(kind, ExactWhen(grid="fine", start="exact"))
     return both_ways(
         False,
         distance < _AGREE,

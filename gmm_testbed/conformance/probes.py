@@ -54,7 +54,7 @@ KINDS = {
     "isotropic gaussian": _one_gaussian(0.3 * np.eye(3)),
     "unit gaussian": _one_gaussian(np.eye(3)),
 }
-"""The problems that `Exact.problem` may name; each holds the next."""
+"""The problems that `ExactWhen.problem` may name; each holds the next."""
 
 VARIANTS = {
     "other observation": _MIXTURE._replace(y=_MIXTURE.y + 0.5),

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from .._types import Scalar, Times, Vector
 from ..gaussian import Mixture
 from ..kernels.reverse import reverse
-from ..method import Cost, Exact, Facts, check_needs
+from ..method import Cost, ExactWhen, Facts, check_needs
 from ..problem import Target
 from .base import AbstractTwisted, Proposal
 
@@ -29,7 +29,7 @@ class Bootstrap(AbstractTwisted):
         summary="prior proposals, weighted by the likelihood at the end",
         reference="Gordon, Salmond & Smith 1993; Chopin & Papaspiliopoulos 2020, ch. 10",
         needs=frozenset({"density"}),
-        exact_when=(Exact(particles="many"),),
+        exact_when=(ExactWhen(particles="many"),),
         law="mixture",
         output="weighted",
         cost=Cost(denoiser=1),

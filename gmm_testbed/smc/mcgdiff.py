@@ -36,7 +36,7 @@ from ..algorithms import Guided
 from ..algorithms.base import coordinates
 from ..approximations import Unguided
 from ..kernels import DDPM, AbstractKernel
-from ..method import Cost, Exact, Facts, check_needs, first_law
+from ..method import Cost, ExactWhen, Facts, check_needs, first_law
 from ..problem import Target
 from .base import AbstractFeynmanKac, Move, nothing_shared
 from .gaussian_twist import GaussianTwist, require_isotropic
@@ -57,7 +57,7 @@ class MCGDiff(AbstractFeynmanKac):
         summary="best proposals for y as a coordinate of x; no variance for small kappa",
         reference="Cardoso et al. 2024, arXiv:2308.07983, algorithm 1",
         needs=frozenset({"linear", "density"}),
-        exact_when=(Exact(grid="fine", particles="many"),),
+        exact_when=(ExactWhen(grid="fine", particles="many"),),
         output="weighted",
         cost=Cost(denoiser=2, measurement=2),
     )

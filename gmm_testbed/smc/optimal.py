@@ -13,7 +13,7 @@ from typing import ClassVar
 from .._types import Scalar, Times, Vector
 from ..gaussian import Mixture
 from ..kernels.reverse import reverse
-from ..method import Cost, Exact, Facts, check_needs
+from ..method import Cost, ExactWhen, Facts, check_needs
 from ..problem import Target
 from .base import AbstractTwisted, Proposal
 
@@ -25,7 +25,7 @@ class Optimal(AbstractTwisted):
         summary="exact twist and exact reverse kernel: equal weights",
         reference="the optimal twist of Wu et al. 2023, arXiv:2306.17775",
         needs=frozenset({"posterior", "density"}),
-        exact_when=(Exact(start="exact"), Exact(particles="many")),
+        exact_when=(ExactWhen(start="exact"), ExactWhen(particles="many")),
         law="mixture",
         output="weighted",
         cost=Cost(denoiser=3),

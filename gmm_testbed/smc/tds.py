@@ -26,7 +26,7 @@ from ..algorithms import Guided
 from ..approximations import AbstractApproximation, log_twist
 from ..kernels import DDPM, AbstractKernel
 from ..kernels.reverse import reverse
-from ..method import Cost, Exact, Facts, check_needs, first_law
+from ..method import Cost, ExactWhen, Facts, check_needs, first_law
 from ..problem import Target
 from .base import AbstractTwisted, Proposal
 
@@ -45,7 +45,7 @@ class TDS(AbstractTwisted):
         summary="guided proposals weighted by prior, twist and proposal densities",
         reference="Wu et al. 2023, arXiv:2306.17775",
         needs=frozenset({"density"}),
-        exact_when=(Exact(particles="many"),),
+        exact_when=(ExactWhen(particles="many"),),
         output="weighted",
         cost=Cost(denoiser=3, jacobian=1, measurement=1),
     )

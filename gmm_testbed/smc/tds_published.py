@@ -31,7 +31,7 @@ from ..algorithms import Guided
 from ..approximations import AbstractApproximation, Unguided, log_twist
 from ..gaussian import Gaussian
 from ..kernels import DDPM, AbstractKernel
-from ..method import Cost, Exact, Facts, check_needs, first_law
+from ..method import Cost, ExactWhen, Facts, check_needs, first_law
 from ..problem import Target
 from .base import AbstractTwisted, Proposal
 
@@ -50,7 +50,7 @@ class PublishedTDS(AbstractTwisted):
         summary="twisted diffusion on the kernel's own chain, with its discretisation",
         reference="Wu et al. 2023, arXiv:2306.17775, algorithm 1",
         needs=frozenset({"density"}),
-        exact_when=(Exact(grid="fine", particles="many"),),
+        exact_when=(ExactWhen(grid="fine", particles="many"),),
         output="weighted",
         cost=Cost(denoiser=3, jacobian=1, measurement=1),
     )
