@@ -13,7 +13,6 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import algorithms as algorithms
     from . import approximations as approximations
     from . import bounds as bounds
-    from . import denoisers as denoisers
     from . import diagnostics as diagnostics
     from . import divergences as divergences
     from . import estimators as estimators
@@ -23,9 +22,9 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import measures as measures
     from . import methods as methods
     from . import plotting as plotting
-    from . import problems as problems
     from . import smc as smc
     from . import sweep as sweep
+    from . import testbeds as problems  # noqa: F401
     from ._checks import InputError as InputError
     from ._checks import UnsupportedError as UnsupportedError
     from .algorithms import Guided as Guided
@@ -37,6 +36,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .budget import optimal_grid as optimal_grid
     from .budget import path_log_ratio as path_log_ratio
     from .budget import reverse_kernel as reverse_kernel
+    from .budget.time_grids import time_grid as time_grid
     from .compare import Comparison as Comparison
     from .compare import compare as compare
     from .conformance import conformance as conformance
@@ -47,14 +47,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .gaussian import Mixture as Mixture
     from .gaussian import isotropic as isotropic
     from .gaussian import point as point
-    from .grids import time_grid as time_grid
     from .kernels import GuidedField as GuidedField
-    from .measurements import Linear as Linear
-    from .measurements import Nonlinear as Nonlinear
-    from .measurements import blur as blur
-    from .measurements import downsampling as downsampling
-    from .measurements import inpainting as inpainting
-    from .measurements import random_projection as random_projection
     from .method import AbstractComposed as AbstractComposed
     from .method import AbstractMarkov as AbstractMarkov
     from .method import AbstractMethod as AbstractMethod
@@ -71,14 +64,21 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .paths import AbstractPath as AbstractPath
     from .paths import CosineVP as CosineVP
     from .paths import Rectified as Rectified
+    from .paths import TabulatedPath as TabulatedPath
     from .problem import InverseProblem as InverseProblem
+    from .problem import Linear as Linear
+    from .problem import Nonlinear as Nonlinear
     from .problem import Target as Target
+    from .problem import blur as blur
+    from .problem import denoisers as denoisers
+    from .problem import downsampling as downsampling
+    from .problem import inpainting as inpainting
+    from .problem import random_projection as random_projection
     from .sampling import SampleSet as SampleSet
     from .sampling import sample as sample
     from .sampling import sample_together as sample_together
     from .sweep import Experiment as Experiment
     from .sweep import experiment as experiment
-    from .tabulated_path import TabulatedPath as TabulatedPath
 
 # Public modules, and the public names that stand in others.
 _MODULES = (
@@ -112,19 +112,11 @@ _NAMES = {
     ),
     "compare": ("Comparison", "compare"),
     "conformance": ("conformance",),
+    "budget.time_grids": ("time_grid",),
     "estimate": ("Estimate",),
     "external": ("External",),
-    "grids": ("time_grid",),
     "gaussian": ("Gaussian", "Implicit", "Mixture", "isotropic", "point"),
     "kernels": ("GuidedField",),
-    "measurements": (
-        "Linear",
-        "Nonlinear",
-        "blur",
-        "downsampling",
-        "inpainting",
-        "random_projection",
-    ),
     "method": (
         "AbstractComposed",
         "AbstractMarkov",
@@ -137,12 +129,29 @@ _NAMES = {
         "standard_start",
     ),
     "mixture": ("GaussianMixture",),
-    "paths": ("OU", "VE", "VP", "AbstractPath", "CosineVP", "Rectified"),
-    "problem": ("InverseProblem", "Target"),
+    "paths": (
+        "OU",
+        "VE",
+        "VP",
+        "AbstractPath",
+        "CosineVP",
+        "Rectified",
+        "TabulatedPath",
+    ),
+    "problem": (
+        "InverseProblem",
+        "Linear",
+        "Nonlinear",
+        "Target",
+        "blur",
+        "downsampling",
+        "inpainting",
+        "random_projection",
+    ),
     "sampling": ("SampleSet", "sample", "sample_together"),
     "sweep": ("Experiment", "experiment"),
-    "tabulated_path": ("TabulatedPath",),
 }
+_ALIASES = {"denoisers": "problem.denoisers", "problems": "testbeds"}
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = sorted([*_MODULES, *_MODULE_OF])
@@ -156,7 +165,8 @@ def __getattr__(name: str) -> Any:
             name=name,
             obj=sys.modules[__name__],
         )
-    module = importlib.import_module(f".{_MODULE_OF.get(name, name)}", __name__)
+    where = _MODULE_OF.get(name, _ALIASES.get(name, name))
+    module = importlib.import_module(f".{where}", __name__)
     found = getattr(module, name) if name in _MODULE_OF else module
     globals()[name] = found
     return found

@@ -21,7 +21,7 @@ from scipy.special import stdtrit
 from . import divergences
 from ._checks import require
 from ._types import Key
-from .divergences.floors import estimate_of
+from .divergences.samples.floors import estimate_of
 from .estimate import Estimate
 from .mixture import GaussianMixture
 from .sampling import SampleSet

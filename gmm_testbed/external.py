@@ -24,11 +24,10 @@ import numpy as np
 
 from ._checks import choose, fail, require, unsupported, warn
 from ._types import Key, Times
-from .measurements import Linear
 from .method import Cost, Facts, check_needs
-from .problem import Target
-from .sample_set import SampleSet, sample_set
+from .problem import Linear, Target
 from .sampling import AbstractSampler, Options
+from .sampling.sample_set import SampleSet, sample_set
 
 _LEVELS = {"t": "t", "data": "data"}
 

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from . import _linalg, components
+from . import _linalg
 from ._types import Matrix, Scalar, Vector
-from .components import LOG_2PI
-from .mixture import GaussianMixture
+from .mixture import GaussianMixture, components
+from .mixture.components import LOG_2PI
 from .random import Draws
 
 

@@ -14,10 +14,9 @@ import jax.numpy as jnp
 
 from ._checks import unsupported
 from ._types import Scalar, Times, Vector
-from .denoisers import Prior
 from .gaussian import AbstractStepLaw, Gaussian, Implicit, isotropic
-from .measurements import Linear
-from .problem import Target
+from .problem import Linear, Target
+from .problem.denoisers import Prior
 from .random import Draws, no_draws
 
 

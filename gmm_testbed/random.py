@@ -16,9 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt32
 
-from . import components
 from ._types import Key, Scalar, Vector
-from .mixture import GaussianMixture
+from .mixture import GaussianMixture, components
 
 Words = UInt32[Array, "2"]
 

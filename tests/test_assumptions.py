@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import gmm_testbed as gt
-from gmm_testbed.bounds import Verdict, assumptions, tilted_transport
-from gmm_testbed.bounds.cases import complete
+from gmm_testbed.bounds import Verdict, tilted_transport
+from gmm_testbed.bounds.tools import assumptions
+from gmm_testbed.bounds.tools.cases import complete
 
 EQUAL = gt.GaussianMixture.isotropic([0.3, 0.7], [[0.0, 1.0], [2.0, 0.5]], 0.4)
 ROUND = gt.GaussianMixture.isotropic([0.3, 0.7], [[0.0, 1.0], [2.0, 0.5]], [0.4, 0.5])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gmm_testbed.laws import bands
+from gmm_testbed.laws.line import bands
 
 
 def plain(mass, mean, scale, points):

@@ -14,7 +14,6 @@ from gmm_testbed.bounds import (
     dps_limit,
     entropy_sandwich,
     gronwall,
-    line_pairs,
     log_sobolev,
     prior_baseline,
     replacement,
@@ -22,6 +21,7 @@ from gmm_testbed.bounds import (
     stein,
     transport_brackets,
 )
+from gmm_testbed.bounds.tools import line_pairs
 
 Q = gt.GaussianMixture.isotropic([0.3, 0.7], [[-0.8], [1.1]], [0.3, 0.5])
 P = gt.GaussianMixture.isotropic([0.45, 0.55], [[-1.0], [1.5]], [0.4, 0.9])

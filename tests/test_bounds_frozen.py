@@ -7,7 +7,8 @@ import pytest
 
 import gmm_testbed as gt
 from gmm_testbed import approximations
-from gmm_testbed.bounds import Verdict, frozen, frozen_chain, line_paths
+from gmm_testbed.bounds import Verdict
+from gmm_testbed.bounds.tools import frozen, frozen_chain, line_paths
 
 T, THETAS = 1.2, (1.0, -1.0)
 

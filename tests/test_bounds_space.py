@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import foldnorm
 
 import gmm_testbed as gt
-from gmm_testbed.bounds import Verdict, component_brackets, radial, space
-from gmm_testbed.bounds import split_gibbs_space as split
+from gmm_testbed.bounds import Verdict, component_brackets
+from gmm_testbed.bounds.tools import radial, space
+from gmm_testbed.bounds.tools import split_gibbs_space as split
 from gmm_testbed.divergences import closed_form
 
 NUM = 40000

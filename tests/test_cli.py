@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 import gmm_testbed as gt
-from gmm_testbed import approximations, kernels, problems
+from gmm_testbed import approximations, kernels
+from gmm_testbed import testbeds as problems
 from gmm_testbed.cli import app, problem
 from gmm_testbed.cli.app import cache_folder
 

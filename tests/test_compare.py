@@ -10,7 +10,7 @@ from scipy import stats
 
 import gmm_testbed as gt
 from gmm_testbed.compare import Method, Ranking, _pair
-from gmm_testbed.sample_set import SampleInfo
+from gmm_testbed.sampling.sample_set import SampleInfo
 
 MIXTURE = gt.GaussianMixture.isotropic([0.4, 0.6], [[-2.0], [1.5]], [0.5, 0.8])
 METRIC = partial(gt.divergences.line_wasserstein, p=1)

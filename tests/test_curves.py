@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gmm_testbed.divergences import curves, spectral
-from gmm_testbed.divergences.line_cdf import cdf_at_nodes
+from gmm_testbed.densities import curves, spectral
+from gmm_testbed.densities.line_cdf import cdf_at_nodes
 
 CENTRE, SCALE = 30.3, 3.0  # three nodes a standard deviation
 NODES = np.arange(64.0)

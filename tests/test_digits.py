@@ -10,8 +10,8 @@ from scipy.ndimage import convolve
 from scipy.stats import multivariate_normal
 
 import gmm_testbed as gt
-from gmm_testbed.problems import SIZES, TASKS
 from gmm_testbed.sweep.scripts import module
+from gmm_testbed.testbeds import SIZES, TASKS
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
@@ -91,7 +91,7 @@ def test_unknown_digits_and_tasks_are_refused():
 
 def test_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    module = importlib.import_module("gmm_testbed.problems.digits")
+    module = importlib.import_module("gmm_testbed.testbeds.digits")
     with pytest.raises(gt.InputError, match=r"gmm_testbed\[data\]"):
         module._scikit_learn()
 

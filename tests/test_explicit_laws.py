@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 import gmm_testbed as gt
-from gmm_testbed.divergences import quadrature
-from gmm_testbed.laws import plane_sums
+from gmm_testbed.divergences import grid as quadrature
+from gmm_testbed.laws.plane import sums as plane_sums
 from gmm_testbed.method import AbstractComposed, standard_start
 
 A, K, M = gt.approximations, gt.kernels, gt.algorithms

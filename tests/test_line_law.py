@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import gmm_testbed as gt
-from gmm_testbed.divergences import quadrature
-from gmm_testbed.laws import bands, line_steps
+from gmm_testbed.divergences import grid as quadrature
+from gmm_testbed.laws.line import bands
+from gmm_testbed.laws.line import programs as line_steps
 from tests.oracles import numpy_law, numpy_mixture
 from tests.oracles.library import from_mixture
 

@@ -8,17 +8,17 @@ from scipy import stats
 from scipy.integrate import quad
 
 from gmm_testbed import GaussianMixture, InputError
-from gmm_testbed.divergences import (
-    mixture_cdf,
-    mixture_quantile,
-    mixture_survival,
-)
-from gmm_testbed.divergences.line_mixture import (
+from gmm_testbed.densities.line_mixture import (
     mixture_integrated_cdf,
     mixture_integrated_survival,
     mixture_log_outside,
     mixture_square_above,
     mixture_square_below,
+)
+from gmm_testbed.divergences import (
+    mixture_cdf,
+    mixture_quantile,
+    mixture_survival,
 )
 
 WEIGHTS = np.array([0.3, 0.5, 0.2])

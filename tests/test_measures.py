@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import gmm_testbed as gt
-from gmm_testbed import divergences, measures
-from gmm_testbed.divergences import LineDensity, host
-from gmm_testbed.divergences.host import HostDensity
-from gmm_testbed.divergences.line_parts import Parts
+from gmm_testbed import divergences
+from gmm_testbed.densities.line_parts import Parts
+from gmm_testbed.divergences import LineDensity
+from gmm_testbed.divergences import on_the_host as host
+from gmm_testbed.divergences.on_the_host import HostDensity
+from gmm_testbed.measures import measures
 
 T = gt.problems.T_MIN
 SHIFT = 0.125

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.integrate import quad
 
 import gmm_testbed as gt
-from gmm_testbed import components
+from gmm_testbed.mixture import components
 
 from .oracles import numpy_mixture as ref
 from .oracles.library import from_mixture, to_mixture

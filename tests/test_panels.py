@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 import gmm_testbed as gt
-from gmm_testbed.laws import panels
+from gmm_testbed.laws.line import panels
 
 NODES = np.arange(-8.7, 9.1, 1 / 1.2)
 EVERYWHERE = np.ones(NODES.size, bool)

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from gmm_testbed._checks import InputError
-from gmm_testbed.paths import OU, VE, VP, CosineVP, Rectified
+from gmm_testbed.paths.analytic import OU, VE, VP, CosineVP, Rectified
 
 TINY = 1e-6  # where 1 - alpha^2 by subtraction has lost ten digits
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import gmm_testbed as gt
-from gmm_testbed.divergences import quadrature
+from gmm_testbed.divergences import grid as quadrature
 from tests.oracles import problems
 from tests.oracles.library import to_target
 

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 import gmm_testbed as gt
-from gmm_testbed.divergences import closed_form, quadrature
+from gmm_testbed.divergences import closed_form
+from gmm_testbed.divergences import grid as quadrature
 
 D = gt.divergences
 P = gt.GaussianMixture.full(

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 import gmm_testbed as gt
-from gmm_testbed.laws.reduced import _tv_centred
-from gmm_testbed.laws.splitting import frame_of, split
+from gmm_testbed.laws.reduction.law import _tv_centred
+from gmm_testbed.laws.reduction.split import frame_of, split
 
 A, K = gt.approximations, gt.kernels
 SAMPLER = gt.Guided(A.TMPD(), K.DDPM())

@@ -195,7 +195,7 @@ def test_energy_is_twice_the_cramer_distance_on_the_line(tolerance):
 
 @pytest.mark.parametrize("far", [0.1, 30.0])
 def test_mean_distance_against_quadrature(far):
-    from gmm_testbed.divergences.embedding import mean_distance
+    from gmm_testbed.divergences.samples.embedding import mean_distance
 
     points = np.array([[far, 0.2], [0.5, -far]])
     mixture = gt.GaussianMixture.full(WEIGHTS, MEANS, COVARIANCES)
@@ -215,7 +215,7 @@ def test_mean_distance_against_quadrature(far):
 
 def test_mean_distance_has_closed_forms(tolerance):
     """At the centre of an isotropic Gaussian, the mean of chi; at atoms, distances."""
-    from gmm_testbed.divergences.embedding import mean_distance
+    from gmm_testbed.divergences.samples.embedding import mean_distance
 
     centre = jnp.zeros((1, 5))
     gauss = gt.GaussianMixture.isotropic([1.0], centre, 4.0)

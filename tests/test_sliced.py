@@ -134,7 +134,7 @@ def plane():
 
 def test_sliced_is_the_mean_over_directions(plane, key, tolerance):
     """The same along few directions one by one; powers are averaged before the root."""
-    from gmm_testbed.divergences.sliced import draw_directions
+    from gmm_testbed.divergences.samples.sliced import draw_directions
 
     mixture, other = plane
     samples = other.sample(key, 40)
@@ -183,7 +183,7 @@ def test_twice_the_weight_is_the_point_twice(metric, options, plane, key, tolera
 
 
 def test_two_threads_find_what_one_does(plane, key, tolerance, monkeypatch):
-    from gmm_testbed.divergences import sliced
+    from gmm_testbed.divergences.samples import sliced
 
     mixture, other = plane
     samples, options = other.sample(key, 40), {"directions": 6, "rooted": False}

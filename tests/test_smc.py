@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 import gmm_testbed as gt
 from gmm_testbed.random import Draws, key_words
-from gmm_testbed.sampling import draw_starts
+from gmm_testbed.sampling.sampling import draw_starts
 
 from .oracles import numpy_mixture as ref
 from .oracles.counted import TRACES, Counted

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 import gmm_testbed as gt
 from gmm_testbed import study
 from gmm_testbed.cli import app
-from gmm_testbed.report import page, tables
-from gmm_testbed.report.pictures import quantised
-from gmm_testbed.report.prose import inline, prose
-from gmm_testbed.report.viewer import View, scene
+from gmm_testbed.study.report import page, tables
+from gmm_testbed.study.report.pictures import quantised
+from gmm_testbed.study.report.prose import inline, prose
+from gmm_testbed.study.report.viewer import View, scene
 from gmm_testbed.study.screen import table, tabulate
 from gmm_testbed.sweep import provenance
 from gmm_testbed.sweep import store as store_module

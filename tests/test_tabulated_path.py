@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose
 from scipy.interpolate import PchipInterpolator
 
 from gmm_testbed._checks import InputError
-from gmm_testbed._cubic import inverse, monotone_cubic, slope, value
-from gmm_testbed.paths import VP
-from gmm_testbed.tabulated_path import TabulatedPath
+from gmm_testbed.paths.analytic import VP
+from gmm_testbed.paths.interpolation import inverse, monotone_cubic, slope, value
+from gmm_testbed.paths.tabulated import TabulatedPath
 
 TIMES = np.array([0.1, 0.15, 0.3, 0.35, 0.6, 0.8, 0.95])
 ALPHAS = np.array([0.99, 0.97, 0.85, 0.8, 0.6, 0.45, 0.2])

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose
 
 import gmm_testbed as gt
 from gmm_testbed._checks import InputError
-from gmm_testbed.paths import OU, VE, VP, CosineVP, Rectified
-from gmm_testbed.time_grids import check_time, check_times, time_grid
+from gmm_testbed.paths.analytic import OU, VE, VP, CosineVP, Rectified
+from gmm_testbed.paths.grids import check_time, check_times, time_grid
 
 KINDS = ["uniform", "quadratic", "log_snr", "karras"]
 PATHS = [VP(), CosineVP(), VE(0.02, 30.0), Rectified(), OU(3.0)]

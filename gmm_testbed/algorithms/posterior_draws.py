@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from .._checks import floating
 from .._types import Scalar, Vector
-from ..components import log_total
 from ..gaussian import Mixture
 from ..method import AbstractMarkov, Cost, ExactWhen, Facts, standard_start
 from ..mixture import GaussianMixture
+from ..mixture.components import log_total
 from ..problem import Target
 
 

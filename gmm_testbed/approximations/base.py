@@ -18,8 +18,8 @@ from jaxtyping import Array, Float
 
 from .. import _linalg
 from .._types import Matrix, Observation, Scalar, Vector
-from ..conditioning import log_normal_whitened
 from ..method import AbstractDescribed
+from ..mixture.conditioning import log_normal_whitened
 from ..problem import Target
 
 

@@ -14,7 +14,6 @@ from .base import Facts as Facts
 from .base import Verdict as Verdict
 from .base import judge as judge
 from .base import report as report
-from .cases import complete
 from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
 from .contraction import Contraction as Contraction
@@ -48,6 +47,7 @@ from .speciation import Speciation as Speciation
 from .split_gibbs import SplitGibbs as SplitGibbs
 from .stein import SteinDiscrepancy as SteinDiscrepancy
 from .tilted_transport import TiltedTransport as TiltedTransport
+from .tools.cases import complete
 from .training_posterior import TrainingPosterior as TrainingPosterior
 from .training_prior import TrainingPrior as TrainingPrior
 from .training_score import TrainingScore as TrainingScore

@@ -24,9 +24,9 @@ import numpy as np
 
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
-from . import space
-from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
+from .tools import space
+from .tools.assumptions import has_density
 
 
 class ComponentBrackets(AbstractBound):

@@ -14,7 +14,7 @@ from typing import ClassVar
 from .. import approximations, kernels, laws
 from ..algorithms import Guided
 from ..estimate import Estimate
-from ..time_grids import time_grid
+from ..paths.grids import time_grid
 from .base import AbstractBound, Case, Claim, Facts
 from .flow_density import gaussian_problem
 

@@ -20,9 +20,9 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..mixture import GaussianMixture
-from . import line_pairs
-from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
+from .tools import line_pairs
+from .tools.assumptions import has_density
 
 
 class DivergenceInequalities(AbstractBound):

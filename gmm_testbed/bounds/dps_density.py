@@ -30,9 +30,9 @@ import numpy as np
 
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from . import space
 from .base import AbstractBound, Case, Claim, Facts
-from .radial import mean_distance
+from .tools import space
+from .tools.radial import mean_distance
 
 _SLOPE, _OFFSET, _Y = 1.3, -0.2, 0.5  # y = 1.3 x - 0.2 + N(0, noise^2)
 _ROOT_TAU = math.sqrt(2.0 * math.pi)

@@ -41,12 +41,11 @@ from scipy.special import dawsn
 from .. import approximations, kernels, laws
 from ..algorithms import Guided
 from ..estimate import Estimate
-from ..measurements import Linear
 from ..mixture import GaussianMixture
 from ..paths import VE
-from ..problem import InverseProblem, Target
-from .assumptions import count
+from ..problem import InverseProblem, Linear, Target
 from .base import BUILT, AbstractBound, Case, Claim, Facts
+from .tools.assumptions import count
 
 PEAK = 0.23231  # nats, of KL averaged over y; rounded up
 _MEAN, _VARIANCE, _Y = 0.4, 0.7, 1.3

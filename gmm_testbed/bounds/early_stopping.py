@@ -25,9 +25,9 @@ import jax.numpy as jnp
 
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
-from . import line_pairs, space
-from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
+from .tools import line_pairs, space
+from .tools.assumptions import has_density
 
 _SMALLEST = 0.16  # variance of a component
 _MIXTURE = (-1.0, 1.5), (_SMALLEST, 0.36)  # means and variances

@@ -21,9 +21,9 @@ import jax.numpy as jnp
 
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
-from . import line_pairs
-from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
+from .tools import line_pairs
+from .tools.assumptions import has_density
 
 
 class EntropySandwich(AbstractBound):

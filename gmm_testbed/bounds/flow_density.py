@@ -19,11 +19,10 @@ from .. import approximations, kernels, laws
 from .._checks import UnsupportedError
 from ..algorithms import Guided
 from ..estimate import Estimate
-from ..measurements import Linear
 from ..mixture import GaussianMixture
 from ..paths import VP
-from ..problem import InverseProblem, Target
-from ..time_grids import time_grid
+from ..paths.grids import time_grid
+from ..problem import InverseProblem, Linear, Target
 from .base import AbstractBound, Case, Claim, Facts
 
 _SAMPLES = 4096

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 from ..paths import OU
 from .base import AbstractBound, Case, Facts
-from .frozen import moments, sides
-from .line_paths import two_modes
+from .tools.frozen import moments, sides
+from .tools.line_paths import two_modes
 
 
 class FrozenScore(AbstractBound):

@@ -27,8 +27,8 @@ import jax.numpy as jnp
 from ..divergences import line_rule
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from . import line_pairs
 from .base import AbstractBound, Case, Claim, Facts
+from .tools import line_pairs
 
 _REPEATS, _GROUPS = 4000, 4
 _SLOPE, _NOISE, _Y = 1.3, 0.4, 1.1

@@ -24,10 +24,10 @@ from ..algorithms import Guided
 from ..budget.grid import leading_order, optimal_grid
 from ..budget.path import budget
 from ..paths import VP
-from ..time_grids import time_grid
-from .assumptions import geometric
+from ..paths.grids import time_grid
 from .base import AbstractBound, Case, Facts, computed
-from .line_paths import two_modes
+from .tools.assumptions import geometric
+from .tools.line_paths import two_modes
 
 _T_MIN = 0.01
 

@@ -20,9 +20,9 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..mixture import GaussianMixture
-from . import space
-from .assumptions import has_density
 from .base import AbstractBound, Case, Facts, computed
+from .tools import space
+from .tools.assumptions import has_density
 
 
 class Initialisation(AbstractBound):

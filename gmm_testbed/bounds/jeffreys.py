@@ -14,10 +14,10 @@ from ..budget.path import budget
 from ..budget.reverse import path_log_ratio
 from ..estimate import Estimate
 from ..paths import VP
-from .assumptions import noisy
 from .base import AbstractBound, Case, Claim, Facts
-from .line_paths import two_modes
 from .path_identity import grid, guided
+from .tools.assumptions import noisy
+from .tools.line_paths import two_modes
 
 _PATHS = 4000
 

@@ -16,9 +16,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import approximations, divergences, kernels, laws, problems
+from .. import approximations, divergences, kernels, laws
+from .. import testbeds as problems
 from ..algorithms import Guided
-from ..time_grids import time_grid
+from ..paths.grids import time_grid
 from .base import AbstractBound, Case, Facts, computed
 
 _RARE = 0.01  # of the largest density

@@ -34,9 +34,9 @@ import jax.numpy as jnp
 
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from . import line_pairs
-from .assumptions import equal_covariances
 from .base import ROUNDING, AbstractBound, Case, Claim, Facts
+from .tools import line_pairs
+from .tools.assumptions import equal_covariances
 
 RIGHT_WEIGHT, WRONG_WEIGHT = 0.4, 0.9  # of the component at -a
 _BEYOND = 2.3e-19  # mass beyond nine standard deviations

@@ -20,14 +20,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import approximations, divergences, kernels, laws, problems
+from .. import approximations, divergences, kernels, laws
+from .. import testbeds as problems
 from ..algorithms import Guided
 from ..divergences import mixture_quantile
 from ..estimate import Estimate
 from ..kernels import AbstractKernel
+from ..paths.grids import time_grid
 from ..problem import Target
 from ..sampling import padded
-from ..time_grids import time_grid
 from .base import AbstractBound, Case, Claim, Facts
 from .flow_density import gaussian_problem
 

@@ -21,11 +21,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .. import problems, smc
+from .. import smc
+from .. import testbeds as problems
 from ..approximations import PiGDM
 from ..divergences import mixture_quantile
 from ..estimate import Estimate
-from ..time_grids import time_grid
+from ..paths.grids import time_grid
 from .base import BUILT, AbstractBound, Case, Claim, Facts
 
 _REPEATS, _STEPS, _MOST = 6000, 12, 32

@@ -28,10 +28,10 @@ from ..budget.path import budget
 from ..divergences import line_expectation
 from ..estimate import Estimate
 from ..paths import VP
-from ..time_grids import time_grid
-from .assumptions import noisy
+from ..paths.grids import time_grid
 from .base import AbstractBound, Case, Claim, Facts
-from .line_paths import step_divergences, two_modes
+from .tools.assumptions import noisy
+from .tools.line_paths import step_divergences, two_modes
 
 T_MIN = 0.02
 _TOLERANCE = 1e-10  # of nested sums

@@ -22,11 +22,11 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Scalar
-from ..components import LOG_2PI
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from . import line_pairs, space
+from ..mixture.components import LOG_2PI
 from .base import AbstractBound, Case, Claim, Facts, computed
+from .tools import line_pairs, space
 
 _SLOPE, _Y = 1.3, 0.6
 _DIGITS = 1e-9

@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from .base import AbstractBound, Case, Facts
-from .frozen import STEPS, sides
+from .tools.frozen import STEPS, sides
 
 
 class FrozenRelativeScore(AbstractBound):

@@ -26,8 +26,8 @@ import jax.numpy as jnp
 
 from ..estimate import Estimate
 from ..smc import residual
-from . import twisted
 from .base import BUILT, AbstractBound, Case, Claim, Facts
+from .tools import twisted
 
 _PATHS = 2000
 _POINTS = 401

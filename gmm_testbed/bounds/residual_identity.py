@@ -25,8 +25,8 @@ import jax.numpy as jnp
 
 from ..estimate import Estimate
 from ..smc import residual
-from . import twisted
 from .base import AbstractBound, Case, Claim, Facts
+from .tools import twisted
 
 _PATHS = 2000
 _STEPPING = 2e-3  # of weighted means, for finite steps; with 40,000 paths none is seen

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .assumptions import equal_covariances
 from .base import AbstractBound, Case, Claim, Facts
+from .tools.assumptions import equal_covariances
 
 _MEANS = ((-1.2, 0.4), (0.9, 0.8), (0.3, -1.1))
 _SPECTRUM = (0.15, 0.4)  # of the covariance

@@ -21,11 +21,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..divergences.curves import bisect
+from ..densities.curves import bisect
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .assumptions import count, equal_covariances, isotropic
 from .base import AbstractBound, Case, Claim, Facts
+from .tools.assumptions import count, equal_covariances, isotropic
 
 _MEANS, _VARIANCE = (-1.1, 1.5), 0.3
 _GRID = 1e-4  # what the grid of x leaves

@@ -24,9 +24,9 @@ import jax.numpy as jnp
 
 from ..divergences import line_rule
 from ..mixture import GaussianMixture
-from . import line_pairs, split_gibbs_space
 from .base import AbstractBound, Case, Facts, computed
 from .prior_baseline import expected_log_likelihood
+from .tools import line_pairs, split_gibbs_space
 
 _SLOPE, _NOISE, _Y = 1.3, 0.4, 0.6
 _DIGITS = 1e-9

@@ -27,9 +27,9 @@ from jax.scipy.special import erf
 
 from ..divergences import line_rule
 from ..estimate import Estimate
-from . import line_pairs
 from .base import AbstractBound, Case, Claim, Facts, computed
 from .log_sobolev import RIGHT_WEIGHT, WRONG_WEIGHT, blindness, fisher_of, two_modes
+from .tools import line_pairs
 
 _WIDTH = 0.8  # of the Gaussian kernel
 _ROUNDING = 1e-12  # absolute: the Stein kernel has terms of order one

@@ -28,8 +28,8 @@ import numpy as np
 
 from ..divergences import line_rule
 from ..mixture import GaussianMixture
-from .assumptions import equal_covariances
 from .base import AbstractBound, Case, Facts, computed
+from .tools.assumptions import equal_covariances
 
 _SLOPE, _NOISE, _Y = 1.3, 0.9, 0.3
 _MEANS, _VARIANCE = (-1.0, 1.5), 0.2

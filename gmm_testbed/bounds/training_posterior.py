@@ -25,11 +25,11 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from .._types import Matrix, Observation, Scalar
-from ..components import LOG_2PI
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from . import training_sets as sets
+from ..mixture.components import LOG_2PI
 from .base import AbstractBound, Case, Claim, Facts
+from .tools import training_sets as sets
 
 _SETS, _MOST = 256, 512
 _OPERATOR, _NOISE, _SEEN = 1.2, 0.5, 0.7  # y = 1.2 x + N(0, 0.5^2) = 0.7

@@ -24,11 +24,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from ..components import LOG_2PI
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from . import training_sets as sets
+from ..mixture.components import LOG_2PI
 from .base import AbstractBound, Case, Claim, Facts
+from .tools import training_sets as sets
 
 _SETS, _MOST = 512, 128
 _LIMIT = 0.03  # of the central limit at N = 128

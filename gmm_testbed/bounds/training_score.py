@@ -19,8 +19,8 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from ..estimate import Estimate
-from . import training_sets as sets
 from .base import AbstractBound, Case, Claim, Facts
+from .tools import training_sets as sets
 
 _SETS, _MOST = 512, 512
 _LIMIT = 0.05  # what N = 512 leaves of the limit

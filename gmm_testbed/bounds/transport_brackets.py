@@ -19,9 +19,9 @@ import jax.numpy as jnp
 
 from ..divergences import closed_form
 from ..mixture import GaussianMixture
-from . import space
-from .assumptions import finite_moments
 from .base import AbstractBound, Case, Facts, computed
+from .tools import space
+from .tools.assumptions import finite_moments
 
 _MAP = ((1.3, 0.3, -0.2), (0.3, 0.7, 0.1), (-0.2, 0.1, 0.9))
 _DIGITS = 1e-9

@@ -13,8 +13,8 @@ line agree to twelve digits. KL(p(.|y) || q) of the outputs is smaller.
 from typing import ClassVar
 
 from ..estimate import Estimate
-from . import twisted
 from .base import AbstractBound, Case, Claim, Facts
+from .tools import twisted
 
 _TOLERANCE = 1e-10  # of nested sums
 

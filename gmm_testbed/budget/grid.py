@@ -15,8 +15,8 @@ from .. import information
 from .._checks import require
 from .._types import Key, Times
 from ..estimate import Estimate
+from ..paths.grids import check_times, time_grid
 from ..problem import Target
-from ..time_grids import check_times, time_grid
 
 _TABLE = 512  # steps of the table that is inverted, uniform in log(1 + unit * snr)
 

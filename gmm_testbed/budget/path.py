@@ -29,7 +29,7 @@ import numpy as np
 
 from .._checks import unsupported
 from .._types import Key, Times
-from ..divergences.quadrature import over_points
+from ..densities.base import over_points
 from ..estimate import Estimate
 from ..information import (
     Rule,
@@ -38,10 +38,9 @@ from ..information import (
     exact_rule,
     sample_rule,
 )
-from ..measurements import Linear
 from ..method import AbstractDescribed, name_of
 from ..mixture import GaussianMixture
-from ..problem import Target
+from ..problem import Linear, Target
 from ..sampling import check_run, initial_law
 from .mixture_terms import mixture_terms, require_one_law
 from .terms import Terms, step_terms

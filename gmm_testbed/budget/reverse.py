@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Key, Times
-from ..divergences.quadrature import over_points
+from ..densities.base import over_points
 from ..method import AbstractDescribed
 from ..mixture import GaussianMixture
 from ..problem import Target

@@ -5,13 +5,8 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from .. import (
-    bounds,
-    methods,
-    plotting,
-    problems,
-    study,
-)
+from .. import bounds, methods, plotting, study
+from .. import testbeds as problems
 from .app import app, polite
 
 

@@ -10,23 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from .. import (
-    divergences,
-    laws,
-    measures,
-    methods,
-    plotting,
-    problems,
-    sweep,
-)
+from .. import divergences, laws, methods, plotting, sweep
+from .. import testbeds as problems
 from .._checks import InputError
 from ..divergences import PlaneDensity
 from ..estimate import Estimate
 from ..laws import AbstractLaw
+from ..measures import measures
 from ..method import AbstractDescribed, AbstractMethod
+from ..paths.grids import time_grid
 from ..problem import Target
 from ..sampling import sample
-from ..time_grids import time_grid
 
 EXACT_GRID = "exact law, by quadrature"
 EXACT_AFFINE = "exact law, in closed form"

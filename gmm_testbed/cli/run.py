@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from .. import methods, plotting, problems, study, sweep
+from .. import methods, plotting, study, sweep
+from .. import testbeds as problems
 from .._checks import InputError, choose, require
 from . import problem
 from .app import STORE, Store, app, polite, refuse, require_writable, settings, warn

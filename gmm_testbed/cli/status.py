@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .. import plotting, report, study
+from .. import plotting, study
+from ..study import report
 from .app import STORE, Store, app, polite, require_writable, warn
 
 Names = Annotated[

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import UnsupportedError
-from ..denoisers import Prior, ScoreError
+from ..problem.denoisers import Prior, ScoreError
 from . import probes
 from .ask_all import (
     facts_are_complete,

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ..denoisers import Prior, ScoreError
+from ..problem.denoisers import Prior, ScoreError
 from . import probes
 from .ask_all import need_is_real, refusal
 from .probes import Program

@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..measurements import Linear, Nonlinear
 from ..mixture import GaussianMixture
 from ..paths import Rectified
-from ..problem import InverseProblem, Target
+from ..problem import InverseProblem, Linear, Nonlinear, Target
 
 PATH = Rectified()  # alpha = 0 at t = 1, sigma = 0 at t = 0
 _MEANS = np.array([[1.7, -1.2, 0.8], [-2.1, 0.9, -0.5], [0.3, 2.3, -2.0]])

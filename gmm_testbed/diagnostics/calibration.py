@@ -27,10 +27,10 @@ from jaxtyping import Array, Float
 
 from .._checks import require
 from .._types import Key, Times
-from ..measurements import Linear
 from ..method import AbstractDescribed
 from ..mixture import GaussianMixture
 from ..paths import AbstractPath
+from ..problem import Linear
 from .pairs import Pairs, simulate
 from .uniformity import Uniformity, ranked, uniformity
 

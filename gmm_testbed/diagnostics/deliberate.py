@@ -13,10 +13,10 @@ from jaxtyping import Array, ArrayLike, Float
 
 from .._checks import concrete, floating, unsupported
 from .._types import Key
-from ..divergences.quadrature import over_points
+from ..densities.base import over_points
 from ..estimate import Estimate
-from ..measurements import Linear
 from ..mixture import GaussianMixture
+from ..problem import Linear
 
 _RULED_OUT = 0.01  # posterior weight
 _LOST = 1e3  # roundings of the largest singular value

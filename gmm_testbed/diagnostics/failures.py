@@ -13,8 +13,9 @@ from jaxtyping import Array, ArrayLike, Float, Real
 
 from .._checks import floating, require
 from .._types import Scalar, Times
+from ..densities.base import over_points
 from ..divergences import AbstractDensity, variance
-from ..divergences.quadrature import escaped, over_points
+from ..divergences.grid import escaped
 from ..mixture import GaussianMixture
 from ..problem import Target
 

@@ -22,11 +22,10 @@ from jaxtyping import Array, Float
 
 from .._checks import require, unsupported
 from .._types import Key, Times
-from ..measurements import Linear
 from ..method import AbstractDescribed
 from ..mixture import GaussianMixture
 from ..paths import AbstractPath
-from ..problem import InverseProblem, Target
+from ..problem import InverseProblem, Linear, Target
 from ..random import Draws, from_mixture, key_words
 from ..sampling import (
     AbstractTraceable,

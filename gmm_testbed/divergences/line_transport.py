@@ -10,10 +10,9 @@ import jax.numpy as jnp
 
 from .._checks import concrete, require
 from .._types import Scalar
-from ..mixture import GaussianMixture
-from . import curves
-from .line import FINE, LineDensity
-from .line_mixture import (
+from ..densities import curves
+from ..densities.line import FINE, LineDensity
+from ..densities.line_mixture import (
     mixture_cdf,
     mixture_integrated_cdf,
     mixture_integrated_survival,
@@ -21,7 +20,8 @@ from .line_mixture import (
     mixture_square_below,
     mixture_tail,
 )
-from .quadrature import escaped
+from ..mixture import GaussianMixture
+from .grid import escaped
 
 _STEPS = 4  # steps along the coupling for a cell of the law, and for one of the mixture
 _REACH = 10.0  # standard deviations of a component that the coupling follows

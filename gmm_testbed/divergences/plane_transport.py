@@ -13,11 +13,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..densities import spectral
+from ..densities.line_mixture import mixture_quantile
+from ..densities.plane import PlaneDensity
 from ..estimate import Between
 from ..mixture import GaussianMixture
-from . import closed_form, quadrature, spectral
-from .line_mixture import mixture_quantile
-from .plane import PlaneDensity
+from . import closed_form
+from . import grid as quadrature
 
 _NEGLIGIBLE = 1e-12  # share of a row: its quantile is not needed, and may be infinite
 _ROWS = 32  # rows at a time

@@ -30,9 +30,8 @@ import jax.numpy as jnp
 from .._checks import check_range, floating
 from .._types import Scalar, Vector
 from ..gaussian import Gaussian, point
-from ..measurements import Linear
 from ..method import AbstractMethod, Cost, Facts, Step
-from ..problem import Target
+from ..problem import Linear, Target
 from ..random import Draws
 
 

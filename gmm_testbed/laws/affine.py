@@ -13,10 +13,9 @@ from jaxtyping import Array, Float
 from .._checks import require, unsupported
 from .._types import Scalar, Times
 from ..divergences import closed_form
-from ..measurements import Linear
 from ..method import AbstractComposed, AbstractDescribed, AbstractMethod, name_of
 from ..mixture import GaussianMixture
-from ..problem import Target
+from ..problem import Linear, Target
 from ..sampling import check_run, initial_law
 from .explicit import legs_of, require_count, require_explicit, require_no_memory
 

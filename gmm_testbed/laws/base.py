@@ -6,8 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .._types import Matrix, Scalar, Times, Vector
-from ..divergences import line_transport, quadrature
-from ..divergences.quadrature import AbstractDensity
+from ..densities.base import AbstractDensity
+from ..divergences import grid as quadrature
+from ..divergences import line_transport
 from ..mixture import GaussianMixture
 from ..problem import Target
 

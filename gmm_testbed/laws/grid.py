@@ -16,9 +16,9 @@ from .explicit import (
     require_flow_on_the_line,
     stages,
 )
-from .line_law import flow_law, line_law
-from .line_steps import TILE_WIDTH, fixed, parts
-from .plane_law import plane_law
+from .line.law import flow_law, line_law
+from .line.programs import TILE_WIDTH, fixed, parts
+from .plane.law import plane_law
 
 
 def grid(

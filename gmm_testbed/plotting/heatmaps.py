@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
-from .. import line_measures
 from ..divergences import PlaneDensity
 from ..laws import FlowLaw, LineLaw
+from ..measures import on_the_line as line_measures
 from ..mixture import GaussianMixture
 from ..problem import Target
 from .style import INK, figure, styled

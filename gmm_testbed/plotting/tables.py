@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..estimate import Estimate
-from ..measures import MEASURES, base
+from ..measures.measures import MEASURES, base
 from .style import KERNELS
 
 LARGE, SMALL = 0.1, 1e-3

@@ -11,9 +11,9 @@ from jaxtyping import Array, Bool, Float
 
 from .._checks import unsupported
 from .._types import Scalar, Vector
-from ..components import LOG_2PI
 from ..gaussian import Gaussian, Spectral
 from ..method import AbstractDescribed
+from ..mixture.components import LOG_2PI
 
 
 class GaussianTwist(NamedTuple):

@@ -16,14 +16,16 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .. import approximations, kernels, laws, measures, plotting, problems, sweep
+from .. import approximations, kernels, laws, plotting, sweep
+from .. import testbeds as problems
 from .._checks import InputError, UnsupportedError
 from ..algorithms import Guided
+from ..measures import measures
+from ..paths.grids import time_grid
 from ..problem import Target
 from ..sampling import initial_law
 from ..sweep import Experiment, Status, Store
 from ..sweep.provenance import provenance
-from ..time_grids import time_grid
 from .files import Study, expected_beside, head
 
 KERNELS = {

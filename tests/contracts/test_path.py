@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from gmm_testbed.paths import OU, VE, VP, CosineVP, Rectified
-from gmm_testbed.tabulated_path import TabulatedPath
+from gmm_testbed.paths.analytic import OU, VE, VP, CosineVP, Rectified
+from gmm_testbed.paths.tabulated import TabulatedPath
 
 pytestmark = pytest.mark.float32
 

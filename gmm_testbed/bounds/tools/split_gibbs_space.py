@@ -1,0 +1,92 @@
+r"""T31 in space: the sampler itself against the posterior with inflated noise.
+
+`gt.algorithms.SplitGibbs` runs sweeps at a fixed coupling r from the noised prior, and its
+output is compared to the stationary law as a whole, by the energy distance. That of the
+posterior from the stationary law is a closed form up to one integral (`radial`): what the
+sampler would show if it were not biased.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ... import algorithms, divergences
+from ..._types import Scalar
+from ...estimate import Estimate
+from ...mixture import GaussianMixture
+from ...paths import Rectified
+from ...problem import InverseProblem, Linear, Target
+from ...sampling import sample
+from ..base import Claim
+from ..prior_baseline import expected_log_density
+from . import space
+from .radial import energy
+
+_SAMPLES, _SWEEPS, _NOISE = 8000, 40, 0.4
+_SHARE = 0.1  # of the distance from the posterior
+
+
+def claims(key, coupling) -> list[Claim]:
+    """Bias by samples of the posterior, and the sampler's output, by energy distances."""
+    key_exact, key_run = jax.random.split(key)
+    prior, A, R, y = space.observed(_NOISE)
+    known = _known(key_exact, coupling)
+    target = Target(InverseProblem(prior, Linear(A, R), y), Rectified())
+    level = coupling / (1.0 + coupling)  # where the noise is r times the signal
+    times, start = jnp.stack([level, jnp.zeros_like(level)]), target.marginal(level)
+    sampler = algorithms.SplitGibbs(_SWEEPS)
+    x = sample(key_run, sampler, target, times, _SAMPLES, initial=start).x
+    distance, biased = (
+        divergences.energy_distance(x, law) for law in (known.law, known.exact)
+    )
+    apart = Estimate(known.apart, how="quadrature")
+    return [
+        Claim("bias", known.sampled, Estimate(known.bias), True),
+        Claim("sampler and its law", distance, _SHARE * apart),
+        Claim("sampler and posterior", biased, apart, True),
+    ]
+
+
+class _Known(NamedTuple):
+    exact: GaussianMixture
+    law: GaussianMixture
+    bias: Scalar
+    sampled: Estimate
+    apart: Scalar
+
+
+@eqx.filter_jit
+def _known(key, coupling) -> _Known:
+    """Both laws, their KL in closed form and by samples, and their energy distance."""
+    exact, law = posterior(0.0 * coupling), posterior(coupling)
+    x = exact.sample(key, _SAMPLES)
+    logs = jax.vmap(lambda x: exact.log_prob(x) - law.log_prob(x))(x)
+    apart = energy(law, exact)
+    return _Known(exact, law, bias(coupling), Estimate.mean_of(logs), apart)
+
+
+@eqx.filter_jit
+def order(coupling):
+    """Of the bias, and r^2 |A^T R^-1 A|: how far from small r is."""
+    _, A, R, _ = space.observed(_NOISE)
+    steep = jnp.linalg.eigvalsh(A.T @ jnp.linalg.solve(R, A))[-1]
+    return jnp.log2(bias(coupling) / bias(0.5 * coupling)), coupling**2 * steep
+
+
+def posterior(coupling) -> GaussianMixture:
+    """The stationary law, with noise R + r^2 A A^T; the posterior at 0."""
+    prior, A, R, y = space.observed(_NOISE)
+    return prior.conditioned(A, R + coupling**2 * A @ A.T, y)
+
+
+def bias(coupling) -> Scalar:
+    """KL(posterior || stationary law) with matrices, see `prior_baseline`."""
+    prior, A, R, y = space.observed(_NOISE)
+    exact, wide = posterior(0.0 * coupling), R + coupling**2 * A @ A.T
+    first, second = (
+        expected_log_density(exact, A, noise, y) - prior.log_evidence(A, noise, y)
+        for noise in (R, wide)
+    )
+    return first - second

@@ -1,0 +1,1 @@
+"""Estimates of divergences from samples, each with a standard error."""

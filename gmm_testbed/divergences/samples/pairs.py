@@ -1,0 +1,199 @@
+r"""U-statistics \(E\,u(X, X')\) of samples, with an error that does not vanish at zero.
+
+With weights \(\omega_{ij}\) on ordered pairs i != j, summing to one, \(\omega_i\) their
+row sums and \(r_i\) the mean of the row, \(U = \sum_{ij} \omega_{ij} u_{ij}\) has
+
+\[ \operatorname{Var} U \approx 4 \sum_i \omega_i^2 (r_i - U)^2
+   - 2 \sum_{ij} \omega_{ij}^2 (u_{ij} - U)^2 , \]
+
+where the second sum takes away what the noise of the rows adds to the first. For all
+pairs of equal weight this is unbiased up to a factor 1 + O(1/n). By Hoeffding's
+decomposition the variance is at least the second sum with the other sign, which is all
+of it where u is centred under the law of the samples; the larger of the two is taken. For
+samples of the mixture itself the error is then 1.3 times the spread (measured).
+
+At the value \(\theta\) the variance is \(a\theta + b\), with b that second sum and a at
+most \(4 \sum_i \omega_i^2\) times the root of E u^2: four times the largest eigenvalue of
+u, which the root of the sum of the squares of all exceeds. Value plus or minus two errors
+covers too few of values near zero, where the small ones come with small errors.
+`Estimate.interval` solves \((\theta - U)^2 \le z^2 (a\theta + b)\) instead, as Wilson's
+interval of a proportion does, with \(a = (\operatorname{Var} U - b)/(U + \sqrt b/2)\) held
+between half of its bound and its bound. Of 95 % it covers 93 to 98, at any value, for
+spectra of u that decay like \(k^{-1.2}\) to \(k^{-4}\) (measured, for Gaussian means).
+"""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..._checks import require
+from ...estimate import Estimate
+from .checks import described
+
+_BLOCK = 512  # samples a side: one block of pairs is two megabytes
+
+
+class Features(NamedTuple):
+    """What a kernel needs of every sample.
+
+    Attributes:
+        vectors: arrays (n, ...) that enter through inner products alone.
+        scalars: arrays (n,).
+    """
+
+    vectors: tuple[Array, ...]
+    scalars: tuple[Array, ...]
+
+
+class AbstractKernel(eqx.Module):
+    """A symmetric function of two samples."""
+
+    @abstractmethod
+    def features(self, points: Float[Array, "n d"]) -> Features:
+        """What it needs of each of the points."""
+
+    @abstractmethod
+    def __call__(self, dot, left: Features, right: Features) -> Array:
+        """u of every pair; dot(a, b) gives the inner products of the pairs."""
+
+
+def u_statistic(
+    kernel: AbstractKernel, points, weights, log_weights, partners: int | None
+) -> Estimate:
+    r"""E u(X, X') from all pairs, or from pairs of neighbours in the order given.
+
+    Args:
+        kernel: u.
+        points: (n, d), independent.
+        weights: (n,) normalised.
+        log_weights: as the user gave them; for the words of the estimate.
+        partners: S. Sample i then meets only i + 1, ..., i + S (modulo n): n S pairs
+            in place of n (n - 1) / 2, and still unbiased. All pairs by default.
+
+    Raises:
+        InputError: if there are more partners than half of the other samples.
+    """
+    count, how = points.shape[0], described(points, log_weights)
+    if partners is None:
+        found = _all_pairs(kernel, points, weights)
+        return estimated(*found, f"{how}, all pairs")
+    require(
+        1 <= partners <= (count - 1) // 2,
+        "no such number of partners",
+        got=f"partners={partners} with {count} samples",
+        expected=f"1 to {(count - 1) // 2}",
+        hint="leave it out for all pairs",
+    )
+    found = _neighbours(kernel, points, weights, partners)
+    return estimated(*found, f"{how}, {partners} partners each")
+
+
+def estimated(value, by_rows, by_pairs, rate, how: str) -> Estimate:
+    r"""The estimate of the module.
+
+    Args:
+        value: U.
+        by_rows: \(\sum_i \omega_i^2 (r_i - U)^2\).
+        by_pairs: \(\sum_{ij} \omega_{ij}^2 (u_{ij} - U)^2\).
+        rate: \(\sum_i \omega_i^2 / (\sum_{ij} \omega_{ij}^2)^{1/2}\), about 1 if all meet.
+        how: in words.
+    """
+    at_zero = 2.0 * by_pairs
+    more = jnp.maximum(4.0 * by_rows - 2.0 * at_zero, 0.0)
+    most = 4.0 * rate * jnp.sqrt(by_pairs)
+    near = jnp.maximum(value, 0.0) + 0.5 * jnp.sqrt(at_zero)
+    share = more / jnp.where(near > 0, near, 1.0)
+    growth = jnp.clip(share, 0.5 * most, most)
+    return Estimate(value, jnp.sqrt(more + at_zero), how, growth)
+
+
+@eqx.filter_jit
+def _all_pairs(kernel, points, weights):
+    count = points.shape[0]
+    size = min(_BLOCK, count)
+    blocks = -(-count // size)
+    spare = blocks * size - count
+    left, right = jnp.triu_indices(blocks)
+    points = jnp.concatenate(
+        [points, jnp.broadcast_to(points[:1], (spare, points.shape[1]))]
+    )
+    weights = jnp.pad(weights, (0, spare))  # what fills the last block weighs nothing
+    features = kernel.features(points)
+    apart = ~jnp.eye(size, dtype=bool)
+
+    def block(sums, pair):
+        """Rows of block i gain from columns of block j, and the other way round."""
+        i, j = pair
+        row, column = _rows(features, i * size, size), _rows(features, j * size, size)
+        u = kernel(lambda a, b: a @ b.T, _upright(row), _flat(column))
+        u = jnp.where(apart | (i != j), u, 0.0)
+        a = jax.lax.dynamic_slice(weights, (i * size,), (size,))
+        b = jax.lax.dynamic_slice(weights, (j * size,), (size,))
+        rows, first, second = sums
+        rows = rows.at[i].add(u @ b)
+        rows = rows.at[j].add(jnp.where(i == j, 0.0, a @ u))
+        twice = jnp.where(i == j, 1.0, 2.0)
+        first += twice * (a**2 @ (u @ b**2))
+        second += twice * (a**2 @ (u**2 @ b**2))
+        return (rows, first, second), None
+
+    zero = jnp.zeros((), points.dtype)
+    start = (jnp.zeros((blocks, size), points.dtype), zero, zero)
+    (rows, first, second), _ = jax.lax.scan(block, start, (left, right))
+    rows, weights = rows.ravel()[:count], weights[:count]
+    squares = jnp.sum(weights**2)
+    total = 1.0 - squares
+    outer = squares**2 - jnp.sum(weights**4)
+    value = weights @ rows / total
+    centred = rows - (1.0 - weights) * value
+    by_rows = jnp.sum((weights * centred) ** 2) / total**2
+    by_pairs = (second - 2.0 * value * first + value**2 * outer) / total**2
+    rate = squares / jnp.sqrt(outer)
+    return value, by_rows / total**4, by_pairs / total**4, rate
+
+
+@eqx.filter_jit
+def _neighbours(kernel, points, weights, partners: int):
+    features = kernel.features(points)
+
+    def shift(sums, step):
+        """Pairs of i and i + step."""
+        moved = jax.tree.map(lambda leaf: jnp.roll(leaf, -step, axis=0), features)
+        partner = jnp.roll(weights, -step)
+        u = kernel(lambda a, b: jnp.sum(a * b, axis=-1), features, moved)
+        pair = weights * partner
+        rows, masses, squares = sums
+        both = pair * u
+        rows = rows + both + jnp.roll(both, step)
+        masses = masses + pair + jnp.roll(pair, step)
+        powers = [2.0 * jnp.sum(pair**2 * u**power) for power in range(3)]
+        return (rows, masses, squares + jnp.stack(powers)), None
+
+    zeros = jnp.zeros_like(weights)
+    start = (zeros, zeros, jnp.zeros(3, points.dtype))
+    steps = jnp.arange(1, partners + 1)
+    (rows, masses, squares), _ = jax.lax.scan(shift, start, steps)
+    total = jnp.sum(masses)
+    value = jnp.sum(rows) / total
+    by_rows = jnp.sum((rows - masses * value) ** 2) / total**2
+    by_pairs = squares[2] - 2.0 * value * squares[1] + value**2 * squares[0]
+    rate = jnp.sum(masses**2) / (total * jnp.sqrt(squares[0]))
+    return value, by_rows, by_pairs / total**2, rate
+
+
+def _rows(features, start, size):
+    return jax.tree.map(
+        lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, size), features
+    )
+
+
+def _upright(features):
+    return Features(features.vectors, tuple(s[:, None] for s in features.scalars))
+
+
+def _flat(features):
+    return Features(features.vectors, tuple(s[None] for s in features.scalars))

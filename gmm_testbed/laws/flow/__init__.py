@@ -1,0 +1,1 @@
+"""Deterministic methods: the density moves with the points."""

@@ -1,0 +1,1 @@
+"""Laws in any dimension, of problems that live in a line or a plane."""

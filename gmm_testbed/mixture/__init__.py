@@ -1,0 +1,3 @@
+"""Gaussian mixtures and their closed operations."""
+
+from .mixture import GaussianMixture as GaussianMixture
