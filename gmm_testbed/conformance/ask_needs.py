@@ -40,7 +40,7 @@ def noise(stepper: Stepper) -> Verdict:
     return need_is_real(stepper, "noise", lambda: _where(stepper, "without noise"))
 
 
-def _shape(stepper: Stepper, target, method=None):
+def _shape(stepper: Stepper, target):
     """Traces a first step on a target, without compiling it."""
     x, t, s = stepper.state()
     x = x[: target.problem.prior.dim]

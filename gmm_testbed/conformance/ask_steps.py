@@ -85,7 +85,7 @@ def random_field(stepper: Stepper) -> Verdict:
         return skip("a law without moments is all random numbers")
     if markov:
         return both_ways(stepper.facts.random_field, False, "random", "no draws enter")
-    effect = np.abs(stepper.at("any", "other field", "inside")).max()
+    effect = float(np.abs(stepper.at("any", "other field", "inside")).max())
     evidence = f"moved by {effect:.1g}"
     return both_ways(stepper.facts.random_field, effect > 0, "random", evidence)
 

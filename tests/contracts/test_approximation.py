@@ -214,6 +214,14 @@ def _interior(method, problem=SPACE):
     return _at(method, to_target(problem, PATH), INSIDE, INSIDE_TIMES)
 
 
+def test_mpgd_is_a_step_along_the_misfit_from_the_denoised_point():
+    _, means = _interior(gt.approximations.MPGD(0.3))
+    m = _oracle(ref.prior_mean, SPACE)
+    residual = SPACE.y - m @ SPACE.A.T
+    unit = residual / np.linalg.norm(residual, axis=1, keepdims=True)
+    assert_allclose(means, m + 0.6 * unit @ SPACE.A, rtol=1e-9)
+
+
 def test_ddnm_satisfies_the_measurement_exactly():
     _, means = _interior(gt.approximations.DDNM())
     truth = np.broadcast_to(SPACE.y, (4, 2))
