@@ -34,9 +34,10 @@ KERNELS = {
     "DDIM:eta=0.5": kernels.DDIM(0.5),
     "EulerMaruyama": kernels.EulerMaruyama(),
 }
+FIELDS = ("Exact", "Unguided", "DPS", "ZetaDPS", "PiGDM", "TMPD", "DDNM", "DiffPIR")
 # The problem last: the processes of both then have cells from the beginning.
 FULL = {
-    "approximation": tuple(approximations.CATALOGUE),
+    "approximation": FIELDS,
     "kernel": tuple(KERNELS),
     "steps": (5, 10, 20, 50, 100, 200, 500, 1000),
     "problem": ("two-modes", "three-atoms"),
