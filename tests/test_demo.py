@@ -160,6 +160,6 @@ def test_the_plan_counts_its_cells():
 
 
 def test_every_expected_value_is_claimed():
-    names = gt.approximations.CATALOGUE
+    names = demo.FIELDS
     expected = {f"{name}: two-modes, DDPM, N = 1000" for name in names}
     assert set(demo.study().expected) == expected
