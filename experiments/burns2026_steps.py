@@ -36,21 +36,22 @@ def guided(key, problem, method, kernel, steps):
     """A field and a kernel; the kernels share a compiled program."""
     index = list(KERNELS).index(kernel)
     chosen = gt.kernels.Selected(tuple(KERNELS.values()), index)
-    return measured(gt.approximations.CATALOGUE[method](), chosen, problem, steps)
+    field = gt.approximations.CATALOGUE[method]()
+    return measured(gt.Guided(field, chosen), problem, steps)
 
 
 @gt.experiment(grid={"zeta": ZETAS, "steps": STEPS})
 def updates(key, zeta, steps):
     """The published DPS update on two-modes."""
-    kernel = gt.kernels.DPSUpdate(zeta)
-    return measured(gt.approximations.Unguided(), kernel, PROBLEMS[0], steps)
+    update = gt.Published(gt.approximations.ZetaDPS(zeta))
+    return measured(update, PROBLEMS[0], steps)
 
 
-def measured(approximation, kernel, problem, steps):
+def measured(method, problem, steps):
     """Total variation at t = 0.01."""
     target = gt.problems.get(problem)
     times = gt.time_grid(target.path, steps, t_min=gt.problems.T_MIN)
-    law = gt.laws.grid(gt.Guided(approximation, kernel), target, times)
+    law = gt.laws.grid(method, target, times)
     return {"tv": law.tv(target.posterior(times[-1]))}
 
 
