@@ -172,13 +172,12 @@ def _value(node: ast.expr, default: Any, option: str):
             pass
     if isinstance(node, ast.Call) or ast.unparse(node) in CATALOGUE:
         return _made(node)
-    require(
-        isinstance(node, ast.Name) and isinstance(default, str),
-        f"the option {option} takes something else",
-        got=ast.unparse(node),
-        expected=f"as its default, {default}"
-        if default is not inspect.Parameter.empty
-        else "a name of the table",
-        hint="gmm-testbed list prints the names",
+    if isinstance(default, str) and isinstance(node, ast.Name):
+        return node.id
+    number = isinstance(default, int | float)
+    fail(
+        f"the option {option} takes {'a number' if number else 'an object of the table'}",
+        got=repr(ast.unparse(node)),
+        expected=f"a number, such as {default}" if number else "a name of the table",
+        hint=f"write {option}={default}" if number else "gmm-testbed list prints them",
     )
-    return node.id

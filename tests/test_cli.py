@@ -70,7 +70,7 @@ def test_listed_sizes_are_those_of_the_problems(name):
         ),
         (
             ("run", "square", "--approximation", "DDNM"),
-            ("DDNM needs a linear measurement", "got:      Nonlinear"),
+            ("DDNM with DDPM needs a linear measurement", "got:      Nonlinear"),
         ),
         (("run", "two-modes", "--t-min", "2"), ("got", "expected", "hint")),
         (("run", "demos"), ("did you mean 'demo'?",)),

@@ -28,7 +28,7 @@ def shifted(target):
     posterior = target.posterior(jnp.asarray(T))
     moved = posterior.affine(jnp.eye(1), jnp.array([SHIFT]))
     x = jnp.linspace(-2.5, 3.5, 1024)
-    log_density = divergences.quadrature.over_points(moved.log_prob, x[:, None])
+    log_density = divergences.grid.over_points(moved.log_prob, x[:, None])
     return LineDensity.uniform(-2.5, 3.5, log_density)
 
 
@@ -115,7 +115,7 @@ def pair(request):
     law = gt.GaussianMixture.isotropic(weights, means[:, None], variances)
     other = gt.GaussianMixture.isotropic([0.4, 0.6], [[-1.4], [0.9]], [0.2, 0.1])
     x = jnp.linspace(-8.0, 8.0, 1024)
-    log_density = divergences.quadrature.over_points(law.log_prob, x[:, None])
+    log_density = divergences.grid.over_points(law.log_prob, x[:, None])
     return LineDensity.uniform(-8.0, 8.0, log_density), other
 
 
