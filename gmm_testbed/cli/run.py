@@ -179,14 +179,23 @@ def run_experiment(
     run_study(chosen, store, output, force=force, **options)
 
 
-def run_study(chosen: study.Study, store: Path, output: Path, **options: Any) -> None:
+def run_study(
+    chosen: study.Study,
+    store: Path,
+    output: Path,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    **options: Any,
+) -> None:
     """Computes what a store lacks of a study, and shows it.
 
     Args:
         chosen: the study.
         store: SQLite file.
         output: folder of figures and tables.
-        **options: of `study.run`.
+        workers: processes to start, as for `study.run`.
+        scheduler: address of one of Dask's.
+        **options: others of `study.run`.
 
     Raises:
         Exit: with code 1 if something is not as it should be.
@@ -194,9 +203,12 @@ def run_study(chosen: study.Study, store: Path, output: Path, **options: Any) ->
     require_writable(output)
     require_writable(store.parent)
     screen = plotting.tables.console()
-    with sweep.Store(store) as opened:
-        tallies = study.run(chosen, opened, settings, **options)
+    with (
+        sweep.Store(store) as opened,
+        study.executing(chosen, workers, scheduler) as executor,
+    ):
+        tallies = study.run(chosen, opened, settings, executor=executor, **options)
         warn(study.stale([chosen], opened))
-        fine = study.show(chosen, opened, tallies, screen, output)
+        fine = study.show(chosen, opened, tallies, screen, output, executor)
     if not fine:
         raise typer.Exit(1)

@@ -79,7 +79,8 @@ class Parts(NamedTuple):
 
     def _few(self, x):
         """The points, so many at a time that arrays (K, n) stay small."""
-        return np.array_split(x, -(-x.size * len(self.means) // _AT_ONCE))
+        count = -(-x.size * len(self.means) // _AT_ONCE)
+        return [x] if count == 1 else np.array_split(x, count)
 
     def integrated(self, x: float, side: float = 1.0) -> float:
         """E (x - X)_+ for side 1, E (X - x)_+ for side -1."""

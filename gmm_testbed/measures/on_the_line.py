@@ -148,9 +148,9 @@ def in_time(law: LineLaw, target: Target) -> tuple[np.ndarray, dict[str, np.ndar
     index = np.unique(np.round(law.num_steps * (1.0 - share)).astype(int))
     times = np.asarray(law.times)[index]
     truth = exact(target, times)
-    rows = []
+    rows, profile = [], law.profile  # bound once: each time walks every state
     for row, i in enumerate(index):
-        x, density = law.profile(int(i))
+        x, density = profile(int(i))
         rows.append(_in_step(x, law.states[i].grid.spacing, density, truth.at(row)))
     return times, {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
 

@@ -199,8 +199,14 @@ def save(drawn: Figure, path: Path, dpi: int = 200) -> list[Path]:
     """Writes `path` with .png and .pdf added to its name; the folder must exist."""
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # timestamps of subset fonts
     files = [path.parent / (path.name + ending) for ending in (".png", ".pdf")]
+    usual = drawn.dpi
+    drawn.dpi = dpi
+    engine = drawn.get_layout_engine()
+    if engine is not None:  # arranged once: with an engine, each file is drawn twice
+        engine.execute(drawn)
+        drawn.set_layout_engine(None)
     drawn.savefig(files[0], dpi=dpi)
-    drawn.set_layout_engine("none")  # keep the arrangement, which takes long to find
+    drawn.dpi = usual
     drawn.savefig(files[1], metadata={"CreationDate": None})
     return files
 

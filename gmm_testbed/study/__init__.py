@@ -13,6 +13,7 @@ from .files import noting as noting
 from .files import read as read
 from .files import title as title
 from .runs import STORE as STORE
+from .runs import executing as executing
 from .runs import existing as existing
 from .runs import export as export
 from .runs import find as find

@@ -4,7 +4,12 @@ import contextlib
 import itertools
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +72,7 @@ def run(
     scheduler: str | None = None,
     force: bool = False,
     timeout: float | None = None,
+    executor: Executor | None = None,
 ) -> dict[str, Tally]:
     """Computes the cells that are missing.
 
@@ -79,8 +85,11 @@ def run(
         scheduler: address of one of Dask's.
         force: also cells that are done.
         timeout: seconds that a cell may take.
+        executor: what `executing` gave, to be used again after this.
     """
-    with _executor(study, workers, scheduler) as executor:
+    with contextlib.ExitStack() as stack:
+        if executor is None:
+            executor = stack.enter_context(executing(study, workers, scheduler))
         return {
             name: sweep.run(
                 experiment,
@@ -95,11 +104,20 @@ def run(
 
 
 @contextlib.contextmanager
-def _executor(study, workers, scheduler) -> Iterator[Executor | None]:
+def executing(
+    study: Study, workers: int | None = None, scheduler: str | None = None
+) -> Iterator[Executor | None]:
+    """Executor of the cells of a study; None for this process alone.
+
+    Args:
+        study: whose.
+        workers: as for `run`.
+        scheduler: as for `run`.
+    """
     if workers is not None or scheduler is not None:
         found = sweep.cluster(workers, scheduler)
     elif study.apart:
-        found = _Apart(study)
+        found = Apart(study)
     elif study.threads > 1:
         found = ThreadPoolExecutor(study.threads)
     else:
@@ -108,7 +126,7 @@ def _executor(study, workers, scheduler) -> Iterator[Executor | None]:
         yield executor
 
 
-class _Apart(Executor):
+class Apart(Executor):
     """Processes that each compute the cells of one value of a label, `Study.apart`."""
 
     def __init__(self, study: Study):
@@ -117,11 +135,16 @@ class _Apart(Executor):
         values = {value for one in experiments for value in one.grid[self._label]}
         context = multiprocessing.get_context("spawn")  # JAX does not survive a fork
         self._pools = {value: ProcessPoolExecutor(1, context) for value in values}
+        self._turns = itertools.cycle(self._pools.values())
 
     def submit(self, function, where, jobs, *rest):
         """Has the jobs of a cell computed by the process of its value."""
         pool = self._pools[jobs[0].cell[self._label]]
         return pool.submit(function, where, jobs, *rest)
+
+    def by_turns(self, function: Callable, *given: Any) -> Future:
+        """Has anything done by one of the processes, each in its turn."""
+        return next(self._turns).submit(function, *given)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Ends the processes."""

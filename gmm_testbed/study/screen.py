@@ -4,6 +4,7 @@ import numbers
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from .. import plotting, sweep
 from .._checks import require
 from ..sweep import Store, Tally
 from .files import COLUMNS, Judged, Study, noting
-from .runs import unfinished
+from .runs import Apart, unfinished
 
 MOST_ROWS = 40  # of a table in a terminal
 
@@ -26,12 +27,22 @@ def show(
     tallies: Mapping[str, Tally],
     screen: Console,
     output: Path,
+    executor: Executor | None = None,
 ) -> bool:
     """Prints and writes what a study has to say; whether all is as it should be.
 
     Tallies, claims, tables that are short, figures.
 
     A function of the study that fails is shown by its traceback, beside the others.
+
+    Args:
+        study: the study.
+        store: of its cells.
+        tallies: of the run before this, by experiment.
+        screen: where it is printed.
+        output: folder of the files.
+        executor: what `executing` gave; if it is of processes of this study, they save
+            the figures, while the rest is done here.
     """
     for experiment, tally in tallies.items():
         screen.print(f"{experiment}: {tally}", markup=False)
@@ -42,7 +53,9 @@ def show(
         screen.print(f"More: gmm-testbed status {study.name} --reasons", markup=False)
         return False
     screen.print(Text(f"\n{study.title}", style="bold"))
-    errors, judged, written = {}, [], {}
+    errors, judged, written, drawn = {}, [], {}, {}
+    with noting(errors, "figures"):
+        drawn = draw(study, store, output, executor)
     with noting(errors, "claims"):
         judged = study.judged(store)
         if judged:
@@ -62,7 +75,9 @@ def show(
             named[name] = name, rows
         written["as CSV"] = list(named)
     with noting(errors, "figures"):
-        written["as PNG and PDF"] = draw(study, store, output)
+        for saved in drawn.values():
+            saved.result()
+        written["as PNG and PDF"] = sorted(drawn)
     screen.print()
     for kind, names in written.items():
         if names:
@@ -73,13 +88,31 @@ def show(
     return not errors and not any(one.problem for one in judged)
 
 
-def draw(study: Study, store: Store, folder: Path) -> list[str]:
-    """Writes the figures as PNG and PDF; gives their names."""
+def draw(
+    study: Study, store: Store, folder: Path, executor: Executor | None = None
+) -> dict[str, Future]:
+    """Begins to write the figures as PNG and PDF; futures by the name of the figure.
+
+    Args:
+        study: whose.
+        store: of its cells.
+        folder: of the files.
+        executor: see `show`.
+    """
     figures = study.figures(store)
-    for name, drawn in figures.items():
+    if figures:
         folder.mkdir(parents=True, exist_ok=True)
-        plotting.save(drawn, folder / name)
-    return sorted(figures)
+    submit = executor.by_turns if isinstance(executor, Apart) else _at_once
+    return {
+        name: submit(plotting.save, drawn, folder / name)
+        for name, drawn in figures.items()
+    }
+
+
+def _at_once(function, *given) -> Future:
+    done = Future()
+    done.set_result(function(*given))
+    return done
 
 
 def tabulate(
