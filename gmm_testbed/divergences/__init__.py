@@ -37,5 +37,6 @@ from .quadrature import variance as variance
 from .references import sinkhorn_divergence as sinkhorn_divergence
 from .references import w2_squared_by_assignment as w2_squared_by_assignment
 from .semi_discrete import line_wasserstein as line_wasserstein
+from .sliced import projected_wasserstein as projected_wasserstein
 from .sliced import sliced_wasserstein as sliced_wasserstein
 from .stein import kernel_stein_discrepancy as kernel_stein_discrepancy
