@@ -33,14 +33,12 @@ def exponents(x, means, base, basis, spectrum):
     """-(x - mean)^T covariance^{-1} (x - mean) / 2 of every component, (K,)."""
     dim, rank = basis.shape[1:]
     if rank == 0:
-        if 2 < dim <= _FEW < means.shape[0]:
-            return -0.5 * _quadratic(x, means, 1.0 / base[:, None])
-        return -0.5 / base * squared_distances(x, means)
+        return -0.5 * _isotropic(x, means, base)
     if projects(basis, means.shape[0]):
         quadratic = _quadratic(x @ basis[0], means @ basis[0], 1.0 / spectrum)
         if rank < dim:
             outside, others = (v - v @ basis[0] @ basis[0].T for v in (x, means))
-            quadratic = quadratic + squared_distances(outside, others) / base
+            quadratic = quadratic + _isotropic(outside, others, base)
         return -0.5 * quadratic
 
     def one(mean, base, basis, spectrum):
@@ -52,6 +50,13 @@ def exponents(x, means, base, basis, spectrum):
         return -0.5 * quadratic
 
     return each(one, means, base, basis, spectrum)
+
+
+def _isotropic(x, means, variances):
+    """|x - mean_k|^2 / variance_k of every component, (K,)."""
+    if 2 < means.shape[1] <= _FEW < means.shape[0]:
+        return _quadratic(x, means, 1.0 / variances[:, None])
+    return squared_distances(x, means) / variances
 
 
 def _quadratic(where, places, precisions):
@@ -80,11 +85,12 @@ def _squares(where, places, precisions):
 
 
 def _written_out(where, places, precisions):
+    steep = -2.0 * places * precisions
     heights = jnp.sum(places**2 * precisions, axis=1)
-    heights = heights - 2.0 * ((places * precisions) @ where)
     if precisions.shape[1] == 1:
-        return heights + precisions[:, 0] * _squared_norm(where)
-    return heights + precisions @ where**2
+        return heights + steep @ where + precisions[:, 0] * _squared_norm(where)
+    both = jnp.concatenate([steep, precisions], axis=1)
+    return heights + both @ jnp.concatenate([where, where**2])
 
 
 def projects(basis, count):
@@ -226,13 +232,8 @@ def exponentials(log_terms):
 
 
 def _exponentials(log_terms):
-    """The largest term, and exp(terms - largest).
-
-    Many terms are computed before, once: XLA would do it again for every use of them.
-    """
     count = log_terms.shape[0]
     if count > _FEW:
-        log_terms = jax.lax.optimization_barrier(log_terms)
         top = jnp.max(log_terms)
     else:
         top = functools.reduce(jnp.maximum, [log_terms[k] for k in range(count)])

@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from .._checks import choose, concrete, floating, require
 from .._types import Key
@@ -24,7 +24,7 @@ from .samples import checked, described, variance_of_mean
 from .semi_discrete import check_power, rooted_if, transport
 
 _FEW_BLOCKS = 10  # with fewer, directions count as independent
-_MANY = 1_000_000  # samples times directions, from which two threads share them
+_MANY = 500_000  # samples times directions, from which two threads share them
 _PARTS = 50  # at most, that the threads share
 _BLOCK = 10  # directions whose tables are held at a time
 
@@ -80,10 +80,10 @@ def sliced_wasserstein(
 
 
 def projected_wasserstein(
-    projections: dict[str, Float[Array, "L n"]],
-    weights: Float[Array, " K"],
-    means: Float[Array, "L K"],
-    scales: Float[Array, "L K"],
+    projections: dict[str, ArrayLike],
+    weights: ArrayLike,
+    means: ArrayLike,
+    scales: ArrayLike,
     *,
     p: int = 2,
 ) -> dict[str, Estimate]:
