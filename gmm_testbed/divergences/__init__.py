@@ -37,5 +37,6 @@ from .samples.moments import mean_error as mean_error
 from .samples.references import sinkhorn_divergence as sinkhorn_divergence
 from .samples.references import w2_squared_by_assignment as w2_squared_by_assignment
 from .samples.semi_discrete import line_wasserstein as line_wasserstein
+from .samples.sliced import projected_wasserstein as projected_wasserstein
 from .samples.sliced import sliced_wasserstein as sliced_wasserstein
 from .samples.stein import kernel_stein_discrepancy as kernel_stein_discrepancy

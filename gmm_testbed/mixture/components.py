@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 LOG_2PI = 1.8378770664093453
 _FEW, _FEW_PAIRS = 16, 64
+_LOST = 1e-11  # of a logarithm, at most, to the rounding of a square written out
 
 
 def log_joint(x, log_weights, means, base, basis, spectrum):
@@ -32,13 +33,12 @@ def exponents(x, means, base, basis, spectrum):
     """-(x - mean)^T covariance^{-1} (x - mean) / 2 of every component, (K,)."""
     dim, rank = basis.shape[1:]
     if rank == 0:
-        return -0.5 / base * squared_distances(x, means)
+        return -0.5 * _isotropic(x, means, base)
     if projects(basis, means.shape[0]):
-        along = coordinates(x, means, basis)
-        quadratic = _sum_of_columns(along**2 * (1.0 / spectrum))
+        quadratic = _quadratic(x @ basis[0], means @ basis[0], 1.0 / spectrum)
         if rank < dim:
             outside, others = (v - v @ basis[0] @ basis[0].T for v in (x, means))
-            quadratic = quadratic + squared_distances(outside, others) / base
+            quadratic = quadratic + _isotropic(outside, others, base)
         return -0.5 * quadratic
 
     def one(mean, base, basis, spectrum):
@@ -50,6 +50,47 @@ def exponents(x, means, base, basis, spectrum):
         return -0.5 * quadratic
 
     return each(one, means, base, basis, spectrum)
+
+
+def _isotropic(x, means, variances):
+    """|x - mean_k|^2 / variance_k of every component, (K,)."""
+    if 2 < means.shape[1] <= _FEW < means.shape[0]:
+        return _quadratic(x, means, 1.0 / variances[:, None])
+    return squared_distances(x, means) / variances
+
+
+def _quadratic(where, places, precisions):
+    """sum_j precision_kj (where_j - place_kj)^2 of every component, (K,).
+
+    Many components: the square is written out, by which it is a matrix product when
+    vmapped over particles, wherever rounding is known to do no harm. (Of points far from
+    all places it does the same either way.)
+
+    Args:
+        where: (r,).
+        places: (K, r).
+        precisions: (K, r), or (K, 1) for the same of every j.
+    """
+    if places.shape[0] <= _FEW or places.dtype != jnp.float64:
+        return _squares(where, places, precisions)
+    centre = jnp.mean(places, axis=0)
+    sizes = jnp.sum((places - centre[None]) ** 2 * precisions, axis=1)
+    harmless = jnp.max(sizes) * jnp.finfo(sizes.dtype).eps <= _LOST
+    given = where - centre, places - centre[None], precisions
+    return jax.lax.cond(harmless, _written_out, _squares, *given)
+
+
+def _squares(where, places, precisions):
+    return _sum_of_columns((where[None] - places) ** 2 * precisions)
+
+
+def _written_out(where, places, precisions):
+    steep = -2.0 * places * precisions
+    heights = jnp.sum(places**2 * precisions, axis=1)
+    if precisions.shape[1] == 1:
+        return heights + steep @ where + precisions[:, 0] * _squared_norm(where)
+    both = jnp.concatenate([steep, precisions], axis=1)
+    return heights + both @ jnp.concatenate([where, where**2])
 
 
 def projects(basis, count):

@@ -74,10 +74,11 @@ def shared_basis(
         return sums[:size] + frame.each(sums[size:-1]) * where
 
     def times_covariance(vector):
-        along = frame.coordinates(vector)
-        features = jnp.concatenate([along, frame.grouped(where * along)])
-        centre = components.weighted(features, average[:-1])
-        shifts = F @ jnp.append(features, -centre)
+        along, size = frame.coordinates(vector), where.shape[0]
+        turned = frame.grouped(where * along)  # of x, and `along` often is not
+        shifts = F[:, :size] @ along + F[:, size:-1] @ turned
+        features = jnp.concatenate([along, turned])
+        shifts = shifts - components.weighted(features, average[:-1])
         spread = components.weighted(terms * shifts, F) / sums[-1]
         spread = spread - spread[-1] * average
         return frame.point(joined(spread) + frame.each(within) * along)

@@ -12,18 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
 
-from ..._checks import choose, concrete, require
+from ..._checks import choose, concrete, floating, require
 from ..._types import Key
-from ...densities.line_table import projected, table
+from ...densities.line_table import LineLaw, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
 from .checks import checked, described, variance_of_mean
 from .semi_discrete import check_power, rooted_if, transport
 
 _FEW_BLOCKS = 10  # with fewer, directions count as independent
-_MANY = 1_000_000  # samples times directions, from which two threads share them
+_MANY = 500_000  # samples times directions, from which two threads share them
 _PARTS = 50  # at most, that the threads share
 _BLOCK = 10  # directions whose tables are held at a time
 
@@ -78,6 +79,58 @@ def sliced_wasserstein(
     return rooted_if(estimate, p, rooted)
 
 
+def projected_wasserstein(
+    projections: dict[str, ArrayLike],
+    weights: ArrayLike,
+    means: ArrayLike,
+    scales: ArrayLike,
+    *,
+    p: int = 2,
+) -> dict[str, Estimate]:
+    r"""\(\frac1L \sum_l W_p^p\) of several sets of samples over L lines, by name.
+
+    `sliced_wasserstein` without its root, of independent directions, where samples and
+    mixture are projected already: what the sets share is computed once.
+
+    Args:
+        projections: (L, n) by name, n samples on L lines, as many of every set.
+        weights: (K,), of the mixture; its projections are
+        means: (L, K), with standard deviations
+        scales: (L, K) or (L, 1), positive.
+        p: 1 or 2.
+
+    Raises:
+        InputError: if p is neither 1 nor 2, there are fewer than two lines, or the
+            projections do not fit the mixture's.
+    """
+    check_power(p)
+    shapes = {np.shape(x) for x in projections.values()} or {()}
+    points = np.shape(means)[:1] + next(iter(shapes))[1:]
+    require(
+        shapes == {points} and len(points) == 2 and min(points) > 1,
+        "the projections do not fit",
+        got=f"{sorted(shapes)} with means {np.shape(means)}",
+        expected="(L, n) of every set, with L and n at least 2, and means (L, K)",
+        hint="a row a line: directions @ samples.T and directions @ means.T",
+    )
+    given = floating(np.stack([*projections.values()], axis=1))
+    lines = given, floating(means), jnp.broadcast_to(floating(scales), means.shape)
+    weights = floating(weights)
+    costs, potentials = _by_two(
+        lambda *some: _on_lines(weights, *some, p), lines, weights, given.size
+    )
+    variance = jax.vmap(
+        lambda own: variance_of_mean(own, jnp.full(own.shape, 1 / own.size))
+    )
+    stderr = jnp.sqrt(
+        variance(potentials) + jnp.var(costs, axis=0, ddof=1) / len(costs)
+    )
+    values, stderr = np.mean(costs, axis=0), np.asarray(stderr)
+    how = f"{given.shape[2]} samples, {len(costs)} directions"
+    each = zip(projections, values, stderr, strict=True)
+    return {name: Estimate(value, error, how) for name, value, error in each}
+
+
 def draw_directions(
     key: Key, dim: int, count: int, kind: str, dtype
 ) -> Float[Array, "L d"]:
@@ -121,23 +174,39 @@ def _variance_over_directions(costs, kind, dim):
 
 
 def _over(directions, points, weights, mixture, p):
-    """`_along`, by two threads if there is much to do: a scan keeps one core busy."""
-    count = directions.shape[0]
+    """Costs (L,) and mean potential (n,) over all directions."""
     case = points, weights, mixture, p
+    work = directions.shape[0] * points.shape[0]
+    return _by_two(lambda some: _along(some, *case), (directions,), case[:3], work)
+
+
+def _by_two(along, lines, others, work):
+    """Costs (L, ...) and mean potential, by two threads if there is much to do.
+
+    A scan keeps one core busy.
+
+    Args:
+        along: from a part of the lines to their costs and mean potential.
+        lines: tuple of arrays (L, ...).
+        others: what else the result depends on, any tree.
+        work: number of points on all lines.
+    """
+    count = lines[0].shape[0]
     parts = next(k for k in range(_PARTS, 0, -1) if count % k == 0)
-    known = concrete(directions, *jax.tree.leaves(case[:3]))
-    if parts == 1 or count * points.shape[0] < _MANY or not known:
-        return _along(directions, *case)
+    known = concrete(*jax.tree.leaves((lines, others)))
+    if parts == 1 or work < _MANY or not known:
+        return along(*lines)
 
     def part(some):
-        return jax.block_until_ready(_along(some, *case))
+        return jax.block_until_ready(along(*some))
 
     with ThreadPoolExecutor(2) as pool:
         if pool.submit(jnp.result_type, float).result() != jnp.result_type(float):
-            return _along(directions, *case)  # a precision of the caller's thread alone
-        first, *others = jnp.split(directions, parts)
+            return along(*lines)  # a precision of the caller's thread alone
+        split = [jnp.split(each, parts) for each in lines]
+        first, *rest = zip(*split, strict=True)
         found = [part(first)]  # compiles, which two threads would do twice
-        found += pool.map(part, others)
+        found += pool.map(part, rest)
     costs, potentials = zip(*found, strict=True)
     return jnp.concatenate(costs), sum(potentials) / parts
 
@@ -172,3 +241,26 @@ def _along(directions, points, weights, mixture, p: int):
     known = padded.reshape(-1, size, points.shape[1]), used.reshape(-1, size)
     total, costs = jax.lax.scan(block, jnp.zeros_like(weights), known)
     return costs.reshape(-1)[:count], total / count
+
+
+@eqx.filter_jit
+def _on_lines(weights, points, means, scales, p: int):
+    """Costs (L, S), and the mean over lines of the potentials (S, n)."""
+    uniform = jnp.full(points.shape[2], 1.0 / points.shape[2], points.dtype)
+
+    def one(total, line):
+        points, means, scales = line
+        centre = weights @ means
+        law = LineLaw(weights, means - centre, scales)
+        found = jax.lax.optimization_barrier(table(law, False))
+
+        def plan(x):
+            made = transport(x - centre, uniform, law, found, p)
+            return made.cost, made.potential
+
+        cost, potential = jax.lax.map(plan, points)
+        return total + potential, cost
+
+    start = jnp.zeros(points.shape[1:], points.dtype)
+    total, costs = jax.lax.scan(one, start, (points, means, scales))
+    return costs, total / points.shape[0]
