@@ -10,7 +10,6 @@ The first integrand is smooth, so the uniform nodes keep their spectral accuracy
 second is done by Gauss-Legendre rules on either side of the jump.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import erfc
 
-from .programs import TILE_WIDTH, Fixed, arguments, filled, fixed, in_tiles
+from .programs import TILE_WIDTH, Fixed, arguments, compiled, filled, fixed, in_tiles
 
 _PLATEAU, _SLOPE = 9.6, 1.8  # cells; erfc(9.6 / 1.8) = 4e-14
 _HALF = _PLATEAU + 5.3 * _SLOPE  # cells to where the window vanishes
@@ -102,14 +101,14 @@ def _residual(target, x, t):
     return problem.y[0] - problem.measurement.apply(target.prior_mean(x[None], t))[0]
 
 
-@partial(jax.jit, static_argnums=1)
+@compiled
 def _residuals(arrays, rest, tiles, t):
     (target,) = arguments(arrays, rest)
     over_points = jax.vmap(_residual, in_axes=(None, 0, None))
     return (jax.vmap(over_points, in_axes=(None, 0, 0))(target, tiles, t),)
 
 
-@partial(jax.jit, static_argnums=1)
+@compiled
 def _roots(arrays, rest, t, lower, upper):
     """The zero of the residual in each bracket, by bisection to rounding."""
     (target,) = arguments(arrays, rest)

@@ -5,8 +5,9 @@ with masses \(q_j\): the trapezoidal rule, spectrally accurate once a standard d
 \(S_j\) spans about 1.2 nodes of the target grid and 1.2 source means.
 """
 
+import functools
 import math
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -54,7 +55,38 @@ def arguments(arrays, rest) -> tuple:
     return jax.tree.unflatten(structure, leaves)
 
 
-@partial(jax.jit, static_argnums=1)
+def compiled(program: Callable) -> Callable:
+    """Compiles program(arrays, rest, ...) of the parts of a `Fixed`, at its first call."""
+
+    @functools.cache
+    def made():
+        return jax.jit(program, static_argnums=1, compiler_options=_options())
+
+    @functools.wraps(program)
+    def called(*given):
+        return made()(*given)
+
+    return called
+
+
+@functools.cache
+def _options() -> dict[str, bool]:
+    """Options of XLA with which these programs compile in two thirds of the time.
+
+    They run as fast without fusion emitters. A jaxlib that does not know the option
+    refuses it, and gets none.
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    options = {"xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return options
+
+
+@compiled
 def _moves(arrays, rest, points, t, s):
     stage, target = arguments(arrays, rest)
 
