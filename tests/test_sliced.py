@@ -245,3 +245,32 @@ def test_what_cannot_be_used_is_refused(plane, key):
         divergences.sliced_wasserstein(key, samples, plane[0], kind="orthogonl")
     with pytest.raises(gt.InputError, match="sliced"):
         divergences.line_wasserstein(samples, plane[0])
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_several_sets_that_are_projected_already(p):
+    """The averages over lines of the distance on the line, and their error, by NumPy."""
+    rng = np.random.default_rng(4)
+    lines, num = 3, 20
+    sets = {"wide": rng.normal(0.0, 4.0, (lines, num)), "far": np.full((lines, 1), 9.0)}
+    sets["far"] = sets["far"] + rng.normal(size=(lines, num))
+    means = MEANS + np.arange(lines)[:, None]
+    found = divergences.projected_wasserstein(sets, WEIGHTS, means, SCALES[None], p=p)
+    for name, points in sets.items():
+        each = []
+        for x, mean in zip(points, means, strict=True):
+            law = gt.GaussianMixture.isotropic(WEIGHTS, mean[:, None], SCALES**2)
+            one = divergences.line_wasserstein(x[:, None], law, p=p, rooted=False)
+            each.append(float(one.value))
+        assert np.isclose(found[name].value, np.mean(each), rtol=1e-10)
+        assert found[name].stderr > np.std(each, ddof=1) / np.sqrt(lines)
+    assert found["far"].value != found["wide"].value
+
+
+def test_projections_that_do_not_fit_are_refused():
+    sets = {"a": np.zeros((3, 5)), "b": np.zeros((3, 6))}
+    for given, lines in ((sets, 3), ({"a": sets["a"]}, 2), ({}, 3)):
+        with pytest.raises(gt.InputError, match="do not fit"):
+            divergences.projected_wasserstein(
+                given, WEIGHTS, np.zeros((lines, 3)), SCALES[None]
+            )
