@@ -155,7 +155,7 @@ def test_a_law_that_cannot_be_had_is_skipped_with_the_reason(monkeypatch):
 
 
 def test_the_plan_counts_its_cells():
-    every = 2 * len(gt.approximations.CATALOGUE) * 4 * 8
+    every = 2 * len(demo.FIELDS) * 4 * 8
     assert len(demo.study().experiments["demo"].jobs()) == every
     assert len(demo.study(quick=True).experiments["demo"].jobs()) == 4
 
