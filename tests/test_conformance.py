@@ -292,6 +292,7 @@ LIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, lie, question",
     LIES,
@@ -313,6 +314,7 @@ TRUE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, question", TRUE)
 def test_the_truth_is_believed(name, question):
     answer = ask(question, _subject(name))

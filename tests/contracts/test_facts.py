@@ -22,6 +22,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS | VARIANTS)
 def test_the_facts_are_true(name):
     report = gt.conformance((ROWS | VARIANTS)[name])
