@@ -166,7 +166,7 @@ def test_samplers_together_give_what_each_gives_alone(key):
 
 
 @pytest.mark.parametrize("samplers", [{}, {"filter": gt.smc.Bootstrap()}])
-def test_only_chains_run_together(samplers, key):
+def test_only_chains_run_together(samplers, key, without_shape_checks):
     with pytest.raises(gt.InputError, match="do not run together"):
         gt.sample_together(
             key, samplers, to_target(SPACE, PATH), jnp.asarray(TIMES), 20
