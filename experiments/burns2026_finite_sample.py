@@ -67,7 +67,7 @@ def nonlinear_variation(key, problem, atoms):
     target, prior = gt.problems.get(problem), gt.problems.nonlinear.skewed()
     noise, t = ratio(target.path, T), jnp.asarray(T)
     covered = prior.noised(jnp.ones_like(noise), noise)
-    grid = gt.bounds.training_sets.grid_of(covered, NONLINEAR_NODES)
+    grid = gt.bounds.tools.training_sets.grid_of(covered, NONLINEAR_NODES)
     density, limit = rate(prior, target.problem, noise, grid)
     keys = jax.random.split(key, NONLINEAR_SETS)
     tv = distances(keys, prior, target, t, grid, density, atoms, "posterior")
@@ -83,7 +83,7 @@ def grid_at(marginal, t):
     if marginal == "prior":  # twice as wide
         covered, nodes = target.problem.prior, 2 * nodes
     noised = covered.noised(jnp.ones_like(noise), noise)
-    return gt.bounds.training_sets.grid_of(noised, nodes)
+    return gt.bounds.tools.training_sets.grid_of(noised, nodes)
 
 
 def ratio(path, t):
@@ -104,7 +104,7 @@ def constants(marginal, t):
 
 def prior_rates(prior, noise, grid):
     """The same of T20."""
-    one, sets = jnp.ones_like(noise), gt.bounds.training_sets
+    one, sets = jnp.ones_like(noise), gt.bounds.tools.training_sets
     density = grid.density(prior.noised(one, noise))
     narrow = grid.density(prior.noised(one, noise / jnp.sqrt(2.0)))
     square = sets.kernel_square(noise) * narrow - density**2

@@ -155,7 +155,10 @@ def _to_library(mix):
     )
 
 
-@pytest.mark.parametrize("sweeps, from_prior", [(1, False), (3, False), (40, True)])
+@pytest.mark.parametrize(
+    "sweeps, from_prior",
+    [(1, False), (3, False), pytest.param(40, True, marks=pytest.mark.slow)],
+)
 def test_split_gibbs_has_its_stationary_laws(sweeps, from_prior, key, tolerance):
     """The posterior with noise R + rho^2 A A^T, and the noised prior's posterior."""
     clean, noisy = _stationary()

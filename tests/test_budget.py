@@ -175,6 +175,7 @@ def test_methods_without_a_kernel_by_direct_sums(line, times, key, sampler, step
     assert np.all((np.asarray(found.discretisation.value) == 0) == mixture)
 
 
+@pytest.mark.slow
 def test_a_mixture_step_in_the_plane_adds_up_the_coordinates(line, times, key):
     """One coordinate is the line problem, the other one Gaussian without information."""
     means = np.stack([MEANS, [0.5, 0.5]], axis=1)

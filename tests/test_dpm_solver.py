@@ -103,6 +103,7 @@ def test_law_on_the_line_is_that_of_the_map(law):
         assert_allclose(law.jacobians[-1, i], slope, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_kl_is_that_of_quadrature(law, line, key, tolerance):
     """By the change of variables on starts in NumPy; by samples of the library."""
     sigma = scales(PATH, jnp.asarray(TIMES[0]))[1]

@@ -96,6 +96,7 @@ def _ratios(key, model, problem, times, expected, threshold=1.0, repeats=4000):
     return np.exp(np.asarray(found[0]) - expected), np.asarray(found[1])
 
 
+@pytest.mark.slow
 def test_evidence_and_particles_are_unbiased_where_the_chain_is_exact(key, tolerance):
     """The large variance reverses the noising of N(mu, I): Z-hat is for p(y) itself."""
     problem = standard_gaussian()
@@ -113,6 +114,7 @@ def test_evidence_and_particles_are_unbiased_where_the_chain_is_exact(key, toler
     assert np.any(_distance(ratio[:, None] * kept, ignorant) > 2 * tolerance.z)
 
 
+@pytest.mark.slow
 def test_evidence_is_that_of_the_chain(key, tolerance):
     """A mixture on the line, by quadrature of DDPM's chain from the exact marginal."""
     times, nodes = np.array([0.9, 0.6, 0.4, 0.2, 0.1]), np.linspace(-9, 9, 361)

@@ -59,6 +59,7 @@ def _law(repeats):
     return density * spacing
 
 
+@pytest.mark.slow
 def test_samples_have_the_law_of_the_legs(key, tolerance):
     """Kolmogorov's statistic, and moments that a single pass does not have."""
     mass, single, num = _law(3), _law(1), 8000
@@ -95,6 +96,7 @@ def test_one_repeat_is_the_method(key):
         assert_allclose(out.x, gt.sample(key, BASE, target, times, 5).x, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_exact_steps_stay_exact(key, tolerance):
     """Noise takes the posterior at s to that at t: from the exact law, no error."""
     problem = generic(2, 1, 2)
