@@ -237,7 +237,8 @@ def test_options_reach_the_sampler(invoke):
         invoke(*options, f"ZetaDPS:zeta={zeta}").stdout for zeta in ("0.01", "1")
     )
     assert (
-        "ZetaDPS:zeta=0.01" in weak and weak.splitlines()[3:] != strong.splitlines()[3:]
+        "ZetaDPS(zeta=0.01)" in weak
+        and weak.splitlines()[3:] != strong.splitlines()[3:]
     )
 
 

@@ -177,7 +177,7 @@ SCRIPT = """
 import jax, numpy as np
 jax.config.update("jax_enable_x64", True)
 import gmm_testbed as gt
-from gmm_testbed.chains import spread
+from gmm_testbed.sampling import spread
 rng = np.random.default_rng(0)
 prior = gt.GaussianMixture.isotropic([0.3, 0.7], rng.normal(size=(2, 3)), [0.4, 0.9])
 measurement = gt.Linear(rng.normal(size=(2, 3)), 0.2)

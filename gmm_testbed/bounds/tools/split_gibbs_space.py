@@ -35,8 +35,10 @@ def claims(key, coupling) -> list[Claim]:
     known = _known(key_exact, coupling)
     target = Target(InverseProblem(prior, Linear(A, R), y), Rectified())
     level = coupling / (1.0 + coupling)  # where the noise is r times the signal
-    times, start = jnp.stack([level, jnp.zeros_like(level)]), target.marginal(level)
-    sampler = algorithms.SplitGibbs(_SWEEPS)
+    # A sweep a step, at levels that are the same to 1e-7: a grid has to decrease.
+    levels = level * (1.0 - 1e-9 * jnp.arange(_SWEEPS, dtype=level.dtype))
+    times, start = jnp.append(levels, 0.0), target.marginal(level)
+    sampler = algorithms.SplitGibbs()
     x = sample(key_run, sampler, target, times, _SAMPLES, initial=start).x
     distance, biased = (
         divergences.energy_distance(x, law) for law in (known.law, known.exact)
