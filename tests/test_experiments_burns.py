@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
@@ -188,17 +189,15 @@ def test_failures_of_the_prior_are_known():
 def test_early_stopping_is_read_and_drawn():
     file = inside("early_stopping")
     w1 = {"Exact": [8, 7, 6, 5, 4, 3, 2, 1], "DPS update": [4, 3, 2, 3, 3, 4, 4, 4]}
-    rows = []
-    for problem in file.PROBLEMS:
-        for method in file.SAMPLERS:
-            for value in w1.get(method, w1["Exact"]):
-                cell = {"problem": problem, "method": method}
-                here = {"w1": value / 10, "w1, marginal": 0.3, "bound": 0.45}
-                rows += [
-                    SimpleNamespace(cell=cell, metric=m, value=v)
-                    for m, v in here.items()
-                ]
-    store = SimpleNamespace(rows=lambda experiment: rows)
+    rows = [
+        {"problem": problem, "method": method, "t_min": t_min}
+        | {"w1": value / 10, "w1, marginal": 0.3, "bound": 0.45}
+        for problem in file.PROBLEMS
+        for method in file.SAMPLERS
+        for t_min, value in zip(file.LAST, w1.get(method, w1["Exact"]), strict=True)
+    ]
+    frame = pd.DataFrame(rows).set_index(["problem", "method", "t_min"])
+    store = SimpleNamespace(wide=lambda experiment: frame)
     found = file.claims(store)
     assert found["gap, DPS update: best t_min"] == 0.1
     assert found["gap, DPS update: gain of stopping there"] == 2.0
@@ -212,19 +211,19 @@ def test_early_stopping_is_read_and_drawn():
 def test_cases_are_counted():
     file = inside("steps")
     values = {"Exact": 0.3, "TMPD": 0.2, "DPS": 0.2995, "PiGDM": 0.4}
-    rows = [
-        SimpleNamespace(cell={"problem": p, "method": m, "kernel": k}, value=values[m])
+    guided = pd.DataFrame(
+        {"problem": p, "method": m, "kernel": k, "steps": n, "tv": values[m]}
         for p in file.PROBLEMS
         for m in file.METHODS
         for k in file.KERNELS
-        for _ in file.STEPS
-    ]
-    other = [
-        SimpleNamespace(cell={"zeta": zeta}, value=0.1 * (1 + abs(i - 2)))
+        for n in file.STEPS
+    ).set_index(["problem", "method", "kernel", "steps"])
+    other = pd.DataFrame(
+        {"zeta": zeta, "steps": n, "tv": 0.1 * (1 + abs(i - 2))}
         for zeta in file.ZETAS
-        for i in range(len(file.STEPS))
-    ]
-    store = SimpleNamespace(rows=lambda e: rows if e is file.guided else other)
+        for i, n in enumerate(file.STEPS)
+    ).set_index(["zeta", "steps"])
+    store = SimpleNamespace(wide=lambda e: guided if e is file.guided else other)
     found = file.claims(store)
     assert found["cases that beat exact guidance, DDPM"] == 2 * len(file.STEPS)  # TMPD
     assert found["two-modes, DPS update, zeta = 0.1, DDPM: best N"] == 20
