@@ -196,7 +196,10 @@ def test_early_stopping_is_read_and_drawn():
         for method in file.SAMPLERS
         for t_min, value in zip(file.LAST, w1.get(method, w1["Exact"]), strict=True)
     ]
-    frame = pd.DataFrame(rows).set_index(["problem", "method", "t_min"])
+    frame, labels = pd.DataFrame(rows), ["problem", "method", "t_min"]
+    for label in labels:  # in declared order, as a store gives them
+        frame[label] = pd.Categorical(frame[label], frame[label].unique())
+    frame = frame.set_index(labels)
     store = SimpleNamespace(wide=lambda experiment: frame)
     found = file.claims(store)
     assert found["gap, DPS update: best t_min"] == 0.1
