@@ -135,7 +135,9 @@ class GaussianMixture(eqx.Module):
 
     def mean(self) -> Vector:
         """E[X], (d,)."""
-        return components.weighted(jnp.exp(self.log_weights), self.means)
+        first = self.means[0]
+        offsets = self.means - first[None]
+        return first + components.weighted(jnp.exp(self.log_weights), offsets)
 
     def covariance(self) -> Matrix:
         """Cov[X], (d, d)."""
