@@ -91,6 +91,14 @@ def freedom(weights: Float[Array, " n"]) -> Scalar:
     return jnp.where(enough(total), jnp.maximum(freedom, 1.0), jnp.nan)
 
 
+def freedom_of_squares(weights: Float[Array, " n"]) -> Scalar:
+    r"""Degrees of freedom of the variance of a mean of squares of normal values.
+
+    Those of a mean times \(2/(\kappa - 1)\), with their kurtosis \(\kappa = 15\); at least 1.
+    """
+    return jnp.maximum(freedom(weights) / 7.0, 1.0)
+
+
 def pareto_shape(log_weights: Float[np.ndarray, " n"]) -> float:
     r"""Shape k of the Pareto tail of weights: their moments of order 1/k are infinite.
 

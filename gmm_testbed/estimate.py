@@ -82,6 +82,11 @@ class Estimate(eqx.Module):
         freedom = _weights.freedom(weights)
         return cls(value, jnp.sqrt(variance), how, freedom=freedom)
 
+    def __getitem__(self, index) -> "Estimate":
+        """Some of the values, with all that is known of them."""
+        arrays = self.stderr[index], self.how, self.growth[index], self.freedom[index]
+        return Estimate(self.value[index], *arrays)
+
     def map(self, function: Callable[[Array], Array]) -> "Estimate":
         """`function` of every value, to first order: for roots and logarithms."""
         value, slope = jax.jvp(function, (self.value,), (jnp.ones_like(self.value),))

@@ -42,7 +42,8 @@ def psnr_of_mean(samples, truth, peak: Real[ArrayLike, ""] = 2.0) -> Estimate:
     square = jnp.mean(gap**2)
     slopes = 2.0 * (points @ gap) / gap.shape[0]
     error = Estimate.mean_of(slopes)
-    return Estimate(square, error.stderr, error.how).map(lambda s: _decibel(s, peak))
+    found = Estimate(square, error.stderr, error.how, freedom=error.freedom)
+    return found.map(lambda s: _decibel(s, peak))
 
 
 def residual_chi2(samples, problem: InverseProblem) -> Estimate:

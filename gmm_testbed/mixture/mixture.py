@@ -248,9 +248,12 @@ class GaussianMixture(eqx.Module):
         if self.basis.shape[0] == 1:
             form = self.means, self.base, self.basis[0], self.spectrum
             return moments.shared_basis(x, log_joint, alpha, sigma, *form)
-        mean = components.average(log_joint, self._denoised_means(x, alpha, sigma))
-        law = self.denoised(x, alpha, sigma)
-        return Moments(mean, law.covariance_product)
+        # About the middle of the means: far out, theirs are rounded.
+        middle = jnp.mean(self.means, axis=0)
+        near = eqx.tree_at(lambda gm: gm.means, self, self.means - middle[None])
+        law = near.denoised(x - alpha * middle, alpha, sigma)
+        mean = components.average(log_joint, law.means)
+        return Moments(middle + mean, law.covariance_product)
 
     def _denoised_means(self, x, alpha, sigma):
         def moved(mean, base, basis, spectrum):

@@ -56,7 +56,7 @@ def floor(
             then called with `log_weights` too, so that the exact samples count alike.
 
     Raises:
-        InputError: if there are fewer than three repetitions, or the metric gives no estimate.
+        InputError: if there are fewer than three repetitions, or there is no estimate.
     """
     require(
         repeats >= 3,

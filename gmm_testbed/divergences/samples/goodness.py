@@ -21,7 +21,7 @@ from ...estimate import Estimate
 from ...mixture import GaussianMixture
 from ..grid import over_points
 from . import sorting
-from .checks import checked, described, share_error, variance_of_mean
+from .checks import checked, described, share_error
 from .pairs import estimated
 from .semi_discrete import about
 
@@ -69,11 +69,10 @@ def cramer_von_mises(
     points, weights = checked(samples, mixture, log_weights)
     ranks = _ranks(points, weights, mixture, _direction(direction, mixture))
     rows, value = _squares(ranks.level, ranks.weights)
-    squares = jnp.sum(weights**2)
-    by_pairs = squares**2 * _SQUARE  # as if it were zero
-    by_rows = variance_of_mean(rows, ranks.weights)
+    w, squares = ranks.weights, jnp.sum(weights**2)
+    by_pairs = squares**2 * _SQUARE, squares**2  # as if it were zero
     how = described(weights, log_weights)
-    return estimated(value, by_rows, by_pairs, 1.0, weights, how)
+    return estimated(value, w * (rows - w @ rows), w, by_pairs, weights, how)
 
 
 def _squares(u, w):
