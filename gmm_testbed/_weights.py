@@ -94,7 +94,7 @@ def freedom(weights: Float[Array, " n"]) -> Scalar:
 def freedom_of_squares(weights: Float[Array, " n"]) -> Scalar:
     r"""Degrees of freedom of the variance of a mean of squares of normal values.
 
-    Those of a mean times \(2/(\kappa - 1)\), with their kurtosis \(\kappa = 15\); at least 1.
+    Those of a mean times \(2/(\kappa - 1)\), their kurtosis being 15; at least 1.
     """
     return jnp.maximum(freedom(weights) / 7.0, 1.0)
 
