@@ -1,8 +1,11 @@
 """Figures show what they say: the data of lines and pictures, and what axes are called."""
 
+import io
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy.stats import multivariate_normal
 
 import gmm_testbed as gt
@@ -188,3 +191,15 @@ def test_each_panel_of_budgets_has_its_own_bars_and_curve():
         np.testing.assert_allclose(tops, scale * np.array([0.85, 1.15]))
         assert axes.get_xlabel() == r"$\log(\alpha^2/\sigma^2)$, noise to data"
     assert drawn.axes[0].get_ylabel() == "divergence so far, nats"
+
+
+def test_floors_stand_beside_their_values():
+    values = {"sliced_w2": Estimate(0.31, 0.02), "kl": Estimate(0.5)}
+    table = P.tables.measures("", "how", values, {"sliced_w2": Estimate(0.11, 0.03)})
+    console = Console(file=io.StringIO(), width=100)
+    console.print(table)
+    lines = console.file.getvalue().splitlines()
+    row = next(line for line in lines if line.startswith("sliced_w2"))
+    assert row.split()[1:7] == ["0.31", "±", "0.02", "0.11", "±", "0.03"]
+    row = next(line for line in lines if line.startswith("kl"))
+    assert row.split()[:3] == ["kl", "0.5", "KL(law"]
