@@ -100,7 +100,7 @@ def test_closed_forms_refuse_a_mixture(gaussian):
 
 
 class Halving(gt.AbstractMarkov):
-    """N(x / 2 + bend sin(x), (0.2 + spread x_1^2) I), which says that it is affine."""
+    """N(F x + bend sin(x), (0.2 + spread x_1^2) I), which says that it is affine."""
 
     bend: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     spread: Float[Array, ""] = eqx.field(converter=jnp.asarray)
@@ -110,7 +110,7 @@ class Halving(gt.AbstractMarkov):
     start = standard_start
 
     def transition(self, target, x, t, s):
-        mean = 0.5 * x + self.bend * jnp.sin(x)
+        mean = 0.5 * x + 0.3 * jnp.pad(x[:-1], (1, 0)) + self.bend * jnp.sin(x)
         return gt.gaussian.isotropic(mean, 0.2 + self.spread * x[0] ** 2)
 
 
@@ -118,10 +118,11 @@ def test_a_step_that_is_not_affine_is_found_out(gaussian):
     """By a mean that bends, or a covariance that varies; the straight one is exact."""
     times = gt.time_grid(gaussian.path, 2, t_max=0.9, t_min=0.1)
     law = gt.laws.affine(Halving(0.0, 0.0), gaussian, times)
-    variance = float(gaussian.path.sigma(times[0])) ** 2
+    F = 0.5 * np.eye(4) + 0.3 * np.eye(4, k=-1)
+    covariance = float(gaussian.path.sigma(times[0])) ** 2 * np.eye(4)
     for _ in range(2):
-        variance = 0.25 * variance + 0.2
-    np.testing.assert_allclose(law.covariance(), variance * np.eye(4), rtol=1e-12)
+        covariance = F @ covariance @ F.T + 0.2 * np.eye(4)
+    np.testing.assert_allclose(law.covariance(), covariance, rtol=1e-12, atol=1e-14)
     for bend, spread in ((1e-3, 0.0), (0.0, 1e-3)):
         with pytest.raises(gt.InputError, match="not affine"):
             gt.laws.affine(Halving(bend, spread), gaussian, times)

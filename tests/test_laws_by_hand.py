@@ -17,6 +17,8 @@ from gmm_testbed.laws.line import gaussian_steps
 from gmm_testbed.laws.line import state as line_state
 from gmm_testbed.laws.plane import state as plane_state
 from gmm_testbed.laws.plane import sums as plane_sums
+from gmm_testbed.laws.reduction.check import StepsBeyond
+from gmm_testbed.laws.reduction.law import _accumulated
 from gmm_testbed.measures import measures
 
 SAMPLER = gt.Guided(gt.approximations.Exact(), gt.kernels.DDPM())
@@ -139,6 +141,20 @@ def kl(mean, covariance, other_mean, other):
     ratio = np.linalg.slogdet(other)[1] - np.linalg.slogdet(covariance)[1]
     square = np.trace(inverse @ covariance) + gap @ inverse @ gap
     return 0.5 * (square - len(mean) + ratio)
+
+
+def test_steps_beyond_the_frame_follow_one_another():
+    """x = g m0 + h c + noise: g and the variance are multiplied, by the factor squared."""
+    keep, drift, scale = np.array([[0.9, 0.5], [0.2, 0.3], [0.4, 0.1]])
+    steps = StepsBeyond(*map(jnp.asarray, (keep, drift, scale, np.zeros(2))))
+    gains, shifts, variances = _accumulated([steps], 0.7, jnp.float64)
+    second = 0.9**2 * 0.7 + 0.4**2
+    assert_allclose(gains, [1.0, 0.9, 0.45], rtol=1e-12)
+    assert_allclose(shifts, [0.0, 0.2, 0.5 * 0.2 + 0.3], rtol=1e-12)
+    assert_allclose(variances, [0.7, second, 0.25 * second + 0.01], rtol=1e-12)
+    with pytest.raises(gt.InputError, match="not affine"):
+        bent = steps._replace(deviation=jnp.array([0.0, 1e-6]))
+        _accumulated([bent], 0.7, jnp.float64)
 
 
 def test_divergences_of_a_product_count_every_direction(product):
