@@ -1,0 +1,2 @@
+from . import closed, paths
+PINS = [*closed.PINS, *paths.PINS]
