@@ -1,2 +1,2 @@
-from . import closed, paths
-PINS = [*closed.PINS, *paths.PINS]
+from . import closed, paths, sampled, twisted
+PINS = [*closed.PINS, *paths.PINS, *twisted.PINS, *sampled.PINS]
