@@ -4,6 +4,7 @@ import sys
 import time
 
 import jax
+import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_compilation_cache_dir", ".jax_cache")
@@ -19,11 +20,16 @@ def main(names):
         if names and pin.name not in names:
             continue
         begin = time.perf_counter()
-        found, missing = rows(pin)
+        with pytest.MonkeyPatch.context() as patch:
+            for what, value in pin.patches.items():
+                patch.setattr(f"gmm_testbed.bounds.{what}", value)
+            found, missing = rows(pin)
         seconds = time.perf_counter() - begin
         for row in found:
             error = float(row.found.stderr)
-            shown = f"{float(row.found.value):.10g}" + (f" +- {error:.1g}" if error else "")
+            shown = f"{float(row.found.value):.10g}" + (
+                f" +- {error:.1g}" if error else ""
+            )
             if row.which == "left":
                 noticed = ""
             else:

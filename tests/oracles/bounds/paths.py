@@ -201,7 +201,9 @@ def jeffreys(steps):
 
 def mmse(v):
     """E Var[x0 | x0 + N(0, v), y]."""
-    return expect(noised(POSTERIOR, 1.0, v), lambda z: denoised_moments(POSTERIOR, z, v)[1])
+    return expect(
+        noised(POSTERIOR, 1.0, v), lambda z: denoised_moments(POSTERIOR, z, v)[1]
+    )
 
 
 def information(v):
@@ -239,7 +241,10 @@ def information_bound(steps):
         "decreasing error": (Side(cost, 1e-8), Side(sums, 1e-8)),
         "information": (Side(sums, 1e-8), kappa * gain),
         "optimal grid": (Side(least, 1e-3), Side(cost, 1e-8)),
-        "leading order": (Side(least, 1e-3), Side(spent[-1] ** 2 / (4.0 * steps), 1e-5)),
+        "leading order": (
+            Side(least, 1e-3),
+            Side(spent[-1] ** 2 / (4.0 * steps), 1e-5),
+        ),
     }
 
 
@@ -256,7 +261,9 @@ def frozen_step(theta, error):
         law = noised(POSTERIOR, here[0], here[1] ** 2)
         V = score(law, x) + 0.5 * (1.0 - theta) * x + error
         gain = 2.0 * (np.exp(theta * h) - 1.0) / theta
-        return np.exp(theta * h) * x + gain * V, (np.exp(2 * theta * h) - 1) / theta + 0 * x
+        return np.exp(theta * h) * x + gain * V, (
+            np.exp(2 * theta * h) - 1
+        ) / theta + 0 * x
 
     return step
 
@@ -318,7 +325,9 @@ def relative_score(T, error):
     start, _, path, output = frozen(-1.0, T, error)
     information = fisher(POSTERIOR, GAMMA)
     cost = T / STEPS * information
-    parts = [line([1.0], [m], [v]) for m, v in zip(POSTERIOR.m, POSTERIOR.v, strict=True)]
+    parts = [
+        line([1.0], [m], [v]) for m, v in zip(POSTERIOR.m, POSTERIOR.v, strict=True)
+    ]
     mean_fisher = POSTERIOR.w @ [fisher(f, GAMMA) for f in parts]
     mean_kl = POSTERIOR.w @ gaussian_kl(POSTERIOR.m, POSTERIOR.v)
     wide = T / STEPS * mean_fisher
@@ -352,8 +361,12 @@ PINS = [
     Pin("T1-path-identity", {"steps": 10, "eta": 0.6}, lambda: path_identity(10, 0.6)),
     Pin("T2-reverse-paths", {"steps": 10}, lambda: reverse_paths(10)),
     Pin("T3-information", {"steps": 20}, lambda: information_bound(20)),
-    Pin("T4-relative-score", {"T": 0.9, "error": 0.0}, lambda: relative_score(0.9, 0.0)),
-    Pin("T4-relative-score", {"T": 0.9, "error": 0.2}, lambda: relative_score(0.9, 0.2)),
+    Pin(
+        "T4-relative-score", {"T": 0.9, "error": 0.0}, lambda: relative_score(0.9, 0.0)
+    ),
+    Pin(
+        "T4-relative-score", {"T": 0.9, "error": 0.2}, lambda: relative_score(0.9, 0.2)
+    ),
     Pin("T5-frozen-score", {"T": 0.9, "error": 0.2}, lambda: frozen_score(0.9, 0.2)),
     Pin("T18-jeffreys", {"steps": 10}, lambda: jeffreys(10)),
 ]

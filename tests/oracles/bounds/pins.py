@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import gmm_testbed as gt
 
 RTOL = 1e-9  # of sides without an error
@@ -17,18 +19,38 @@ class Side(NamedTuple):
         rtol: relative; of the less accurate of the two computations.
         stderr: of the oracle, where it samples too.
         atol: absolute, of numbers that may be 0.
+        free: whether the sampled side is too rough for a tenth to be seen; it is pinned in
+            another case.
     """
 
     value: float
     rtol: float = RTOL
     stderr: float = 0.0
     atol: float = 0.0
+    free: bool = False
 
     def agrees(self, found: gt.Estimate, factor: float = 1.0) -> bool:
         """Whether what the package finds, times a factor, is this number."""
         apart = abs(factor * float(found.value) - self.value)
         error = (float(found.stderr) ** 2 + self.stderr**2) ** 0.5
         return apart <= self.rtol * abs(self.value) + self.atol + Z * error
+
+
+class Among(NamedTuple):
+    """One of several numbers."""
+
+    values: np.ndarray
+    stderr: float = 0.0
+    free: bool = False
+
+    @property
+    def value(self) -> float:
+        """The first, for a table."""
+        return float(self.values[0])
+
+    def agrees(self, found: gt.Estimate, factor: float = 1.0) -> bool:
+        """Whether what the package finds, times a factor, is one of them."""
+        return any(Side(value).agrees(found, factor) for value in self.values)
 
 
 class Pin(NamedTuple):
@@ -40,17 +62,20 @@ class Pin(NamedTuple):
         sides: no arguments; {label: (left, right)}, each a number, a `Side`, or None where
             it is not recomputed. A label may be the beginning of one.
         slow: whether it takes more than about three seconds.
+        patches: names in `gmm_testbed.bounds` and their values, as more samples.
     """
 
     name: str
     case: dict[str, Any]
     sides: Callable[[], dict[str, tuple]]
     slow: bool = False
+    patches: dict[str, Any] = {}  # noqa: RUF012
 
 
-def side(value) -> Side | None:
+def side(value) -> Side | Among | None:
     """A plain number as a `Side`."""
-    return value if value is None or isinstance(value, Side) else Side(float(value))
+    kept = value is None or isinstance(value, Side | Among)
+    return value if kept else Side(float(value))
 
 
 class Row(NamedTuple):
@@ -61,7 +86,7 @@ class Row(NamedTuple):
     label: str
     which: str
     found: gt.Estimate
-    oracle: Side
+    oracle: Side | Among
 
     @property
     def relative(self) -> float:
@@ -82,12 +107,16 @@ def rows(pin: Pin) -> tuple[list[Row], set[str]]:
     missing = set(reports)
     case = ", ".join(f"{k}={v}" for k, v in pin.case.items())
     for label, sides in oracles.items():
-        (full,) = (name for name in reports if name == label) if label in reports else (
-            name for name in reports if name.startswith(label)
-        )
+        full = label if label in reports else _longer(label, reports)
         missing.discard(full)
         for which, oracle in zip(("left", "right"), map(side, sides), strict=True):
             if oracle is not None:
                 value = getattr(reports[full], which)
                 found.append(Row(pin.name, case, full, which, value, oracle))
     return found, missing
+
+
+def _longer(label, reports) -> str:
+    """The one label that begins so."""
+    (full,) = (name for name in reports if name.startswith(label))
+    return full

@@ -7,14 +7,11 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 from .. import line_sampler, numpy_mixture
-from .closed import gaussian_kl
 from .line import (
     chi2,
     denoised_moments,
     entropy,
     evidence,
-    expect,
-    kl,
     line,
     logpdf,
     nodes,
@@ -23,7 +20,7 @@ from .line import (
     score,
     seen,
 )
-from .paths import LAW, backward, forward, levels, log_snr
+from .paths import backward, forward, levels
 from .pins import Pin, Side
 
 # --- T16 with one particle ------------------------------------------------------------
@@ -101,7 +98,7 @@ def importance(num):
     def log_mean(product):
         return step * np.sum(np.exp(-t) - product) - np.log(num)
 
-    x = nodes(after)
+    x = nodes(after, prior)  # a single draw has the law of the prior
     mass, w = (x[1] - x[0]) * pdf(after, x), weight(x)
     others = t * of_prior ** (num - 1)
     ratio = num * step * np.array([np.sum(others * np.exp(-t * v)) for v in w])
@@ -143,7 +140,8 @@ def affine_steps(rule, eta, steps, first, last):
             m = rule(GAUSSIAN, x, *here)
             return numpy_mixture.ddim(x, m, eta, *here, *there)
 
-        offset, variance = step(np.zeros(3))
+        offset, scale = step(np.zeros(3))
+        variance = scale**2
         matrix = np.stack([step(e)[0] - offset for e in np.eye(3)], axis=1)
         made.append((matrix, offset, variance))
     return made, scales
@@ -221,8 +219,15 @@ def sandwich(eta, states=16, num=20000):
     return found
 
 
+def dps_mean(problem, x, alpha, sigma):
+    """m + (sigma^2 / alpha) times the guidance."""
+    m = numpy_mixture.prior_mean(problem, x, alpha, sigma)
+    guidance = numpy_mixture.dps(problem, x, alpha, sigma)
+    return numpy_mixture.guidance_to_mean(guidance, m, alpha, sigma)
+
+
 def flow(steps):
-    made, scales = affine_steps(numpy_mixture.dps, 0.0, steps, 0.9, 0.05)
+    made, scales = affine_steps(dps_mean, 0.0, steps, 0.9, 0.05)
     (m, P), exact = recursion(made, scales)[-1], exact_at(scales)
     known = of_gaussians(m, P, *exact)
     return {"log-density": (Side(0.0, atol=1e-7), 1e-7), "KL": (known, known)}
@@ -233,16 +238,29 @@ def flow(steps):
 PRIOR = line([0.35, 0.65], [-1.1, 0.9], [0.25, 0.4])
 
 
+def far(sigma):
+    """Points x (n, 1) and x0 = x + u (n, k), their spacings, and where K^2 / p ends.
+
+    The mean of K over the prior, over p, falls like a normal density of the variance below.
+    """
+    s2, v = PRIOR.v.max(), sigma**2
+    reach = 10.0 * np.sqrt(2.0 * (s2 + 0.5 * v) * (s2 + v) / v) + 5.0
+    x = np.linspace(-reach, reach, int(2.0 * reach / 0.06))[:, None]
+    u = np.linspace(-9.0, 9.0, 181) * sigma / np.sqrt(2.0)
+    return x, x + u, (x[1] - x[0])[0], u[1] - u[0]
+
+
 def informations(sigma):
-    """I and the chi-square information, which is a sum over atoms too."""
+    """I, the chi-square information as a double sum, and the variance of K at x."""
     law = noised(PRIOR, 1.0, sigma**2)
     plain = entropy(law) - 0.5 * np.log(2.0 * np.pi * np.e * sigma**2)
-    x0 = nodes(PRIOR, reach=14.0)
-    weight = (x0[1] - x0[0]) * pdf(PRIOR, x0)
-    x = nodes(law, line([1.0], [x0[0]], [sigma**2]), line([1.0], [x0[-1]], [sigma**2]))
-    kernel = norm.pdf(x[:, None], x0, sigma)
-    total = (kernel**2 @ weight) / pdf(law, x)
-    return plain, (x[1] - x[0]) * np.sum(total) - 1.0, x, kernel**2 @ weight - pdf(law, x) ** 2
+    x, x0, h, k = far(sigma)
+    log_k = norm.logpdf(x, x0, sigma)
+    log_square = logsumexp(2.0 * log_k + logpdf(PRIOR, x0), axis=1) + np.log(k)
+    log_p = logpdf(law, x[:, 0])
+    square = h * np.sum(np.exp(log_square - log_p)) - 1.0
+    spread = np.exp(log_square) - np.exp(2.0 * log_p)
+    return plain, square, x[:, 0], spread
 
 
 def training_prior(points, sigma):
@@ -263,7 +281,10 @@ def training_prior(points, sigma):
     }
     if points >= 128:
         limit = np.sqrt(2.0 / np.pi) * bound.value
-        found["(iii) central limit (asymptotic)"] = (Side(limit, 0.03), Side(limit, 1e-7))
+        found["(iii) central limit (asymptotic)"] = (
+            Side(limit, 0.03),
+            Side(limit, 1e-7),
+        )
     if sigma**2 > 2.0 * 1.2577:
         found["(i) chi-square"] = (square / points, square / points)
     return found
@@ -314,7 +335,11 @@ def collapse(dim, share):
         chi2 = np.exp(2.0 * information) - 1.0
         lower = max(0.0, np.log(points) - information)
         most = min(information, np.log(1.0 + chi2 / points))
-        return Side(found[0], stderr=found[1]), lower, np.log(points) - information + most
+        return (
+            Side(found[0], stderr=found[1]),
+            lower,
+            np.log(points) - information + most,
+        )
 
     few, lower, upper = sides(64)
     many, other, _ = sides(512)
@@ -334,14 +359,9 @@ def training_score(sigma):
 
     def constant(sigma):
         law = noised(PRIOR, 1.0, sigma**2)
-        x0 = nodes(PRIOR, reach=13.0)
-        mass = (x0[1] - x0[0]) * pdf(PRIOR, x0)
-        # K^2 has the width sigma / sqrt(2) in x - x0, so the sum is over u = x - x0.
-        u = np.linspace(-9.0, 9.0, 361) * sigma
-        x = x0[:, None] + u
-        pull = -u / sigma**2 - score(law, x)
-        inside = norm.pdf(u, 0.0, sigma) ** 2 * pull**2 / pdf(law, x)
-        return mass @ inside.sum(1) * (u[1] - u[0])
+        x, x0, h, k = far(sigma)
+        logs = 2.0 * norm.logpdf(x, x0, sigma) + logpdf(PRIOR, x0) - logpdf(law, x)
+        return h * k * np.sum(np.exp(logs) * ((x0 - x) / sigma**2 - score(law, x)) ** 2)
 
     found = constant(sigma)
     slope = np.log(constant(0.02) / constant(0.01)) / np.log(4.0)
@@ -391,14 +411,25 @@ def order(expected):
 
 PINS = [
     Pin("T16-particle-filters", {"num": 1}, one_particle),
-    *(Pin("T17-importance-sampling", {"num": n}, lambda n=n: importance(n)) for n in (1, 3)),
+    *(
+        Pin("T17-importance-sampling", {"num": n}, lambda n=n: importance(n))
+        for n in (1, 3)
+    ),
     Pin("T19-density-sandwich", {"eta": 0.8}, lambda: sandwich(0.8)),
     *(
-        Pin("T20-training-prior", {"points": n, "sigma": s}, lambda n=n, s=s: training_prior(n, s))
+        Pin(
+            "T20-training-prior",
+            {"points": n, "sigma": s},
+            lambda n=n, s=s: training_prior(n, s),
+        )
         for n, s in ((1, 0.5), (3, 0.3), (128, 1.8))
     ),
     *(
-        Pin("T21-training-posterior", {"points": n, "sigma": 0.3}, lambda n=n: training_posterior(n, 0.3))
+        Pin(
+            "T21-training-posterior",
+            {"points": n, "sigma": 0.3},
+            lambda n=n: training_posterior(n, 0.3),
+        )
         for n in (20, 512)
     ),
     Pin("T22-collapse", {"dim": 3, "information": 0.7}, lambda: collapse(3, 0.7)),

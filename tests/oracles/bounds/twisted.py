@@ -14,7 +14,6 @@ from .line import (
     denoised_moments,
     evidence,
     expect,
-    kl,
     line,
     logpdf,
     logs,
@@ -64,7 +63,9 @@ def gap_of_guidance(kappa, v, slope, spread, s2=0.7):
     g2, w = s2 / kappa, s2 + v
     C = s2 * v / w
     factor = (s2 / w) * (1.0 / g2 - 1.0 / (g2 + C))  # of y - E[x0 | x]
-    return factor**2 * ((1.0 - s2 / w * slope) ** 2 * (s2 + g2) + (s2 / w) ** 2 * spread)
+    return factor**2 * (
+        (1.0 - s2 / w * slope) ** 2 * (s2 + g2) + (s2 / w) ** 2 * spread
+    )
 
 
 def over_v(function):
@@ -89,7 +90,10 @@ def contraction(kappa):
 
         return over_v(inside) / (2.0 * theta)
 
-    return {f"theta {theta}": (left, Side(bound(theta), 1e-8)) for theta in (1.0, 0.75, 0.5, 0.25)}
+    return {
+        f"theta {theta}": (left, Side(bound(theta), 1e-8))
+        for theta in (1.0, 0.75, 0.5, 0.25)
+    }
 
 
 def gronwall(kappa):
@@ -364,7 +368,9 @@ PINS = [
     Pin("T8-gronwall", {"kappa": 2.3}, lambda: gronwall(2.3)),
     Pin("T11-dps-limit", {"kappa": 2.0, "zeta": 0.7}, lambda: dps_limit(2.0, 0.7)),
     Pin("T13-residual", {"prior": "two modes"}, pointwise),
-    Pin("T13-residual", {"prior": "atoms", "v_min": 0.6}, lambda: moments_of_atoms(0.6)),
+    Pin(
+        "T13-residual", {"prior": "atoms", "v_min": 0.6}, lambda: moments_of_atoms(0.6)
+    ),
     Pin("T14-residual-divergence", {"v_min": 0.5}, lambda: residual_divergence(0.5)),
     Pin(
         "T15-two-ways",
