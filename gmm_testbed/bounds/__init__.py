@@ -115,7 +115,9 @@ def check(name: str, key: Key | None = None, **case) -> list[BoundReport]:
             limits in `facts`.
     """
     bound = choose(name, CATALOGUE, "bound")
-    cases = [complete(name, bound.cases, case, bound.facts.limits)] if case else bound.cases
+    cases = (
+        [complete(name, bound.cases, case, bound.facts.limits)] if case else bound.cases
+    )
     return [
         report(name, bound, values, claim)
         for values, claims in each_case(bound, cases, key)

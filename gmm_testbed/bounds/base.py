@@ -62,7 +62,8 @@ class Facts(NamedTuple):
         statement: in one line, with its constants.
         assumptions: in words; `Claim.assumptions` says which of them hold in a case.
         source: paper and theorem, or "here" with the argument in the docstring.
-        status: "proved", "published" or "asymptotic".
+        status: "proved", "published", "asymptotic", or "observed" in the cases and not
+            proved.
         refuted: True for a statement kept as printed that some case must violate.
         limits: of the labels that are not computed for every number.
     """

@@ -67,9 +67,8 @@ def _check_limit(name, limit, value) -> None:
     inside = value in limit.only if limit.only else limit.least <= value <= limit.most
     expected = " or ".join(f"{number:g}" for number in limit.only)
     if not limit.only:
-        ends = [f"at least {limit.least:g}"] * np.isfinite(limit.least)
-        ends += [f"at most {limit.most:g}"] * np.isfinite(limit.most)
-        expected = ", ".join(ends)
+        ends = ("at least", limit.least), ("at most", limit.most)
+        expected = ", ".join(f"{w} {end:g}" for w, end in ends if np.isfinite(end))
     require(
         inside,
         f"{name} is not computed for this {limit.label}",

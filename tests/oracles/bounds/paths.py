@@ -359,7 +359,12 @@ def frozen_score(T, error):
 PINS = [
     Pin("T1-path-identity", {"steps": 10, "eta": 1.0}, lambda: path_identity(10, 1.0)),
     Pin("T1-path-identity", {"steps": 10, "eta": 0.6}, lambda: path_identity(10, 0.6)),
-    Pin("T2-reverse-paths", {"steps": 10}, lambda: reverse_paths(10)),
+    Pin(
+        "T2-reverse-paths",
+        {"steps": 10},
+        lambda: reverse_paths(10),
+        patches={"reverse_paths._PATHS": 40000},
+    ),
     Pin("T3-information", {"steps": 20}, lambda: information_bound(20)),
     Pin(
         "T4-relative-score", {"T": 0.9, "error": 0.0}, lambda: relative_score(0.9, 0.0)
@@ -368,5 +373,10 @@ PINS = [
         "T4-relative-score", {"T": 0.9, "error": 0.2}, lambda: relative_score(0.9, 0.2)
     ),
     Pin("T5-frozen-score", {"T": 0.9, "error": 0.2}, lambda: frozen_score(0.9, 0.2)),
-    Pin("T18-jeffreys", {"steps": 10}, lambda: jeffreys(10)),
+    Pin(
+        "T18-jeffreys",
+        {"steps": 10},
+        lambda: jeffreys(10),
+        patches={"jeffreys._PATHS": 40000},
+    ),
 ]

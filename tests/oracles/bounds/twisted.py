@@ -349,7 +349,7 @@ def residual_divergence(v_min):
 
     grown, largest = over_levels(rate, v_min)
     end, most = spread(ratio(v_min), v_min)
-    omega, fine = end + grown, 1e-5
+    omega, fine = end + grown, 1e-6
     return {
         "KL(Q || P)": (reverse, reverse),
         "KL(P || Q)": (Side(forward, 4e-3), forward),
