@@ -58,6 +58,6 @@ def _claims(q, p):
         ("Pinsker", tv, jnp.sqrt(0.5 * kl)),
         ("Bretagnolle-Huber", tv, jnp.sqrt(-jnp.expm1(-kl))),
         ("Jeffreys", 2.0 * tv * jnp.log((2.0 - rest) / rest), kl + back),
-        ("KL by chi^2", kl, jnp.log1p(line_pairs.chi2(q, p))),
+        ("KL by chi^2", kl, line_pairs.log_chi2(q, p)),
     ]
     return [computed(label, left, right) for label, left, right in sides]

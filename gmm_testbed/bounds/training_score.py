@@ -12,8 +12,8 @@ closed form.
 As \(v \to 0\) the slope of log c in log v tends to \(-(d+1)\) for Gaussian tails: with one
 Gaussian of variance s^2, \(E K^2 / p\) is \((4\pi v)^{-d/2}\) times a normal shape of
 variance \(2 (s^2 + v/2)(s^2 + v)/v\), so that far points, which hardly any data reach, make
-\(v^{-d/2}\) of it, and both parts of the square are d/(2v) on average. On a bounded set, where
-the density is bounded below, it is \(-(d+2)/2\), the minimax rate of Zhang et al.
+\(v^{-d/2}\) of it, and both parts of the square are d/(2v) on average. On a bounded set,
+where the density is bounded below, it is \(-(d+2)/2\), the minimax rate of Zhang et al.
 (arXiv:2402.15602).
 """
 

@@ -383,7 +383,7 @@ def prior_baseline(noise):
 
 
 def prior_baseline_in_space(noise):
-    """E log p(y|x) by the moments of y - A x; the square of p(y|x) by a completed square."""
+    """E log p(y|x) by the moments of y - A x, and the square of p(y|x) by completion."""
     prior, A, R, y = observed(noise)
     w, m, C = conditioned(prior, A, R, y)
     peak, at_y = multivariate_normal.logpdf(y, y, R), log_evidence(prior, A, R, y)

@@ -188,7 +188,7 @@ def path_identity(steps, eta):
 
 def reverse_paths(steps):
     _, back, _, output = both_ways(steps, 1.0)
-    return {"output": (Side(output, LAW), back), "normalised": (1.0, 1.0)}
+    return {"output": (Side(output, LAW), back), "density ratio": (None, None)}
 
 
 def jeffreys(steps):
@@ -363,7 +363,7 @@ PINS = [
         "T2-reverse-paths",
         {"steps": 10},
         lambda: reverse_paths(10),
-        patches={"reverse_paths._PATHS": 40000},
+        keys=10,
     ),
     Pin("T3-information", {"steps": 20}, lambda: information_bound(20)),
     Pin(
@@ -377,6 +377,6 @@ PINS = [
         "T18-jeffreys",
         {"steps": 10},
         lambda: jeffreys(10),
-        patches={"jeffreys._PATHS": 40000},
+        keys=10,
     ),
 ]

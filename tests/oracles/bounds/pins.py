@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 import gmm_testbed as gt
@@ -62,14 +63,14 @@ class Pin(NamedTuple):
         sides: no arguments; {label: (left, right)}, each a number, a `Side`, or None where
             it is not recomputed. A label may be the beginning of one.
         slow: whether it takes more than about three seconds.
-        patches: names in `gmm_testbed.bounds` and their values, as more samples.
+        keys: how many independent runs are averaged, where a side is sampled.
     """
 
     name: str
     case: dict[str, Any]
     sides: Callable[[], dict[str, tuple]]
     slow: bool = False
-    patches: dict[str, Any] = {}  # noqa: RUF012
+    keys: int = 1
 
 
 def side(value) -> Side | Among | None:
@@ -102,7 +103,7 @@ class Row(NamedTuple):
 
 def rows(pin: Pin) -> tuple[list[Row], set[str]]:
     """Every side that an oracle recomputes, and the labels that none does."""
-    reports = {r.label: r for r in gt.bounds.check(pin.name, **pin.case)}
+    reports = averaged(pin)
     found, oracles = [], pin.sides()
     missing = set(reports)
     case = ", ".join(f"{k}={v}" for k, v in pin.case.items())
@@ -114,6 +115,27 @@ def rows(pin: Pin) -> tuple[list[Row], set[str]]:
                 value = getattr(reports[full], which)
                 found.append(Row(pin.name, case, full, which, value, oracle))
     return found, missing
+
+
+def averaged(pin: Pin) -> dict[str, gt.bounds.BoundReport]:
+    """The reports of a case by label, with means over independent runs."""
+    runs = [
+        {r.label: r for r in gt.bounds.check(pin.name, key, **pin.case)}
+        for key in jax.random.split(jax.random.key(0), pin.keys)
+    ]
+    if pin.keys == 1:
+        return runs[0]
+
+    def mean(label, which):
+        sides = [getattr(run[label], which) for run in runs]
+        errors = np.array([float(side.stderr) for side in sides])
+        value = np.mean([float(side.value) for side in sides])
+        return gt.Estimate(value, np.sqrt(np.sum(errors**2)) / len(runs), sides[0].how)
+
+    return {
+        label: report._replace(left=mean(label, "left"), right=mean(label, "right"))
+        for label, report in runs[0].items()
+    }
 
 
 def _longer(label, reports) -> str:

@@ -413,7 +413,7 @@ def labels(steps):
     variation = 0.5 * h * np.sum(np.abs(law - p))
     between = kl_of(*shares)
     edge = 0.02  # the edges of the cells lie between nodes, here and there
-    total = Side(total, 1e-5)
+    total = Side(total, 1e-4)
     return {
         "decomposition": (total, total),
         "label frequencies": (Side(between, edge), total),
@@ -433,14 +433,14 @@ PINS = [
         "T16-particle-filters",
         {"num": 1},
         one_particle,
-        patches={"particle_filters._REPEATS": 24000},
+        keys=4,
     ),
     *(
         Pin(
             "T17-importance-sampling",
             {"num": n},
             lambda n=n: importance(n),
-            patches={"importance._REPEATS": 100000},
+            keys=25,
         )
         for n in (1, 3)
     ),
@@ -448,7 +448,7 @@ PINS = [
         "T19-density-sandwich",
         {"eta": 0.8},
         lambda: sandwich(0.8),
-        patches={"density_sandwich._POINTS": 65536},
+        keys=25,
     ),
     *(
         Pin(
