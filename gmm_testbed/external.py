@@ -154,8 +154,13 @@ class HostDenoiser:
         return rows, *scales
 
 
+def in_numpy(fn: Callable, target: Target, times: Times, num: int, seed: int) -> Any:
+    """What a program returns that is shown the target in NumPy."""
+    return fn(host_problem(target, times), HostDenoiser(target), num, seed)
+
+
 class External(AbstractSampler):
-    """A sampler of another program, in NumPy or anything that NumPy can read.
+    """A sampler of another program, in NumPy, PyTorch or anything that NumPy can read.
 
     Attributes:
         fn: called as fn(problem, denoiser, num, seed), with a `HostProblem`, a
@@ -164,6 +169,7 @@ class External(AbstractSampler):
             samples of x0.
         needs: of the problem or grid, as in `Facts.needs`: ("linear",).
         reference: of the program.
+        views: in what the program sees all this; `gt.torch.Views()` are tensors.
 
     Raises:
         InputError: if fn is no function, or the level unknown.
@@ -173,6 +179,7 @@ class External(AbstractSampler):
     level: str = eqx.field(static=True, default="t")
     needs: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
     reference: str = eqx.field(static=True, default="the author of the program")
+    views: Callable = eqx.field(static=True, default=in_numpy)
 
     def __check_init__(self):
         choose(self.level, _LEVELS, "level")
@@ -210,7 +217,7 @@ class External(AbstractSampler):
                 hint="write both into the program",
             )
         seed = int(jax.random.bits(key, dtype=jnp.uint32))
-        made = self.fn(host_problem(target, times), HostDenoiser(target), num, seed)
+        made = self.views(self.fn, target, times, num, seed)
         x = _returned(made, num, target.problem.prior)
         uniform = jnp.full(num, -np.log(num), x.dtype)
         none = jnp.asarray(jnp.nan, x.dtype)
