@@ -190,6 +190,13 @@ class External(AbstractSampler):
             expected="fn(problem, denoiser, num, seed) -> (num, d)",
             hint="pass the function itself, not what it returns",
         )
+        require(
+            callable(self.views) and not isinstance(self.views, type),
+            "views is an object that calls the program",
+            got=repr(self.views),
+            expected="views(fn, target, times, num, seed)",
+            hint="leave it out for NumPy; views=gt.torch.Views() for PyTorch",
+        )
 
     @property
     def facts(self) -> Facts:
@@ -261,7 +268,7 @@ def _returned(made: Any, num: int, prior) -> jax.Array:
             "what the external program returned is no array",
             got=f"{type(made).__name__}: {error}",
             expected="an array that NumPy can read",
-            hint="of a torch tensor return x.detach().cpu().numpy()",
+            hint="for PyTorch pass views=gt.torch.Views(), or return x.detach().cpu()",
         )
     require(
         np.issubdtype(x.dtype, np.floating),

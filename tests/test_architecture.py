@@ -44,6 +44,7 @@ FLOORS = {
     "budget": 6,
     "learning": 6,
     "external": 6,
+    "torch": 7,
     "diagnostics": 7,
     "bounds": 7,
     "measures": 8,
@@ -193,6 +194,13 @@ def test_sweep_knows_no_mathematics():
         if floor_of(name_of(module)) == "sweep":
             other = imported(module, tree_of(module)) - SWEEP_MAY_IMPORT
             assert not other, f"{name_of(module)} imports {other}"
+
+
+def test_torch_is_asked_for_by_the_bridge_only(module):
+    """Nobody else needs it, or waits for it."""
+    others = {"torch", "azula", "deepinv"}
+    found = {name.split(".")[0] for name in uses(tree_of(module))} & others
+    assert name_of(module).startswith("torch/") or not found
 
 
 def test_modules_are_short(module):
