@@ -15,13 +15,17 @@ from .oracles import numpy_mixture as ref
 from .oracles.library import from_mixture, to_target
 from .oracles.problems import TEN, generic
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+torch = pytest.importorskip(
+    "torch", reason="PyTorch is not installed: pip install torch"
+)
 
 from gmm_testbed.external import HostDenoiser  # noqa: E402
 
 PATH = gt.VP()
 RNG = np.random.default_rng(3)
-ISOTROPIC = gt.GaussianMixture.isotropic([0.3, 0.7], RNG.normal(size=(2, 4)), [0.2, 0.5])
+ISOTROPIC = gt.GaussianMixture.isotropic(
+    [0.3, 0.7], RNG.normal(size=(2, 4)), [0.2, 0.5]
+)
 PRIORS = {
     "line": gt.GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36]),
     "isotropic": ISOTROPIC,
@@ -91,7 +95,9 @@ def test_the_mean_and_its_product(name, scales):
     for module in (net, gt.torch.Denoiser(prior).float()):
         found = _asked(module, rounded, v, *scales, dtype=torch.float32)
         for value, exact in zip(found, expected, strict=True):
-            assert_allclose(value, exact, rtol=0, atol=1e-5 * max(1, np.abs(exact).max()))
+            assert_allclose(
+                value, exact, rtol=0, atol=1e-5 * max(1, np.abs(exact).max())
+            )
 
 
 TARGET = to_target(generic(2, 1, 2), PATH)
@@ -140,7 +146,9 @@ def test_derivatives_of_any_order_and_kind(name):
     assert torch.autograd.gradgradcheck(along, (h, s))
     jacobian = torch.func.jacrev(lambda x: net(x[None], 0.8, 0.6)[0])(x[0].detach())
     assert_allclose(jacobian, jacobian.T, atol=1e-13)  # a covariance
-    ahead = torch.func.jvp(lambda x: net(x, 0.8, 0.6), (x.detach(),), (direction[None],))
+    ahead = torch.func.jvp(
+        lambda x: net(x, 0.8, 0.6), (x.detach(),), (direction[None],)
+    )
     assert_allclose(ahead[1][0], jacobian @ direction, rtol=1e-10, atol=1e-12)
 
 
@@ -148,7 +156,9 @@ def test_derivatives_of_any_order_and_kind(name):
 
 MATRIX = np.array([[0.5, 0.2], [-0.3, 0.1]])
 OTHERS = {
-    "network": gt.denoisers.Network(lambda x, a, s: jnp.tanh(jnp.asarray(MATRIX) @ x) * s),
+    "network": gt.denoisers.Network(
+        lambda x, a, s: jnp.tanh(jnp.asarray(MATRIX) @ x) * s
+    ),
     "score error": gt.denoisers.ScoreError(
         gt.denoisers.Prior(TARGET.problem.prior), jnp.asarray([0.2, 0.1]), 0.3
     ),
@@ -328,7 +338,10 @@ def _images(count=2):
     [
         (lambda net: net(torch.zeros(4), 1.0, 1.0), "batch of one"),
         (lambda net: net(torch.zeros(2, 3), 1.0, 1.0), "with 4 numbers each"),
-        (lambda net: net(torch.zeros(2, 4, dtype=torch.int64), 1.0, 1.0), "real numbers"),
+        (
+            lambda net: net(torch.zeros(2, 4, dtype=torch.int64), 1.0, 1.0),
+            "real numbers",
+        ),
         (lambda net: net(torch.zeros(2, 4) * 1j, 1.0, 1.0), "stack real and imaginary"),
         (lambda net: net(np.zeros((2, 4)), 1.0, 1.0), "torch.as_tensor"),
         (lambda net: net(_images(), 1.0, torch.ones(3)), "3,.*2 points"),
@@ -339,7 +352,10 @@ def _images(count=2):
         (lambda net: gt.torch.Denoiser(OTHERS["network"]), "dim=..."),
         (lambda net: gt.torch.GuidedDiffusion(net, BARS[::-1]), "alphas_cumprod"),
         (lambda net: gt.torch.GuidedDiffusion(net, BARS)(_images(), 1000), "0 to 999"),
-        (lambda net: gt.torch.GuidedDiffusion(net, BARS)(_images(), 0.5), "whole number"),
+        (
+            lambda net: gt.torch.GuidedDiffusion(net, BARS)(_images(), 0.5),
+            "whole number",
+        ),
         (lambda net: gt.torch.GuidedDiffusion(net, BARS, variance=2.0), "-1"),
         (lambda net: gt.torch.Diffusers(net, BARS, "noise"), "prediction_type"),
     ],

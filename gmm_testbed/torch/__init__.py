@@ -57,7 +57,9 @@ __all__ = sorted(_LAZY)
 def __getattr__(name: str) -> Any:
     """Imports a name, and with it PyTorch, when it is first asked for."""
     if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}", name=name
+        )
     _require("torch", "pip install 'gmm-testbed[torch]'")
     if name == "Azula":
         _require("azula", "pip install azula")

@@ -2,17 +2,18 @@
 
 from typing import Any
 
-import azula.denoise
 import azula.noise
 import jax.numpy as jnp
 import torch
+from azula.denoise import Denoiser as AbstractAzula
+from azula.denoise import DiracPosterior
 
 from .._checks import require
 from ..paths import AbstractPath
 from .denoiser import Denoiser
 
 
-class Azula(azula.denoise.Denoiser):
+class Azula(AbstractAzula):
     """azula's Denoiser, which its samplers and guided denoisers take.
 
     Args:
@@ -38,7 +39,7 @@ class Azula(azula.denoise.Denoiser):
 
     def forward(
         self, x_t: torch.Tensor, t: torch.Tensor, **others: Any
-    ) -> azula.denoise.DiracPosterior:
+    ) -> DiracPosterior:
         """The posterior's mean, E[x0 | x_t], in the shape of x_t.
 
         Args:
@@ -46,7 +47,7 @@ class Azula(azula.denoise.Denoiser):
             t: (), or (n,).
             others: labels, which change nothing.
         """
-        return azula.denoise.DiracPosterior(self.denoiser(x_t, *self.schedule(t)))
+        return DiracPosterior(self.denoiser(x_t, *self.schedule(t)))
 
 
 class PathSchedule(azula.noise.Schedule):

@@ -101,7 +101,9 @@ def jacobians(fn: Callable, points: torch.Tensor, size: int) -> torch.Tensor:
     with torch.enable_grad():
         points = points if points.requires_grad else points.detach().requires_grad_()
         values = fn(points).reshape(len(points), size)
-        if not values.requires_grad:  # a constant, as the second derivative of a line is
+        if (
+            not values.requires_grad
+        ):  # a constant, as the second derivative of a line is
             return points.new_zeros(len(points), size, points.shape[1])
         rows = [
             torch.autograd.grad(

@@ -59,8 +59,8 @@ class EDM(torch.nn.Module):
 class GuidedDiffusion(torch.nn.Module):
     r"""`model(x, t)` of guided-diffusion: predicted noise, and channels for the variance.
 
-    Dhariwal & Nichol 2021, arXiv:2105.05233. With `learn_sigma` the answer has 2 C channels:
-    the noise, then v in [-1, 1] that interpolates the logarithm of the variance of a step
+    Dhariwal & Nichol 2021, arXiv:2105.05233. With `learn_sigma` the answer has 2 C
+    channels: the noise, then v in [-1, 1] that interpolates the logarithm of the variance of a step
     between that of \(p(x_{t-1} | x_t, x_0)\) at -1 and \(\beta_t\) at 1. What is exact here
     is the mean; which v is best depends on the sampler, so it is a number.
 

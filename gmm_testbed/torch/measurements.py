@@ -144,7 +144,9 @@ class TorchMap:
         self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
         self.dim = math.prod(self.shape)
         like = _own(fn)
-        self.like = torch.empty(0, dtype=dtype or like.dtype, device=device or like.device)
+        self.like = torch.empty(
+            0, dtype=dtype or like.dtype, device=device or like.device
+        )
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """The values (n, m) at rows (n, d).
@@ -273,7 +275,7 @@ def matrix_of(known: "TorchMap") -> Matrix:
             slack = _LOST * torch.finfo(b.dtype).eps * (1 + expected.abs().max().item())
             far = (known(points) - expected).abs().max().item()
             worst = max(worst, (far, slack), key=lambda pair: pair[0] - pair[1])
-    return Matrix(columns.T.cpu().numpy(), b[0].cpu().numpy(), *worst)
+    return Matrix(_double(columns.T), _double(b[0]), *worst)
 
 
 def _own(fn) -> torch.Tensor:
@@ -284,6 +286,10 @@ def _own(fn) -> torch.Tensor:
             if part.is_floating_point() and part.ndim > 0:
                 return part.detach()
     return torch.empty(0, dtype=torch.float64)
+
+
+def _double(values) -> np.ndarray:
+    return values.cpu().numpy().astype(float)
 
 
 def _written(shape):

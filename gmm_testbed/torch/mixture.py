@@ -1,8 +1,8 @@
 r"""E[x0 | x] of a mixture in PyTorch's own arithmetic.
 
 Differentiable to any order, by backward, forward and functional derivatives, on any
-device. With centred \(\tilde x = x - \alpha c\) and \(\tilde\mu_k = \mu_k - c\), the mean of
-component k is \(c + \tilde\mu_k + G_k (\tilde x - \alpha\tilde\mu_k)\), with
+device. With centred \(\tilde x = x - \alpha c\) and \(\tilde\mu_k = \mu_k - c\), the mean
+of component k is \(c + \tilde\mu_k + G_k (\tilde x - \alpha\tilde\mu_k)\), with
 \(G_k = \alpha\Sigma_k (\alpha^2 \Sigma_k + \sigma^2 I)^{-1}\).
 """
 

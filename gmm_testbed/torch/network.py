@@ -58,14 +58,16 @@ class Network(AbstractDenoiser):
                 return torch.autograd.grad(values, own, v, create_graph=True)[0][:, 2:]
 
         estimate = TorchMap(at, dim + 2, known.like.dtype, known.like.device)
-        probe = torch.cat([torch.tensor([[0.8, 0.6]] * 3), known.probe(1.0).cpu()], dim=1)
+        probe = torch.cat(
+            [torch.tensor([[0.8, 0.6]] * 3), known.probe(1.0).cpu()], dim=1
+        )
         values = estimate.attached(probe.to(known.like).requires_grad_())
         require(
             values.shape[1] == dim,
             "this denoiser returns the wrong shape",
             got=f"{values.shape[1]} numbers a point",
             expected=f"{dim}, as x has",
-            hint="of guided-diffusion take the first C of 2 C channels, and x0 of the noise",
+            hint="take the first C of 2 C channels, and x0 of the noise",
         )
         self.value = from_torch(estimate.unchecked, dim, known.like)
         self.product = from_torch(pulled, dim, known.like)

@@ -130,6 +130,13 @@ def from_physics(
     Raises:
         InputError: if the noise is not Gaussian and no R is given, and as `linear`.
     """
+    require(
+        callable(getattr(physics, "A", None)),
+        "this has no forward map",
+        got=type(physics).__name__,
+        expected="a physics with a method A",
+        hint="a plain function goes to gt.torch.linear or gt.torch.nonlinear",
+    )
     if R is None:
         R = _variance(getattr(physics, "noise_model", None))
     found = matrix_of(TorchMap(physics.A, shape, dtype))

@@ -1,11 +1,11 @@
 r"""A sampler in PyTorch, seen as any other: it is given tensors, and its answer is read.
 
-    def program(problem, denoiser, num, seed):
-        x = problem.sigma[0] * torch.randn(num, problem.dim, dtype=problem.y.dtype)
-        ...
-        return x
+def program(problem, denoiser, num, seed):
+    x = problem.sigma[0] * torch.randn(num, problem.dim, dtype=problem.y.dtype)
+    ...
+    return x
 
-    gt.sample(key, gt.External(program, views=gt.torch.Views()), target, times, 1000)
+gt.sample(key, gt.External(program, views=gt.torch.Views()), target, times, 1000)
 """
 
 from collections.abc import Callable
@@ -82,7 +82,9 @@ class Views:
         seen = host_problem(target, times)
         arrays = (seen.y, seen.R, seen.A, seen.b, seen.times, seen.alpha, seen.sigma)
         tensors = (
-            None if array is None else torch.from_numpy(array).to(self.device, self.dtype)
+            None
+            if array is None
+            else torch.from_numpy(array).to(self.device, self.dtype)
             for array in arrays
         )
         forward = Forward(target.problem.measurement, seen.dim).to(self.device)
