@@ -3,6 +3,8 @@
 Values and Jacobians against dense NumPy (`oracles`), which shares no line with either.
 """
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -310,6 +312,25 @@ def test_azula_has_the_law_that_theory_gives_it(tolerance):
 
 def _scales(t):
     return float(PATH.alpha(t)), float(PATH.sigma(t))
+
+
+def test_azula_is_asked_for_where_it_is_needed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "azula", None)
+    with pytest.raises(gt.UnsupportedError, match="pip install azula"):
+        gt.torch.Azula  # noqa: B018
+
+
+def test_azula_takes_its_own_schedule_or_a_path(without_shape_checks):
+    azula = pytest.importorskip("azula.noise", reason="pip install azula")
+    net, x = gt.torch.Denoiser(TARGET), torch.from_numpy(X)
+    t = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
+    found = gt.torch.Azula(net, PATH)(x, t).mean
+    alpha, sigma = np.transpose([_scales(time) for time in t.tolist()])
+    assert_allclose(found, net(x, alpha, sigma), rtol=1e-12)
+    schedule = azula.CosineSchedule()
+    assert_allclose(gt.torch.Azula(net, schedule)(x, t).mean, net(x, *schedule(t)))
+    with pytest.raises(gt.InputError, match=r"gt.VP\(\)"):
+        gt.torch.Azula(net, "vp")
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from azula.denoise import DiracPosterior
 from .._checks import require
 from ..paths import AbstractPath
 from .denoiser import Denoiser
+from .points import Batch
 
 
 class Azula(AbstractAzula):
@@ -37,9 +38,7 @@ class Azula(AbstractAzula):
         )
         self.denoiser, self.schedule = denoiser, schedule
 
-    def forward(
-        self, x_t: torch.Tensor, t: torch.Tensor, **others: Any
-    ) -> DiracPosterior:
+    def forward(self, x_t: Batch, t: torch.Tensor, **others: Any) -> DiracPosterior:
         """The posterior's mean, E[x0 | x_t], in the shape of x_t.
 
         Args:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
+from jaxtyping import Float
 
 
 class FromJax:
@@ -96,7 +97,9 @@ def from_torch(fn: Callable, size: int, like: torch.Tensor) -> Callable:
     return value
 
 
-def jacobians(fn: Callable, points: torch.Tensor, size: int) -> torch.Tensor:
+def jacobians(
+    fn: Callable, points: Float[torch.Tensor, "n d"], size: int
+) -> Float[torch.Tensor, "n size d"]:
     """Jacobians (n, size, d) of fn at rows (n, d), differentiable in turn."""
     with torch.enable_grad():
         points = points if points.requires_grad else points.detach().requires_grad_()

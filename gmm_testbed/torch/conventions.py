@@ -12,6 +12,7 @@ import torch
 
 from .._checks import choose, require
 from .denoiser import Denoiser
+from .points import Batch
 
 _ANSWERS = {
     "epsilon": Denoiser.eps,
@@ -40,7 +41,7 @@ class EDM(torch.nn.Module):
         self.img_channels = shape[0] if shape else denoiser.dim
         self.img_resolution = shape[-1] if shape else 1
 
-    def forward(self, x: torch.Tensor, sigma, *others: Any, **more: Any):
+    def forward(self, x: Batch, sigma, *others: Any, **more: Any):
         """E[x0 | x], in the shape of x; labels and what else is passed change nothing.
 
         Args:
@@ -60,9 +61,9 @@ class GuidedDiffusion(torch.nn.Module):
     r"""`model(x, t)` of guided-diffusion: predicted noise, and channels for the variance.
 
     Dhariwal & Nichol 2021, arXiv:2105.05233. With `learn_sigma` the answer has 2 C
-    channels: the noise, then v in [-1, 1] that interpolates the logarithm of the variance of a step
-    between that of \(p(x_{t-1} | x_t, x_0)\) at -1 and \(\beta_t\) at 1. What is exact here
-    is the mean; which v is best depends on the sampler, so it is a number.
+    channels: the noise, then v in [-1, 1] that interpolates the logarithm of the variance
+    of a step between that of \(p(x_{t-1} | x_t, x_0)\) at -1 and \(\beta_t\) at 1. What is
+    exact here is the mean; which v is best depends on the sampler, so it is a number.
 
     Args:
         denoiser: the module.
@@ -90,7 +91,7 @@ class GuidedDiffusion(torch.nn.Module):
         self.levels = Levels(alphas_cumprod)
         self.learn_sigma, self.variance = learn_sigma, variance
 
-    def forward(self, x: torch.Tensor, t, *others: Any, **more: Any) -> torch.Tensor:
+    def forward(self, x: Batch, t, *others: Any, **more: Any) -> Batch:
         """The predicted noise, (n, C, ...), or with the variance, (n, 2 C, ...).
 
         Args:
@@ -145,7 +146,7 @@ class Diffusers(torch.nn.Module):
 
     def forward(
         self,
-        sample: torch.Tensor,
+        sample: Batch,
         timestep,
         *others: Any,
         return_dict: bool = True,

@@ -10,7 +10,7 @@ from ..problem import Target
 from ..problem.denoisers import AbstractDenoiser, Prior
 from .bridge import FromJax
 from .mixture import MixtureMean
-from .points import Points, positive, rows_of, scale
+from .points import Batch, Points, Rows, Scales, positive, rows_of, scale
 
 Known = GaussianMixture | AbstractDenoiser | Target
 
@@ -60,7 +60,7 @@ class Denoiser(torch.nn.Module):
                 hint="a function of JAX is gt.denoisers.Network(fn)",
             )
 
-    def forward(self, x: torch.Tensor, alpha, sigma) -> torch.Tensor:
+    def forward(self, x: Batch, alpha, sigma) -> Batch:
         """E[x0 | x], in the shape of x.
 
         Args:
@@ -74,22 +74,22 @@ class Denoiser(torch.nn.Module):
         at = self._points(x, alpha, sigma)
         return at.back(self._mean(at))
 
-    def eps(self, x: torch.Tensor, alpha, sigma) -> torch.Tensor:
+    def eps(self, x: Batch, alpha, sigma) -> Batch:
         """The predicted noise (x - alpha x0) / sigma, in the shape of x."""
         at = self._points(x, alpha, sigma)
         return at.back(self._eps(at))
 
-    def score(self, x: torch.Tensor, alpha, sigma) -> torch.Tensor:
+    def score(self, x: Batch, alpha, sigma) -> Batch:
         """The score of the law of x, -eps / sigma, in the shape of x."""
         at = self._points(x, alpha, sigma)
         return at.back(-self._eps(at) / at.sigma)
 
-    def v(self, x: torch.Tensor, alpha, sigma) -> torch.Tensor:
+    def v(self, x: Batch, alpha, sigma) -> Batch:
         """alpha eps - sigma x0 (Salimans & Ho 2022), in the shape of x."""
         at = self._points(x, alpha, sigma)
         return at.back(at.alpha * self._eps(at) - at.sigma * self._mean(at))
 
-    def flow(self, x: torch.Tensor, t) -> torch.Tensor:
+    def flow(self, x: Batch, t) -> Batch:
         """eps - x0 at x = (1 - t) x0 + t eps: the velocity of a rectified flow.
 
         Args:
@@ -110,12 +110,12 @@ class Denoiser(torch.nn.Module):
         alpha = scale(alpha, len(rows), self.like, "alpha")
         return Points(rows, alpha, scale(sigma, len(rows), self.like, "sigma"), x)
 
-    def _mean(self, at: Points) -> torch.Tensor:
+    def _mean(self, at: Points) -> Rows:
         if not self.mean.least > 0:
             positive(at.sigma, "sigma", "the mean of a prior without density")
         return self.mean(at.rows, at.alpha, at.sigma)
 
-    def _eps(self, at: Points) -> torch.Tensor:
+    def _eps(self, at: Points) -> Rows:
         positive(at.sigma, "sigma", "the predicted noise")
         return (at.rows - at.alpha * self._mean(at)) / at.sigma
 
@@ -144,9 +144,7 @@ class BridgedMean(torch.nn.Module):
         """A tensor with the precision and the device of the arithmetic."""
         return self._like
 
-    def forward(
-        self, rows: torch.Tensor, alpha: torch.Tensor, sigma: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, rows: Rows, alpha: Scales, sigma: Scales) -> Rows:
         """The mean (n, d) at rows x (n, d) and scales (n, 1) or (1, 1)."""
         scales = (value.expand(len(rows), 1)[:, 0] for value in (alpha, sigma))
         return self.crossed(rows, *scales)[0]

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from .._checks import fail, require
 from ..problem import Linear, Nonlinear
 from ..problem.measurements import AbstractMeasurement
 from .bridge import FromJax, from_torch, jacobians
-from .points import rows_of
+from .points import Batch, Rows, rows_of
 
 _COLUMNS = 256  # of a matrix, by one call
 _PROBES = (0.1, 1.0, 100.0)  # sizes of the points at which a function must be affine
@@ -42,7 +43,7 @@ class Forward(torch.nn.Module):
         else:
             self.crossed = FromJax(lambda x: (jax.vmap(measurement.apply)(x),), 1)
 
-    def forward(self, x0: torch.Tensor) -> torch.Tensor:
+    def forward(self, x0: Batch) -> Float[torch.Tensor, "n m"]:
         """f(x0), (n, m), in the precision of x0 (n, ...).
 
         Raises:
@@ -148,7 +149,7 @@ class TorchMap:
             0, dtype=dtype or like.dtype, device=device or like.device
         )
 
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+    def __call__(self, rows: Rows) -> Float[torch.Tensor, "n m"]:
         """The values (n, m) at rows (n, d).
 
         Raises:
@@ -194,11 +195,11 @@ class TorchMap:
         )
         return values.reshape(len(values), -1)
 
-    def unchecked(self, rows: torch.Tensor) -> torch.Tensor:
+    def unchecked(self, rows: Rows) -> Float[torch.Tensor, "n m"]:
         """The same values, (n, m), where NaN is passed on: samples that have it count."""
         return self.fn(rows.reshape(-1, *self.shape)).reshape(len(rows), -1)
 
-    def attached(self, rows: torch.Tensor) -> torch.Tensor:
+    def attached(self, rows: Rows) -> Float[torch.Tensor, "n m"]:
         """The same values, which must have a gradient.
 
         Raises:
@@ -214,7 +215,7 @@ class TorchMap:
         )
         return values
 
-    def probe(self, size: float) -> torch.Tensor:
+    def probe(self, size: float) -> Rows:
         """Three random points, (3, d), the same in every call."""
         points = np.random.default_rng(0).normal(size=(3, self.dim))
         return torch.from_numpy(size * points).to(self.like)
@@ -246,8 +247,8 @@ class Matrix(NamedTuple):
         allowed: what rounding may do there.
     """
 
-    A: np.ndarray
-    b: np.ndarray
+    A: Float[np.ndarray, "m d"]
+    b: Float[np.ndarray, " m"]
     far: float
     allowed: float
 

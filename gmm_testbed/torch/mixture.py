@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..mixture import GaussianMixture
+from .points import Rows, Scales
 
 _MANY = 4096  # numbers in the means; beyond, squares are written out
 
@@ -49,9 +50,7 @@ class MixtureMean(torch.nn.Module):
         """A tensor with the precision and the device of the arithmetic."""
         return self._means
 
-    def forward(
-        self, rows: torch.Tensor, alpha: torch.Tensor, sigma: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, rows: Rows, alpha: Scales, sigma: Scales) -> Rows:
         """E[x0 | x] (n, d) for rows x (n, d) and scales (n, 1) or (1, 1)."""
         x = rows - alpha * self._centre
         if self.rank == 0 and self._means.numel() > _MANY:

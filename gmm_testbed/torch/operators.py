@@ -13,6 +13,7 @@ from .._checks import require, unsupported
 from ..problem import Linear
 from ..problem.measurements import AbstractMeasurement
 from .measurements import Forward, TorchMap, matrix_of, nonlinear
+from .points import Batch
 
 
 class Decomposed(torch.nn.Module):
@@ -50,20 +51,20 @@ class Decomposed(torch.nn.Module):
         for name, value in values.items():
             self.register_buffer(name, torch.as_tensor(value, dtype=dtype))
 
-    def U(self, coordinates: torch.Tensor) -> torch.Tensor:
+    def U(self, coordinates: Batch) -> Batch:
         """Measurements (n, m) from coordinates (n, d)."""
         return coordinates[:, : self.rank] @ self.left.mT
 
-    def U_adjoint(self, y: torch.Tensor) -> torch.Tensor:
+    def U_adjoint(self, y: Batch) -> Batch:
         """Coordinates (n, d) from measurements (n, m)."""
         beyond = y.new_zeros(len(y), self.singular.numel() - self.rank)
         return torch.cat([y @ self.left, beyond], dim=1)
 
-    def V(self, coordinates: torch.Tensor) -> torch.Tensor:
+    def V(self, coordinates: Batch) -> Batch:
         """Points (n, *shape) from coordinates (n, d)."""
         return (coordinates @ self.right).reshape(-1, *self.shape)
 
-    def V_adjoint(self, x0: torch.Tensor) -> torch.Tensor:
+    def V_adjoint(self, x0: Batch) -> Batch:
         """Coordinates (n, d) from points (n, *shape)."""
         return x0.flatten(1) @ self.right.mT
 

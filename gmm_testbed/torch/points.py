@@ -5,8 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from .._checks import require
+
+Batch = Float[torch.Tensor, "n ..."]
+Rows = Float[torch.Tensor, "n d"]
+Scales = Float[torch.Tensor, "#n 1"]
 
 
 class Points(NamedTuple):
@@ -19,17 +24,17 @@ class Points(NamedTuple):
         given: what the caller passed, (n, ...); answers have its shape and precision.
     """
 
-    rows: torch.Tensor
-    alpha: torch.Tensor
-    sigma: torch.Tensor
-    given: torch.Tensor
+    rows: Rows
+    alpha: Scales
+    sigma: Scales
+    given: Batch
 
-    def back(self, rows: torch.Tensor) -> torch.Tensor:
+    def back(self, rows: Rows) -> Batch:
         """Rows (n, d) in the shape and the precision of the points."""
         return rows.reshape(self.given.shape).to(self.given.dtype)
 
 
-def rows_of(x: torch.Tensor, dim: int, like: torch.Tensor, name: str) -> torch.Tensor:
+def rows_of(x: Batch, dim: int, like: torch.Tensor, name: str) -> Rows:
     """A batch (n, ...) as rows (n, d) in the precision of `like`.
 
     Args:
@@ -59,7 +64,7 @@ def rows_of(x: torch.Tensor, dim: int, like: torch.Tensor, name: str) -> torch.T
     return x.reshape(x.shape[0], dim).to(like.dtype)
 
 
-def scale(value: Any, count: int, like: torch.Tensor, name: str) -> torch.Tensor:
+def scale(value: Any, count: int, like: torch.Tensor, name: str) -> Scales:
     """A scale for each of `count` points, (n, 1), or one for all, (1, 1).
 
     Args:
@@ -91,7 +96,7 @@ def scale(value: Any, count: int, like: torch.Tensor, name: str) -> torch.Tensor
     return value
 
 
-def positive(value: torch.Tensor, name: str, what: str) -> torch.Tensor:
+def positive(value: Scales, name: str, what: str) -> Scales:
     """The same scale, known not to be zero.
 
     Args:
