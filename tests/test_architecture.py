@@ -44,6 +44,7 @@ FLOORS = {
     "budget": 6,
     "learning": 6,
     "external": 6,
+    "torch": 7,
     "diagnostics": 7,
     "bounds": 7,
     "measures": 8,
@@ -198,6 +199,18 @@ def test_sweep_knows_no_mathematics():
         return imported(module, tree_of(module)) - SWEEP_MAY_IMPORT if inside else None
 
     assert not wrong(other)
+
+
+def test_torch_is_asked_for_by_the_bridge_only():
+    """Nobody else needs it, or waits for it."""
+    others = {"torch", "azula", "deepinv"}
+
+    def asked(module):
+        inside = name_of(module).startswith("torch/")
+        found = {name.split(".")[0] for name in uses(tree_of(module))} & others
+        return None if inside else found
+
+    assert not wrong(asked)
 
 
 def test_modules_are_short():
