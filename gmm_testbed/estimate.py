@@ -4,6 +4,7 @@ Anything estimated carries its error; anything exact has the error 0 and says ho
 had. Errors of two estimates are taken to be independent.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -45,11 +46,9 @@ class Estimate(eqx.Module):
 
     def __init__(self, value, stderr=0.0, how: str = "exact", growth=0.0):
         self.value = floating(value)
-        stderr = jnp.asarray(stderr, self.value.dtype)
-        self.stderr = jnp.broadcast_to(stderr, self.value.shape)
+        self.stderr = _like(self.value, stderr)
         self.how = how
-        growth = jnp.asarray(growth, self.value.dtype)
-        self.growth = jnp.broadcast_to(growth, self.value.shape)
+        self.growth = _like(self.value, growth)
 
     @classmethod
     def mean_of(cls, terms, weights=None, how: str = "") -> "Estimate":
@@ -135,6 +134,19 @@ class Estimate(eqx.Module):
 
 def _estimate(value) -> Estimate:
     return value if isinstance(value, Estimate) else Estimate(value)
+
+
+def _like(value, error) -> Array:
+    """An error in the shape and precision of the values; exact ones share one zero."""
+    if isinstance(error, float) and error == 0.0:
+        return _none(value.shape, value.dtype)
+    return jnp.broadcast_to(jnp.asarray(error, value.dtype), value.shape)
+
+
+@functools.lru_cache(maxsize=64)
+def _none(shape, dtype) -> Array:
+    with jax.ensure_compile_time_eval():
+        return jnp.zeros(shape, dtype)
 
 
 def _both(left: Estimate, right: Estimate) -> str:
