@@ -22,6 +22,7 @@ FLOORS = {
     "_types": 0,
     "_checks": 0,
     "_linalg": 0,
+    "_weights": 0,
     "estimate": 1,
     "paths": 1,
     "mixture": 1,

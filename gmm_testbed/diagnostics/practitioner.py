@@ -40,9 +40,10 @@ def psnr_of_mean(samples, truth, peak: Real[ArrayLike, ""] = 2.0) -> Estimate:
     points = _checked(samples)
     gap = jnp.mean(points, axis=0) - floating(truth)
     square = jnp.mean(gap**2)
-    slopes = 2.0 * (points @ gap) / gap.shape[0]
+    slopes = 2.0 * ((points - floating(truth)[None]) @ gap) / gap.shape[0]
     error = Estimate.mean_of(slopes)
-    return Estimate(square, error.stderr, error.how).map(lambda s: _decibel(s, peak))
+    found = Estimate(square, error.stderr, error.how, freedom=error.freedom)
+    return found.map(lambda s: _decibel(s, peak))
 
 
 def residual_chi2(samples, problem: InverseProblem) -> Estimate:

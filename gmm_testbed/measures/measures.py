@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from .. import diagnostics, divergences
+from .. import _weights, diagnostics, divergences
 from .._types import Key
 from ..divergences import AbstractDensity, LineDensity
 from ..divergences.on_the_host import HostDensity
@@ -113,10 +113,7 @@ def scalars(values: dict[str, Estimate]) -> dict[str, Estimate]:
         if np.ndim(e.value) == 0:
             found[name] = e
         else:
-            pairs = zip(np.asarray(e.value), np.asarray(e.stderr), strict=True)
-            found |= {
-                f"{name}[{i}]": Estimate(*pair, e.how) for i, pair in enumerate(pairs)
-            }
+            found |= {f"{name}[{i}]": e[i] for i in range(e.value.shape[0])}
     return found
 
 
@@ -242,9 +239,8 @@ def of_samples(
     posterior, weighted = target.posterior(jnp.asarray(t)), {"log_weights": log_weights}
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
     covariance = divergences.covariance_error(x, posterior, **weighted)
-    weights = None if log_weights is None else jax.nn.softmax(log_weights)
-    centre = jnp.average(x, axis=0, weights=weights)
-    spread = jnp.sum((x - centre[None]) ** 2, axis=1)
+    mean_error = divergences.mean_error(x, posterior, **weighted)
+    spread = x - (mean_error.value + posterior.mean())[None]
     found = {
         "sliced_w2": divergences.sliced_wasserstein(
             key, x, posterior, directions=DIRECTIONS, **weighted
@@ -252,13 +248,13 @@ def of_samples(
         "mmd_squared": divergences.mmd_squared(
             x, posterior, partners=partners, **weighted
         ),
-        "mean_error": divergences.mean_error(x, posterior, **weighted),
-        "variance_error": _at(covariance, jnp.diag_indices(x.shape[1])),
-        "spread_ratio": Estimate.mean_of(spread, weights) / posterior.total_variance(),
+        "mean_error": mean_error,
+        "variance_error": covariance[jnp.diag_indices(x.shape[1])],
+        "spread_ratio": _spread(spread, log_weights) / posterior.total_variance(),
     }
     if x.shape[1] > 1:
         i, j = entry or furthest(x, posterior, log_weights)
-        found[f"covariance_error[{i},{j}]"] = _at(covariance, (i, j))
+        found[f"covariance_error[{i},{j}]"] = covariance[i, j]
     if not posterior.atomic:
         found["mode_weight"] = divergences.mode_weights(
             x, posterior, **weighted
@@ -278,10 +274,21 @@ def furthest(
     below = np.tril_indices(x.shape[1], -1)
     if below[0].size == 0:
         return None
-    z = np.abs(np.asarray(error.value)[below]) / np.asarray(error.stderr)[below]
+    value, stderr = np.asarray(error.value)[below], np.asarray(error.stderr)[below]
+    known = np.isfinite(stderr).all()  # else the largest
+    z = np.abs(value) / stderr if known else np.abs(value)
     worst = int(np.argmax(z))
     return int(below[0][worst]), int(below[1][worst])
 
 
-def _at(estimate: Estimate, index) -> Estimate:
-    return Estimate(estimate.value[index], estimate.stderr[index], estimate.how)
+def _spread(offsets, log_weights) -> Estimate:
+    """Mean square of offsets (n, d) from their mean, unbiased."""
+    count = offsets.shape[0]
+    weights = jnp.full(count, 1.0 / count, offsets.dtype)
+    if log_weights is not None:
+        weights = jax.nn.softmax(log_weights)
+    known = None if log_weights is None else weights
+    found = Estimate.mean_of(jnp.sum(offsets**2, axis=1), known)
+    total, freedom = _weights.parts(weights), _weights.freedom_of_squares(weights)
+    whole = found / (weights @ total.rest)
+    return Estimate(whole.value, whole.stderr, whole.how, freedom=freedom)

@@ -135,7 +135,9 @@ class GaussianMixture(eqx.Module):
 
     def mean(self) -> Vector:
         """E[X], (d,)."""
-        return components.weighted(jnp.exp(self.log_weights), self.means)
+        first = self.means[0]
+        offsets = self.means - first[None]
+        return first + components.weighted(jnp.exp(self.log_weights), offsets)
 
     def covariance(self) -> Matrix:
         """Cov[X], (d, d)."""
@@ -246,9 +248,12 @@ class GaussianMixture(eqx.Module):
         if self.basis.shape[0] == 1:
             form = self.means, self.base, self.basis[0], self.spectrum
             return moments.shared_basis(x, log_joint, alpha, sigma, *form)
-        mean = components.average(log_joint, self._denoised_means(x, alpha, sigma))
-        law = self.denoised(x, alpha, sigma)
-        return Moments(mean, law.covariance_product)
+        # About the middle of the means: far out, theirs are rounded.
+        middle = jnp.mean(self.means, axis=0)
+        near = eqx.tree_at(lambda gm: gm.means, self, self.means - middle[None])
+        law = near.denoised(x - alpha * middle, alpha, sigma)
+        mean = components.average(log_joint, law.means)
+        return Moments(middle + mean, law.covariance_product)
 
     def _denoised_means(self, x, alpha, sigma):
         def moved(mean, base, basis, spectrum):

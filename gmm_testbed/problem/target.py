@@ -20,8 +20,8 @@ from .denoisers import AbstractDenoised, AbstractDenoiser, Prior
 from .inverse import InverseProblem
 from .likelihood import (
     AbstractLikelihood,
-    AtomicLikelihood,
     QuadratureLikelihood,
+    atomic_likelihood,
     linear_likelihood,
 )
 from .measurements import Linear
@@ -68,7 +68,9 @@ class Target(eqx.Module):
         self.exact_posterior = problem.posterior() if problem.has_posterior() else None
         self.finer = None
         if problem.prior.atomic:
-            self.likelihood = AtomicLikelihood(problem.log_factors())
+            self.likelihood = atomic_likelihood(
+                problem.measurement, problem.y, problem.prior.means
+            )
         elif isinstance(problem.measurement, Linear):
             self.likelihood = linear_likelihood(
                 problem.prior, problem.measurement, problem.y

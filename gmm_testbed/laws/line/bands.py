@@ -183,7 +183,9 @@ def _seen(values, first, width: int):
     shape = rows, count - width + 1, width
     values = np.ascontiguousarray(values)
     # What `sliding_window_view` gives, in a hundredth of the time.
-    windows = np.ndarray(shape, values.dtype, values, 0, (*values.strides, values.itemsize))
+    windows = np.ndarray(
+        shape, values.dtype, values, 0, (*values.strides, values.itemsize)
+    )
     return windows[np.arange(rows)[:, None], first]
 
 
