@@ -10,7 +10,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _linalg
-from .._checks import check_finite, floating, require
+from .._checks import (
+    check_count,
+    check_finite,
+    check_indices,
+    check_real,
+    check_shape,
+    floating,
+    require,
+)
 from .._types import Function, Key, Matrix, Observation, Scalar, Vector
 from ..mixture.checks import check_noise, offset
 from ..mixture.conditioning import Whitened, log_normal_whitened, noise_factor
@@ -170,9 +178,10 @@ class Nonlinear(AbstractMeasurement):
         """fn(x0).
 
         Raises:
-            InputError: if fn does not return (m,).
+            InputError: if fn does not return (m,), or complex numbers.
         """
         value = self.fn(x0)
+        check_real(value, "what fn returns")
         require(
             value.shape == (self.dim_y,),
             "fn returns the wrong shape",
@@ -201,12 +210,25 @@ class Nonlinear(AbstractMeasurement):
 
 
 def inpainting(observed, dim: int, R) -> Linear:
-    """Observes the coordinates in `observed` (indices) of a vector in dimension `dim`."""
-    return Linear(jnp.eye(dim)[jnp.asarray(observed)], R)
+    """Some of the coordinates of x0 (d,), in the order given.
+
+    Args:
+        observed: indices (m,) from 0 to d - 1, each once, or a mask (d,) of booleans.
+        dim: d.
+        R: as in `Linear`.
+
+    Raises:
+        InputError: for other indices, or for what may be either, a 0 or 1 for each
+            coordinate.
+    """
+    check_count(dim, "dim")
+    return Linear(jnp.eye(dim)[check_indices(observed, dim, "coordinate")], R)
 
 
 def blur(kernel, dim: int, R) -> Linear:
     """Circular convolution with `kernel` (odd length, centred): m = d = `dim`."""
+    check_count(dim, "dim")
+    check_real(kernel, "the blur kernel")
     kernel = np.asarray(kernel, dtype=float)
     require(
         kernel.ndim == 1 and kernel.size % 2 == 1 and kernel.size <= dim,
@@ -225,8 +247,10 @@ def blur(kernel, dim: int, R) -> Linear:
 
 def downsampling(factor: int, dim: int, R) -> Linear:
     """Means of consecutive blocks of `factor` coordinates: m = d / factor."""
+    check_count(dim, "dim")
+    check_count(factor, "factor")
     require(
-        factor >= 1 and dim % factor == 0,
+        dim % factor == 0,
         "the factor does not divide the dimension",
         got=f"factor {factor}, dimension {dim}",
         expected="a divisor of the dimension",
@@ -237,6 +261,8 @@ def downsampling(factor: int, dim: int, R) -> Linear:
 
 def random_projection(key: Key, dim_y: int, dim: int, R) -> Linear:
     """Independent N(0, 1/d) entries, (m, d): compressed sensing."""
+    check_count(dim_y, "dim_y")
+    check_count(dim, "dim")
     return Linear(jax.random.normal(key, (dim_y, dim)) / np.sqrt(dim), R)
 
 
