@@ -27,6 +27,7 @@ FLOORS = {
     "mixture": 1,
     "random": 1,
     "gaussian": 1,
+    "samples": 1,
     "sweep": 1,
     "densities": 2,
     "divergences": 2,

@@ -22,7 +22,7 @@ from ..estimate import Estimate
 from ..laws import AbstractLaw, AffineLaw, ReducedLaw
 from ..mixture import GaussianMixture
 from ..problem import Target
-from ..sampling.sample_set import SampleSet
+from ..samples import SampleSet, equal_weights
 from .on_the_line import at_the_end
 from .on_the_line import in_time as in_time
 
@@ -87,7 +87,7 @@ def of(
     how = "quadrature"
     if isinstance(found, SampleSet):
         key = jax.random.key(0) if key is None else key
-        equal = np.ptp(np.asarray(found.log_weights)) == 0.0
+        equal = equal_weights(found.log_weights)
         log_weights = None if equal else found.log_weights
         found = of_samples(key, found.x, target, t, log_weights=log_weights)
         return _ordered(found)

@@ -15,7 +15,6 @@ from .._checks import (
     check_finite,
     check_indices,
     check_real,
-    check_shape,
     floating,
     require,
 )

@@ -18,6 +18,7 @@ from ..._checks import concrete, floating, require, unsupported
 from ...densities.line_table import projected
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from ..grid import over_points
 from . import sorting
 from .checks import checked, described, variance_of_mean
@@ -26,6 +27,7 @@ from .pairs import estimated
 _SQUARE = 1.0 / 90.0  # E v(U, U')^2 for independent uniform U, U'
 
 
+@takes_sample_sets
 def kolmogorov(
     samples, mixture: GaussianMixture, direction=None, *, log_weights=None
 ) -> Estimate:
@@ -55,6 +57,7 @@ def kolmogorov(
     return Estimate(value, jnp.sqrt(variance), described(points, log_weights))
 
 
+@takes_sample_sets
 def cramer_von_mises(
     samples, mixture: GaussianMixture, direction=None, *, log_weights=None
 ) -> Estimate:

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from .checks import checked, described
 
 
+@takes_sample_sets
 def mean_error(samples, mixture: GaussianMixture, *, log_weights=None) -> Estimate:
     """Mean of the samples minus that of the mixture, (d,), unbiased.
 
@@ -24,6 +26,7 @@ def mean_error(samples, mixture: GaussianMixture, *, log_weights=None) -> Estima
     return Estimate.mean_of(offset, weights, described(points, log_weights))
 
 
+@takes_sample_sets
 def covariance_error(
     samples, mixture: GaussianMixture, *, log_weights=None
 ) -> Estimate:

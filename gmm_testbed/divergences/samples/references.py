@@ -13,8 +13,10 @@ import numpy as np
 
 from ..._checks import fail, floating, require, unsupported
 from ...estimate import Estimate
+from ...samples import takes_sample_sets
 
 
+@takes_sample_sets
 def w2_squared_by_assignment(
     samples, reference, *, batch_size: int = 500, log_weights=None
 ) -> Estimate:
@@ -49,6 +51,7 @@ def w2_squared_by_assignment(
     return _over_batches(assigned, samples, reference, batch_size, "by assignment")
 
 
+@takes_sample_sets
 def sinkhorn_divergence(
     samples,
     reference,

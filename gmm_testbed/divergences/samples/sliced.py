@@ -20,6 +20,7 @@ from ..._types import Key
 from ...densities.line_table import LineLaw, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from .checks import checked, described, variance_of_mean
 from .semi_discrete import check_power, rooted_if, transport
 
@@ -29,6 +30,7 @@ _PARTS = 50  # at most, that the threads share
 _BLOCK = 10  # directions whose tables are held at a time
 
 
+@takes_sample_sets
 def sliced_wasserstein(
     key: Key,
     samples,
