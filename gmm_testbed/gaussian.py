@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from . import _linalg
+from ._decompositions import eigh
 from ._types import Matrix, Scalar, Vector
 from .mixture import GaussianMixture, components
 from .mixture.components import LOG_2PI
@@ -134,7 +135,7 @@ class Lower(AbstractRoot):
         return factor @ factor.T
 
     def spectral(self) -> Spectral:
-        spectrum, basis = jnp.linalg.eigh(self.covariance())
+        spectrum, basis = eigh(self.covariance())
         return Spectral(jnp.zeros((), spectrum.dtype), basis, spectrum)
 
 

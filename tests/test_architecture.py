@@ -22,6 +22,7 @@ FLOORS = {
     "_types": 0,
     "_checks": 0,
     "_linalg": 0,
+    "_decompositions": 0,
     "estimate": 1,
     "paths": 1,
     "mixture": 1,
@@ -60,6 +61,7 @@ FLOORS = {
 SWEEP_MAY_IMPORT = {"sweep", "estimate", "_checks", "_types"}
 # Factorisations happen where a problem is built, never per step or per particle.
 MAY_FACTORISE = {
+    "_decompositions",
     "mixture/conditioning",
     "gaussian",  # `Lower.spectral`, of a law that a chain starts from
     "mixture/mixture",

@@ -15,6 +15,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, ArrayLike, Real
 
 from .._checks import concrete, require
+from .._decompositions import eigh, root
 from .._types import Matrix, Scalar, Vector
 
 
@@ -66,7 +67,7 @@ def renyi(
     order = jnp.asarray(order, mean_q.dtype)
     factor = jnp.linalg.cholesky(covariance_p)
     # In coordinates that turn S_p into the identity and S_q into diag(ratios).
-    ratios, axes = jnp.linalg.eigh(_whitened(factor, covariance_q))
+    ratios, axes = eigh(_whitened(factor, covariance_q))
     blend = order + (1.0 - order) * ratios
     shift = axes.T @ _solve_lower(factor, mean_q - mean_p)
     log_volume = jnp.sum(jnp.log(blend) - (1.0 - order) * jnp.log(ratios))
@@ -110,8 +111,9 @@ def w2_squared(
     does not lose half of the digits for nearly equal covariances, as the trace does.
     Source: Bhatia, Jain and Lim, Expositiones Mathematicae 37 (2019), 165-191.
     """
-    root_q, root_p = _root(covariance_q), _root(covariance_p)
-    left, _, right = jnp.linalg.svd(root_p @ root_q)
+    root_q, root_p = root(covariance_q), root(covariance_p)
+    left, _, right = jnp.linalg.svd(jax.lax.stop_gradient(root_p @ root_q))
+    # The turn is the best one, so that the distance does not change with it.
     bures = jnp.sum((root_q - root_p @ (left @ right)) ** 2)
     return jnp.sum((mean_q - mean_p) ** 2) + bures
 
@@ -170,9 +172,3 @@ def _whitened(factor: Matrix, covariance: Matrix) -> Matrix:
 
 def _solve_lower(factor: Matrix, right: Array) -> Array:
     return jax.scipy.linalg.solve_triangular(factor, right, lower=True)
-
-
-def _root(covariance: Matrix) -> Matrix:
-    """Symmetric square root; eigenvalues that rounding made negative count as zero."""
-    values, vectors = jnp.linalg.eigh(covariance)
-    return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]) @ vectors.T

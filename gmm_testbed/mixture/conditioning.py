@@ -21,9 +21,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._checks import check_finite, floating, require
+from .._decompositions import apart, eigen_slopes, eigh
 from .._types import Scalar
 from . import checks as inputs
-from .components import LOG_2PI, each, spectral_form
+from .components import LOG_2PI, each, matrix, spectral_form
 
 
 class Whitened(NamedTuple):
@@ -61,7 +62,7 @@ def factorised(covariances: Float[Array, "K d d"]):
     Rounding leaves the zero eigenvalue of a singular matrix on either side of zero: what
     is below d eps times the largest is zero.
     """
-    spectrum, basis = jnp.linalg.eigh(covariances)
+    spectrum, basis = jax.vmap(eigh)(covariances)
     rounding = spectrum.shape[1] * jnp.finfo(spectrum.dtype).eps * spectrum[:, -1:]
     spectrum = jnp.where(spectrum > rounding, spectrum, 0.0)
     zero = jnp.zeros_like(spectrum[:, 0])
@@ -103,12 +104,62 @@ def components(means, base, basis, spectrum, seen: Whitened):
         return each(
             lambda *component: condition(*component, seen), means, base, basis, spectrum
         )
+    return conditioned_isotropic(means, base, seen)
+
+
+@jax.custom_jvp
+def conditioned_isotropic(means, variances, seen: Whitened):
+    """The same of components N(mean, variance I), which then share one basis."""
     wide = seen.A.shape[0] <= seen.A.shape[1]  # then (d, d) is not needed
     svd = jnp.linalg.svd(seen.A, full_matrices=not wide)
     evidence, means, spectrum = jax.vmap(
         lambda mean, variance: condition_isotropic(mean, variance, svd, seen)
-    )(means, base)
+    )(means, variances)
     return evidence, means, svd[2][: spectrum.shape[1]].T[None], spectrum
+
+
+@conditioned_isotropic.defjvp
+def _(primals, tangents):
+    evidence, means, basis, _ = conditioned_isotropic(*primals)
+    (_, variances, seen), (_, slopes, moved) = primals, tangents
+    vectors, A = basis[0], seen.A
+    squares = jnp.sum((A @ vectors) ** 2, axis=0)
+    # Those that the measurement does not see have no derivative of first order.
+    rounding = max(A.shape) * jnp.finfo(A.dtype).eps
+    seen_at_all = squares > (rounding**2) * jnp.max(squares)
+    squares = apart(jnp.where(seen_at_all, squares, 0.0)[::-1])[::-1]
+    change = moved.A.T @ A
+    nothing = jnp.zeros((), A.dtype)
+    steps = eigen_slopes(vectors, squares, change + change.T, nothing)
+
+    def spectra(variances, squares):
+        return variances[:, None] / (1.0 + variances[:, None] * squares[None])
+
+    spectrum, slope = jax.jvp(spectra, (variances, squares), (slopes, steps[0]))
+
+    def dense(means, variances, seen):
+        covariances = variances[:, None, None] * jnp.eye(A.shape[1], dtype=A.dtype)
+        return jax.vmap(lambda *law: _dense(*law, seen)[:2])(means, covariances)
+
+    found = jax.jvp(dense, primals, tangents)[1]
+    return (evidence, means, basis, spectrum), (*found, steps[1][None], slope)
+
+
+def _dense(mean, covariance, seen: Whitened):
+    """Log-evidence, mean and covariance given a measurement, without factors of it.
+
+    They are differentiated in place of what `condition` computes, which is more accurate.
+    """
+    A = seen.A
+    eye = jnp.eye(A.shape[0], dtype=A.dtype)
+    factor = jnp.linalg.cholesky(eye + A @ covariance @ A.T)
+    residual = seen.y - A @ mean
+    half = jax.scipy.linalg.solve_triangular(factor, residual, lower=True)
+    log_det = seen.log_det + jnp.sum(jnp.log(jnp.diagonal(factor)))
+    gain = jax.scipy.linalg.cho_solve((factor, True), A @ covariance).T
+    kept = jnp.eye(A.shape[1], dtype=A.dtype) - gain @ A
+    after = kept @ covariance @ kept.T + gain @ gain.T  # Joseph's form
+    return log_normal_whitened(half, log_det), mean + gain @ residual, after
 
 
 def condition_isotropic(mean, variance, operator_svd, seen: Whitened):
@@ -136,6 +187,7 @@ def condition_isotropic(mean, variance, operator_svd, seen: Whitened):
     )
 
 
+@jax.custom_jvp
 def condition(mean, base, basis, spectrum, seen: Whitened) -> Conditioned:
     """Conditions one component of rank r >= 1; the new rank is min(r + m, d)."""
     rank = basis.shape[1]
@@ -157,6 +209,26 @@ def condition(mean, base, basis, spectrum, seen: Whitened) -> Conditioned:
         frame @ rotation,
         root**2,
     )
+
+
+@condition.defjvp
+def _(primals, tangents):
+    found = condition(*primals)
+    base, beyond = primals[1], found.spectrum.shape[0] + 1.0
+
+    def dense(mean, base, basis, spectrum, seen):
+        return _dense(mean, matrix(mean, base, basis, spectrum), seen)
+
+    evidence, mean, change = jax.jvp(dense, primals, tangents)[1]
+    values = found.spectrum
+    if beyond <= mean.shape[0]:  # there are directions of variance `base` too
+        tiny = jnp.sqrt(jnp.finfo(values.dtype).eps)
+        near = jnp.abs(values - base) < tiny * base
+        values = jnp.where(near, base * (1.0 - beyond * tiny), values)
+    values = apart(values[::-1])[::-1]
+    slopes, turned = eigen_slopes(found.basis, values, change, base)
+    moved = Conditioned(evidence, mean, turned, slopes)
+    return found._replace(spectrum=values), moved
 
 
 def _frame(basis, operator):

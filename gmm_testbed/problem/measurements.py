@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import _linalg
+from .. import _decompositions, _linalg
 from .._checks import (
     check_count,
     check_finite,
@@ -286,8 +286,5 @@ def _whitening(R, rows: int):
 @jax.jit
 def _factored(A, whitener):
     """A^+; singular values of A in units of the noise, and their vectors."""
-    whitened = whitener @ A
-    left, singular, right = jnp.linalg.svd(whitened, full_matrices=False)
-    rounding = max(whitened.shape) * jnp.finfo(whitened.dtype).eps * singular[:1]
-    singular = jnp.where(singular > rounding, singular, 0.0)
+    left, singular, right = _decompositions.svd(whitener @ A)
     return jnp.linalg.pinv(A), singular, whitener.T @ left, right
