@@ -1,10 +1,9 @@
 r"""Factorisations of matrices whose derivatives are right where eigenvalues are equal.
 
-The derivative of \(S = U \operatorname{diag}(\lambda) U^T\) with \(P = U^T\,dS\,U\) is
-\(d\lambda_i = P_{ii}\) and \(dU = U (F \circ P)\), \(F_{ij} = 1/(\lambda_j - \lambda_i)\),
-and a function of the matrix then has the divided differences
-\(f[\lambda_i, \lambda_j] = (f(\lambda_j) - f(\lambda_i))/(\lambda_j - \lambda_i)\). Where two
-eigenvalues are equal these are 0/0, and JAX gives NaN.
+The derivative of \(S = U \operatorname{diag}(l) U^T\) with \(P = U^T\,dS\,U\) is
+\(dl_i = P_{ii}\) and \(dU = U (F \circ P)\), \(F_{ij} = 1/(l_j - l_i)\), and that of a
+function of the matrix then has the divided differences \((f(l_j) - f(l_i))/(l_j - l_i)\).
+Where two eigenvalues are equal these are 0/0, and JAX gives NaN.
 
 Here *the derivative* is taken where they are a root of the rounding apart, relative to
 themselves: 1.5e-8 in double precision. Gradients of functions of the matrix, as densities,
@@ -25,7 +24,7 @@ from ._types import Matrix
 
 @jax.custom_jvp
 def eigh(matrix: Matrix) -> tuple[Float[Array, " d"], Matrix]:
-    """Eigenvalues (d,), increasing, and vectors (d, d) of a positive semi-definite matrix."""
+    """Eigenvalues (d,), increasing, and vectors (d, d) of a covariance (d, d)."""
     values, vectors = jnp.linalg.eigh(matrix)
     return values, vectors
 
@@ -34,8 +33,8 @@ def eigh(matrix: Matrix) -> tuple[Float[Array, " d"], Matrix]:
 def _(primals, tangents):
     values, vectors = eigh(*primals)
     values = apart(values)
-    slopes, turned = eigen_slopes(vectors, values, 0.5 * (tangents[0] + tangents[0].T))
-    return (values, vectors), (slopes, turned)
+    turned = symmetric(tangents[0]) @ vectors
+    return (values, vectors), eigen_slopes(vectors, values, turned)
 
 
 def apart(values: Float[Array, " r"]) -> Float[Array, " r"]:
@@ -45,22 +44,29 @@ def apart(values: Float[Array, " r"]) -> Float[Array, " r"]:
     return jnp.maximum(values, jax.lax.cummax(values / growth) * growth)
 
 
-def eigen_slopes(vectors: Float[Array, "d r"], values, change: Matrix, beyond=None):
+def eigen_slopes(vectors: Float[Array, "d r"], values, turned, beyond=None):
     """Derivatives of eigenvalues (r,) and vectors (d, r), as the module has them.
 
     Args:
         vectors: (d, r), orthonormal.
         values: (r,), apart.
-        change: (d, d) of the matrix, symmetric.
+        turned: (d, r), the change of the matrix times the vectors.
         beyond: () eigenvalue of all vectors beyond the r, if r < d.
     """
-    turned = change @ vectors
     inside = vectors.T @ turned
     slopes = vectors @ (inverse(values[None] - values[:, None]) * inside)
     if vectors.shape[1] < vectors.shape[0]:
         outside = turned - vectors @ inside
         slopes = slopes + outside * inverse(values - beyond)[None]
     return jnp.diagonal(inside), slopes
+
+
+def symmetric(matrix: Matrix) -> Matrix:
+    """The symmetric part: of a change of a covariance it is all.
+
+    In reverse mode the rest is large beside it, and would be what is left of a difference.
+    """
+    return 0.5 * (matrix + matrix.T)
 
 
 def inverse(gaps: Array) -> Array:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._checks import check_finite, floating, require
-from .._decompositions import apart, eigen_slopes, eigh
+from .._decompositions import apart, eigen_slopes, eigh, symmetric
 from .._types import Scalar
 from . import checks as inputs
 from .components import LOG_2PI, each, matrix, spectral_form
@@ -123,43 +123,48 @@ def _(primals, tangents):
     evidence, means, basis, _ = conditioned_isotropic(*primals)
     (_, variances, seen), (_, slopes, moved) = primals, tangents
     vectors, A = basis[0], seen.A
-    squares = jnp.sum((A @ vectors) ** 2, axis=0)
-    # Those that the measurement does not see have no derivative of first order.
-    rounding = max(A.shape) * jnp.finfo(A.dtype).eps
-    seen_at_all = squares > (rounding**2) * jnp.max(squares)
-    squares = apart(jnp.where(seen_at_all, squares, 0.0)[::-1])[::-1]
-    change = moved.A.T @ A
+    image = A @ vectors
+    squares = jnp.sum(image**2, axis=0)
+    # What the measurement does not see has no derivative of first order.
+    rounding = (max(A.shape) * jnp.finfo(A.dtype).eps) ** 2 * jnp.max(squares)
+    squares = apart(jnp.where(squares > rounding, squares, 0.0)[::-1])[::-1]
+    turned = moved.A.T @ image + A.T @ (moved.A @ vectors)
     nothing = jnp.zeros((), A.dtype)
-    steps = eigen_slopes(vectors, squares, change + change.T, nothing)
+    steps, turned = eigen_slopes(vectors, squares, turned, nothing)
 
     def spectra(variances, squares):
         return variances[:, None] / (1.0 + variances[:, None] * squares[None])
 
-    spectrum, slope = jax.jvp(spectra, (variances, squares), (slopes, steps[0]))
+    spectrum, slope = jax.jvp(spectra, (variances, squares), (slopes, steps))
 
-    def dense(means, variances, seen):
-        covariances = variances[:, None, None] * jnp.eye(A.shape[1], dtype=A.dtype)
-        return jax.vmap(lambda *law: _dense(*law, seen)[:2])(means, covariances)
+    def updated(means, variances, seen):
+        def one(mean, variance):
+            joint = variance * seen.A.T
+            return _updated(mean, joint, seen)[:2]
 
-    found = jax.jvp(dense, primals, tangents)[1]
-    return (evidence, means, basis, spectrum), (*found, steps[1][None], slope)
+        return jax.vmap(one)(means, variances)
+
+    found = jax.jvp(updated, primals, tangents)[1]
+    return (evidence, means, basis, spectrum), (*found, turned[None], slope)
 
 
-def _dense(mean, covariance, seen: Whitened):
-    """Log-evidence, mean and covariance given a measurement, without factors of it.
+def _updated(mean, joint, seen: Whitened):
+    """Log-evidence, mean and gain (d, m) given a measurement, without a factor of it.
 
     They are differentiated in place of what `condition` computes, which is more accurate.
+
+    Args:
+        mean: (d,), before.
+        joint: (d, m), the covariance of x and A x.
+        seen: the whitened measurement.
     """
-    A = seen.A
-    eye = jnp.eye(A.shape[0], dtype=A.dtype)
-    factor = jnp.linalg.cholesky(eye + A @ covariance @ A.T)
-    residual = seen.y - A @ mean
+    eye = jnp.eye(joint.shape[1], dtype=joint.dtype)
+    factor = jnp.linalg.cholesky(eye + seen.A @ joint)
+    residual = seen.y - seen.A @ mean
     half = jax.scipy.linalg.solve_triangular(factor, residual, lower=True)
     log_det = seen.log_det + jnp.sum(jnp.log(jnp.diagonal(factor)))
-    gain = jax.scipy.linalg.cho_solve((factor, True), A @ covariance).T
-    kept = jnp.eye(A.shape[1], dtype=A.dtype) - gain @ A
-    after = kept @ covariance @ kept.T + gain @ gain.T  # Joseph's form
-    return log_normal_whitened(half, log_det), mean + gain @ residual, after
+    gain = jax.scipy.linalg.cho_solve((factor, True), joint.T).T
+    return log_normal_whitened(half, log_det), mean + gain @ residual, gain
 
 
 def condition_isotropic(mean, variance, operator_svd, seen: Whitened):
@@ -214,19 +219,23 @@ def condition(mean, base, basis, spectrum, seen: Whitened) -> Conditioned:
 @condition.defjvp
 def _(primals, tangents):
     found = condition(*primals)
-    base, beyond = primals[1], found.spectrum.shape[0] + 1.0
+    base, (dim, rank) = primals[1], found.basis.shape
 
-    def dense(mean, base, basis, spectrum, seen):
-        return _dense(mean, matrix(mean, base, basis, spectrum), seen)
+    def updated(mean, base, basis, spectrum, seen):
+        before = matrix(mean, base, basis, spectrum)
+        evidence, mean, gain = _updated(mean, before @ seen.A.T, seen)
+        kept = jnp.eye(dim, dtype=mean.dtype) - gain @ seen.A
+        return evidence, mean, kept @ before @ kept.T + gain @ gain.T  # Joseph's form
 
-    evidence, mean, change = jax.jvp(dense, primals, tangents)[1]
+    evidence, mean, change = jax.jvp(updated, primals, tangents)[1]
     values = found.spectrum
-    if beyond <= mean.shape[0]:  # there are directions of variance `base` too
-        tiny = jnp.sqrt(jnp.finfo(values.dtype).eps)
-        near = jnp.abs(values - base) < tiny * base
-        values = jnp.where(near, base * (1.0 - beyond * tiny), values)
+    if rank < dim:  # there are directions of variance `base` too: away from it
+        least = jnp.sqrt(jnp.finfo(values.dtype).eps)
+        near = jnp.abs(values - base) < least * base
+        values = jnp.where(near, base * (1.0 - (rank + 1) * least), values)
     values = apart(values[::-1])[::-1]
-    slopes, turned = eigen_slopes(found.basis, values, change, base)
+    turned = symmetric(change) @ found.basis
+    slopes, turned = eigen_slopes(found.basis, values, turned, base)
     moved = Conditioned(evidence, mean, turned, slopes)
     return found._replace(spectrum=values), moved
 
