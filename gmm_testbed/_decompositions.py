@@ -54,7 +54,7 @@ def eigen_slopes(vectors: Float[Array, "d r"], values, turned, beyond=None):
         beyond: () eigenvalue of all vectors beyond the r, if r < d.
     """
     inside = vectors.T @ turned
-    slopes = vectors @ (inverse(values[None] - values[:, None]) * inside)
+    slopes = vectors @ (_inverse_gaps(values) * inside)
     if vectors.shape[1] < vectors.shape[0]:
         outside = turned - vectors @ inside
         slopes = slopes + outside * inverse(values - beyond)[None]
@@ -67,6 +67,12 @@ def symmetric(matrix: Matrix) -> Matrix:
     In reverse mode the rest is large beside it, and would be what is left of a difference.
     """
     return 0.5 * (matrix + matrix.T)
+
+
+def _inverse_gaps(values):
+    """1 / (value_j - value_i), and 0 on the diagonal and between values of zero, (r, r)."""
+    gaps = values[None] - values[:, None]
+    return jnp.where(jnp.eye(values.shape[0], dtype=bool), 0.0, inverse(gaps))
 
 
 def inverse(gaps: Array) -> Array:
@@ -91,7 +97,7 @@ def _(primals, tangents):
     values = apart(values[::-1])[::-1]
     (change,), right = tangents, right.T
     inside = left.T @ change @ right
-    gaps = inverse(values[None] ** 2 - values[:, None] ** 2)
+    gaps = _inverse_gaps(values) * inverse(values[None] + values[:, None])
     scaled, turned = inside * values[None], values[:, None] * inside
     shares = inverse(values)[None]
     left_slope = left @ (gaps * (scaled + scaled.T))

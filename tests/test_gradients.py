@@ -60,7 +60,11 @@ def answers(prior, A, R, y):
     )
 
 
-@pytest.mark.parametrize("which", OPERATORS)
+slow = pytest.mark.slow
+CASES = ["identity", *(pytest.param(name, marks=slow) for name in ("m < d", "m > d"))]
+
+
+@pytest.mark.parametrize("which", CASES)
 def test_in_covariances_with_equal_eigenvalues(which):
     A = jnp.asarray(OPERATORS[which])
     y = jnp.asarray(Y[: len(A)])
@@ -71,9 +75,19 @@ def test_in_covariances_with_equal_eigenvalues(which):
     assert_gradient(function, COVARIANCES, symmetric=True)
 
 
-@pytest.mark.parametrize("which", OPERATORS)
-@pytest.mark.parametrize("form", ["isotropic", "full"])
-def test_in_the_measurement(which, form):
+@pytest.mark.parametrize(
+    ("form", "which"),
+    [
+        ("isotropic", "identity"),
+        ("full", "m < d"),
+        *(
+            pytest.param(form, which, marks=slow)
+            for form in ("isotropic", "full")
+            for which in ("a row of zero", "m > d")
+        ),
+    ],
+)
+def test_in_the_measurement(form, which):
     A, rows = OPERATORS[which], len(OPERATORS[which])
     prior = {
         "isotropic": lambda: Mixture.isotropic(WEIGHTS, MEANS, jnp.asarray([0.5, 0.9])),
@@ -102,6 +116,7 @@ def test_in_the_noise_of_a_target_that_measures_everything():
     assert_gradient(function, 0.3 * np.eye(DIM), symmetric=True)
 
 
+@slow
 def test_in_a_posterior_of_a_posterior():
     """Of rank one, and then of rank two: variances beyond the basis are all equal."""
     prior = Mixture.isotropic(WEIGHTS, MEANS, jnp.asarray([0.5, 0.9]))
@@ -130,7 +145,7 @@ def test_in_the_weights_at_a_weight_of_zero():
     np.testing.assert_allclose(mean(jnp.asarray(weights)), centred, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["kl", "hellinger", "fisher", "w2_squared"])
+@pytest.mark.parametrize("name", ["hellinger", "w2_squared"])
 def test_of_divergences_of_gaussians(name):
     zero, other = jnp.zeros(DIM), jnp.asarray(0.7 * np.eye(DIM))
 
