@@ -99,6 +99,44 @@ def check_shape(value: Any, shape: tuple[int, ...], what: str, hint: str) -> Non
     )
 
 
+def vector(value: Any, what: str, size: int | None = None) -> Array:
+    """One vector (size,) of real numbers as an array; refuses anything else.
+
+    Args:
+        value: (size,).
+        what: what the user calls it.
+        size: its length, any by default.
+    """
+    array = floating(value)
+    expected = "(n,)" if size is None else f"({size},)"
+    require(
+        array.ndim == 1 and array.shape[0] == (array.size if size is None else size),
+        f"{what} has the wrong shape",
+        got=f"{what} {array.shape}",
+        expected=f"{expected}, one vector",
+        hint="everything acts on one point: use jax.vmap for many",
+    )
+    return array
+
+
+def scalar(value: Any, what: str) -> Array:
+    """One real number () as an array; refuses anything else."""
+    array = floating(value)
+    check_shape(array, (), what, "use jax.vmap for many values")
+    return array
+
+
+def check_index(index: int, count: int, what: str) -> None:
+    """Refuses an index, which may count from the end, of what is not there."""
+    require(
+        isinstance(index, numbers.Integral) and -count <= index < count,
+        f"there is no such {what}",
+        got=f"index {index!r} of {count}",
+        expected=f"a whole number from {-count} to {count - 1}",
+        hint="the first is 0, and the last is -1",
+    )
+
+
 def check_indices(given: Any, count: int, what: str) -> np.ndarray:
     """Indices (k,) in 0, ..., count - 1, of indices or of a mask (count,) of booleans.
 

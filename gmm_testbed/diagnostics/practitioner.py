@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Real
 
-from .._checks import check_shape, floating, require
+from .._checks import check_shape, floating, require, scalar
 from .._types import Scalar
 from ..divergences import closed_form
 from ..divergences.samples.checks import weighted
@@ -204,4 +204,5 @@ def _mean(terms, weights, log_weights) -> Estimate:
 
 
 def _decibel(square, peak):
-    return 10.0 / jnp.log(10.0) * (2.0 * jnp.log(floating(peak)) - jnp.log(square))
+    peak = scalar(peak, "peak")
+    return 10.0 / jnp.log(10.0) * (2.0 * jnp.log(peak) - jnp.log(square))

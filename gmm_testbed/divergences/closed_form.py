@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, ArrayLike, Real
 
-from .._checks import concrete, require
+from .._checks import check_shape, concrete, floating, require, scalar, vector
 from .._decompositions import eigh, root
 from .._types import Matrix, Scalar, Vector
 
@@ -31,6 +31,9 @@ def kl(
     non-negative, so nearly equal Gaussians lose no digits to a difference of
     log-determinants.
     """
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
     factor = jnp.linalg.cholesky(covariance_p)
     ratios = jnp.linalg.eigvalsh(_whitened(factor, covariance_q))
     shift = _solve_lower(factor, mean_q - mean_p)
@@ -57,6 +60,10 @@ def renyi(
     Raises:
         InputError: if the order is not positive, or is 1.
     """
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
+    order = scalar(order, "order").astype(mean_q.dtype)
     require(
         not concrete(order) or (float(order) > 0 and float(order) != 1),
         "no Rényi divergence of this order",
@@ -64,7 +71,6 @@ def renyi(
         expected="a positive order other than 1",
         hint="the limit at order 1 is kl",
     )
-    order = jnp.asarray(order, mean_q.dtype)
     factor = jnp.linalg.cholesky(covariance_p)
     # In coordinates that turn S_p into the identity and S_q into diag(ratios).
     ratios, axes = eigh(_whitened(factor, covariance_q))
@@ -94,6 +100,9 @@ def fisher(
     With \(D = S_p^{-1} - S_q^{-1}\): \(\operatorname{tr}(D S_q D)
     + \|S_p^{-1}(m_q - m_p)\|^2\).
     """
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
     difference = jnp.linalg.inv(covariance_p) - jnp.linalg.inv(covariance_q)
     pull = jnp.linalg.solve(covariance_p, mean_q - mean_p)
     return jnp.sum((difference @ covariance_q) * difference) + pull @ pull
@@ -111,6 +120,9 @@ def w2_squared(
     does not lose half of the digits for nearly equal covariances, as the trace does.
     Source: Bhatia, Jain and Lim, Expositiones Mathematicae 37 (2019), 165-191.
     """
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
     root_q, root_p = root(covariance_q), root(covariance_p)
     left, _, right = jnp.linalg.svd(jax.lax.stop_gradient(root_p @ root_q))
     # The turn is the best one, so that the distance does not change with it.
@@ -138,6 +150,9 @@ def tv(
     Raises:
         InputError: if d is not 1.
     """
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
     require(
         mean_q.shape == (1,),
         "no closed form for the total variation beyond the line",
@@ -162,6 +177,18 @@ def tv(
 
     gap = jnp.abs(difference(steep) - difference(c / pivot))
     return jnp.where(equal, 0.0, gap)
+
+
+def _checked(mean_q, covariance_q, mean_p, covariance_p) -> tuple[Array, ...]:
+    """The means (d,) and covariances (d, d) as arrays, once they fit."""
+    mean_q = vector(mean_q, "mean_q")
+    dim = mean_q.shape[0]
+    mean_p = vector(mean_p, "mean_p", dim)
+    covariances = floating(covariance_q), floating(covariance_p)
+    for name, given in zip(("covariance_q", "covariance_p"), covariances, strict=True):
+        hint = "variances alone are jnp.diag(variances)"
+        check_shape(given, (dim, dim), name, hint)
+    return mean_q, covariances[0], mean_p, covariances[1]
 
 
 def _whitened(factor: Matrix, covariance: Matrix) -> Matrix:

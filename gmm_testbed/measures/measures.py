@@ -18,9 +18,11 @@ from .. import diagnostics, divergences
 from .._types import Key
 from ..divergences import AbstractDensity, LineDensity
 from ..divergences.on_the_host import HostDensity
+from ..divergences.samples.checks import checked
 from ..estimate import Estimate
 from ..laws import AbstractLaw, AffineLaw, ReducedLaw
 from ..mixture import GaussianMixture
+from ..paths.grids import check_time
 from ..problem import Target
 from ..samples import SampleSet, equal_weights
 from .on_the_line import at_the_end
@@ -84,6 +86,7 @@ def of(
     Raises:
         UnsupportedError: if the posterior is not a mixture.
     """
+    check_time(t)
     how = "quadrature"
     if isinstance(found, SampleSet):
         key = jax.random.key(0) if key is None else key
@@ -240,6 +243,7 @@ def of_samples(
         log_weights: (n,), uniform by default.
     """
     posterior, weighted = target.posterior(jnp.asarray(t)), {"log_weights": log_weights}
+    x = checked(x, posterior, log_weights)[0]
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
     covariance = divergences.covariance_error(x, posterior, **weighted)
     weights = None if log_weights is None else jax.nn.softmax(log_weights)

@@ -6,7 +6,14 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array
 
-from .._checks import check_covariance, check_finite, concrete, floating, require
+from .._checks import (
+    check_covariance,
+    check_finite,
+    concrete,
+    floating,
+    require,
+    vector,
+)
 
 
 def merged(log_weights, atoms):
@@ -178,15 +185,7 @@ def check_noise(R: Array, rows: int, *, definite: bool = True) -> None:
 
 def point(x, dim: int) -> Array:
     """One point (d,) as an array; refuses anything else."""
-    x = floating(x)
-    require(
-        x.shape == (dim,),
-        "x has the wrong shape",
-        got=x.shape,
-        expected=f"({dim},), one point",
-        hint="use jax.vmap for many points",
-    )
-    return x
+    return vector(x, "x", dim)
 
 
 def scales(alpha, sigma) -> tuple[Array, Array]:

@@ -17,6 +17,8 @@ from .._checks import (
     check_real,
     floating,
     require,
+    scalar,
+    vector,
 )
 from .._types import Function, Key, Matrix, Observation, Scalar, Vector
 from ..mixture.checks import check_noise, offset
@@ -67,11 +69,13 @@ class AbstractMeasurement(eqx.Module):
 
     def log_prob(self, y: Observation, x0: Vector) -> Scalar:
         """log p(y | x0)."""
+        y = vector(y, "y", self.dim_y)
         log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
         return log_normal_whitened(self.whitener @ (y - self.apply(x0)), log_det)
 
     def misfit_gradient(self, y: Observation, x0: Vector) -> Vector:
         """H^T R^{-1} (y - f(x0)): the gradient of log p(y | x0), (d,)."""
+        y = vector(y, "y", self.dim_y)
         residual = self.whitener @ (y - self.apply(x0))
         return self.pullback(x0, self.whitener.T @ residual)
 
@@ -129,28 +133,37 @@ class Linear(AbstractMeasurement):
 
     def apply(self, x0: Vector) -> Observation:
         """A x0 + b."""
-        return self.A @ x0 + self.b
+        return self.A @ self._point(x0) + self.b
 
     def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
         """A."""
+        self._point(x0)
         return self.A
 
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """A^T v."""
-        return self.A.T @ v
+        self._point(x0)
+        return self.A.T @ vector(v, "v", self.dim_y)
 
     def ridge(
         self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
     ) -> Vector:
         r"""In singular vectors, \(s / (\tau + v s^2)\): what A does not see stays 0."""
+        self._point(x0)
+        residual = vector(residual, "residual", self.dim_y)
+        tension, variance = scalar(tension, "tension"), scalar(variance, "variance")
         seen = self.singular > 0
         stiffness = jnp.where(seen, tension + variance * self.singular**2, 1.0)
         return self.right.T @ (self.singular / stiffness * (self.left.T @ residual))
 
     def whitened(self, y: Observation) -> Whitened:
         """The measurement of y in units of its noise."""
+        y = vector(y, "y", self.dim_y)
         log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
         return Whitened(self.whitener @ self.A, self.whitener @ (y - self.b), log_det)
+
+    def _point(self, x0):
+        return vector(x0, "x0", self.A.shape[1])
 
 
 class Nonlinear(AbstractMeasurement):
@@ -179,7 +192,7 @@ class Nonlinear(AbstractMeasurement):
         Raises:
             InputError: if fn does not return (m,), or complex numbers.
         """
-        value = self.fn(x0)
+        value = self.fn(vector(x0, "x0"))
         check_real(value, "what fn returns")
         require(
             value.shape == (self.dim_y,),
@@ -196,13 +209,15 @@ class Nonlinear(AbstractMeasurement):
 
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """(df/dx)^T v by reverse mode."""
-        return jax.vjp(self.apply, x0)[1](v)[0]
+        return jax.vjp(self.apply, x0)[1](vector(v, "v", self.dim_y))[0]
 
     def ridge(
         self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
     ) -> Vector:
         """By a Cholesky factor, as H changes with x0."""
         H = self.whitener @ self.jacobian(x0)
+        residual = vector(residual, "residual", self.dim_y)
+        tension, variance = scalar(tension, "tension"), scalar(variance, "variance")
         eye = jnp.eye(H.shape[0], dtype=H.dtype)
         factor = _linalg.cholesky(tension * eye + variance * (H @ H.T))
         return H.T @ _linalg.solve(factor, self.whitener @ residual)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .._checks import choose
+from .._checks import choose, vector
 from .._types import Scalar
 from ..mixture.components import below_total, cumulative
 
@@ -72,6 +72,7 @@ def scheme(name: str) -> Callable:
 
 def effective_size(log_weights: Weights) -> Scalar:
     r"""\((\sum W)^2 / \sum W^2\), between 1 and n."""
+    log_weights = vector(log_weights, "log_weights")
     total = 2.0 * jax.nn.logsumexp(log_weights)
     return jnp.exp(total - jax.nn.logsumexp(2.0 * log_weights))
 
