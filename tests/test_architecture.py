@@ -23,11 +23,13 @@ FLOORS = {
     "_checks": 0,
     "_linalg": 0,
     "_weights": 0,
+    "_decompositions": 0,
     "estimate": 1,
     "paths": 1,
     "mixture": 1,
     "random": 1,
     "gaussian": 1,
+    "samples": 1,
     "sweep": 1,
     "densities": 2,
     "divergences": 2,
@@ -61,6 +63,7 @@ FLOORS = {
 SWEEP_MAY_IMPORT = {"sweep", "estimate", "_checks", "_types"}
 # Factorisations happen where a problem is built, never per step or per particle.
 MAY_FACTORISE = {
+    "_decompositions",
     "mixture/conditioning",
     "gaussian",  # `Lower.spectral`, of a law that a chain starts from
     "mixture/mixture",
