@@ -69,3 +69,15 @@ def cluster(
             )
         # Not pure: a cell that is forced is computed again.
         yield stack.enter_context(client.get_executor(pure=False))
+
+
+def slots(executor: Executor) -> int:
+    """Number of calls that an executor should have at a time.
+
+    Two for each worker, one that it computes and one that is there when it ends; a
+    cluster may grow meanwhile. Of an executor whose workers nobody knows, many.
+    """
+    client = getattr(executor, "_client", None)  # of Dask
+    if client is not None:
+        return max(4, 2 * sum(client.nthreads().values()))
+    return 2 * getattr(executor, "_max_workers", 128)
