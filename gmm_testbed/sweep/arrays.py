@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .._checks import fail, require
-from .files import replacing
+from .files import replacing, stamp
 
 _DIGEST = re.compile("[0-9a-f]{32}")
 _PACKED = zipfile.ZIP_DEFLATED
@@ -72,7 +72,7 @@ class Arrays:
         broken = set()
         for digest in set(digests):
             path = self._place(digest)
-            now = None if path is None else _stamp(path)
+            now = None if path is None else stamp(path)
             if now is not None and now == known.get(digest):
                 continue
             if now is None or not _is_intact(path):
@@ -96,7 +96,7 @@ class Arrays:
         return former if former.is_file() and not path.is_file() else path
 
     def _note(self, path):
-        row = path.stem, *_stamp(path)
+        row = path.stem, *stamp(path)
         self.file.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", row)
 
 
@@ -152,15 +152,6 @@ def _is_intact(path: Path) -> bool:
         return path.is_file() and _hash(_read(path)) == path.stem
     except Exception:  # as above
         return False
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of the last change of a file, which tell whether to read it again."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
 
 
 def _read(path) -> dict[str, np.ndarray]:

@@ -21,9 +21,12 @@ import numpy as np
 from .._checks import require
 from .._types import Key
 from .outcomes import plain
+from .sources import Source, of_function
 from .versions import version_of
 
 Label = str | int | float | bool | None
+# Lists that get every experiment as it is declared, while a file of them is run.
+LISTENING: list[list["Experiment"]] = []
 
 
 class Job(NamedTuple):
@@ -65,13 +68,15 @@ class Experiment:
         name: of the function by default. Two experiments in a store must not share one.
         version: of the code. By default a hash of the function's source, of whatever
             it uses, directly or not, of the same file, and of plain values of a function
-            around it; comments, docstrings and the declaration itself do not count. What
-            is imported does not count either: give a version, or `force`, when that
-            changes the numbers.
+            around it, and of the local files that it imports; comments, docstrings and
+            the declaration itself do not count. Installed packages do not count either:
+            give a version, or `force`, when one of them changes the numbers.
         vmapped: all seeds of a cell are computed by one `jax.vmap`, by a program that is
             shared by cells that differ in floats alone. The function must be traceable
             in its key and its floats; strings, whole numbers, which may be shapes,
             booleans and None reach it as they are.
+        sources: the files that its code is in, as they were when it was declared. A
+            worker that has others refuses.
     """
 
     function: Callable[..., Any]
@@ -81,6 +86,7 @@ class Experiment:
     name: str = ""
     version: str = ""
     vmapped: bool = False
+    sources: tuple[Source, ...] = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self):
         paired = (self.paired,) if isinstance(self.paired, str) else self.paired
@@ -101,11 +107,14 @@ class Experiment:
             "paired": tuple(paired),
             "name": self.name or self.function.__name__,
             "version": self.version or version_of(self.function),
+            "sources": of_function(self.function),
         }
         for name in "name", "version":
             _require_text(f"the {name} of an experiment", changed[name])
         for name, value in changed.items():
             object.__setattr__(self, name, value)
+        for listening in LISTENING:
+            listening.append(self)
 
     def __call__(self, key: Key, **cell: Label) -> Any:
         """What the function gives for one cell."""

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all, and whether one has changed."""
 
 import contextlib
 import os
@@ -23,3 +23,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change of a file, which tell whether to read it again."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

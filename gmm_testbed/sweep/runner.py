@@ -129,7 +129,7 @@ def run(
     kept = set() if force else kept - store.damaged(before)
     missing = [job for job in jobs if job.identity not in kept]
     tally = Tally(kept=len(jobs) - len(missing))
-    settings = Settings.here(precision, prepare, timeout)
+    settings = Settings.here(experiment, precision, prepare, timeout)
     if executor is None:
         settings = settings._replace(prepare=None)
 
