@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import multiprocessing
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     Executor,
@@ -167,10 +168,24 @@ class Apart(Executor):
 
     def kill(self):
         """Ends the processes at once, in the midst of what they do."""
-        for pool in self._pools.values():
-            for process in list((pool._processes or {}).values()):
-                process.kill()
-        self.shutdown(cancel_futures=True)
+        managers = [pool._executor_manager_thread for pool in self._pools.values()]
+        processes = [
+            process
+            for pool in self._pools.values()
+            for process in (pool._processes or {}).values()
+        ]
+        self.shutdown(wait=False, cancel_futures=True)
+        for manager in filter(None, managers):  # it falls over what is cancelled
+            limit = time.monotonic() + 1.0
+            while time.monotonic() < limit and any(
+                item.future.cancelled()
+                for item in list(manager.pending_work_items.values())
+            ):
+                time.sleep(0.01)
+        for process in processes:
+            process.kill()
+        for manager in filter(None, managers):
+            manager.join(1.0)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Ends the processes."""

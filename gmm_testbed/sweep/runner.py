@@ -25,12 +25,13 @@ from .._checks import InputError, fail, require
 from .claims import claiming
 from .cluster import slots
 from .declare import Experiment, Job, precision_in_use
+from .interrupts import deferring
 from .monitor import progress
 from .outcomes import FINAL, Outcome, Status
 from .store import Store
 from .work import Settings, compute, reference
 
-PAUSE = 0.5  # seconds between two looks at the cells of other runs
+PAUSE = 0.3  # seconds between two looks for an interrupt, and at cells of other runs
 GRACE = 0.3  # seconds, at an interrupt, for what a worker has just ended
 
 
@@ -167,19 +168,25 @@ def _groups(experiment, jobs) -> list[list[Job]]:
     return groups
 
 
-def _submitting(executor, experiment, settings) -> Callable[[list[Job]], Future]:
+def _submitting(executor, experiment, settings) -> Callable[..., Future]:
     """What has a group of jobs computed: by the executor, or here and at once."""
     if executor is None:
         here = experiment.function
 
-        def submit(group):
+        def submit(group, interrupts):
             found = Future()
-            found.set_result(compute(here, group, experiment.vmapped, settings))
+            try:
+                with interrupts.inside():
+                    found.set_result(compute(here, group, experiment.vmapped, settings))
+            except KeyboardInterrupt:
+                if not found.done():
+                    raise
+                interrupts.waiting = True  # it came just after the end: kept before
             return found
 
         return submit
     where, vmapped = reference(experiment), experiment.vmapped
-    return lambda group: executor.submit(compute, where, group, vmapped, settings)
+    return lambda group, _: executor.submit(compute, where, group, vmapped, settings)
 
 
 def _share(store, groups, before, submit, most, keep) -> None:
@@ -195,10 +202,11 @@ def _share(store, groups, before, submit, most, keep) -> None:
     """
     todo, held = collections.deque(groups), []
     waiting: dict[Future, list[Job]] = {}
-    with claiming(store.path) as owner:
+    with claiming(store.path) as owner, deferring() as interrupts:
         try:
             while todo or held or waiting:
                 while todo and len(waiting) < most():
+                    interrupts.take()
                     group = todo.popleft()
                     with _writing(store):
                         names = [job.identity for job in group]
@@ -208,14 +216,14 @@ def _share(store, groups, before, submit, most, keep) -> None:
                     if taken.held:
                         held.append([j for j in group if j.identity in taken.held])
                     if mine := [job for job in group if job.identity in taken.mine]:
-                        waiting[submit(mine)] = mine
-                pause = PAUSE if held and not todo else None
-                if not waiting and pause:
-                    time.sleep(pause)
-                for future in wait(waiting, pause, FIRST_COMPLETED).done:
+                        waiting[submit(mine, interrupts)] = mine
+                for future in wait(waiting, PAUSE, FIRST_COMPLETED).done:
                     keep(waiting[future], _result(future, waiting[future]))
                     del waiting[future]  # kept: nothing to save below
-                if not todo:
+                interrupts.take()
+                if held and not todo:
+                    if not waiting:
+                        time.sleep(PAUSE)
                     todo, held = collections.deque(held), []
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
@@ -258,9 +266,6 @@ def _put(store, experiment, precision, job, outcome) -> Status:
     with _writing(store):
         try:
             put(outcome)
-        except KeyboardInterrupt:  # the cell has ended: it is not to be lost
-            put(outcome)
-            raise
         except (InputError, OSError, sqlite3.OperationalError):
             raise
         except Exception as error:  # of this cell: the others go on
