@@ -109,15 +109,15 @@ def require_no_folder(file: Path, option: str) -> None:
     )
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(folder: Path, option: str = "--output") -> None:
     """Makes the folder, and refuses one that cannot be written: before computing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         fail(
-            "the output folder cannot be written",
+            "the folder cannot be written",
             got=f"{folder} ({error.strerror})",
             expected="a folder, or a place where one can be made",
-            hint="choose another with --output",
+            hint=f"choose another with {option}",
         )

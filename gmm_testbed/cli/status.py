@@ -43,7 +43,7 @@ def status_command(
             for line in study.unfinished(one, opened, whole=True):
                 screen.print(line)
         if export is not None:
-            require_writable(export.parent)
+            require_writable(export.parent, "--export")
             lines = study.export(chosen, opened, export)
             screen.print(f"Written to {export}: {lines} rows")
         broken = study.broken(chosen)

@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
@@ -152,7 +154,9 @@ class Apart(Executor):
         experiments = study.experiments.values()
         values = {value for one in experiments for value in one.grid[self._label]}
         context = multiprocessing.get_context("spawn")  # JAX does not survive a fork
-        self._pools = {value: ProcessPoolExecutor(1, context) for value in values}
+        self._pools = {
+            value: ProcessPoolExecutor(1, context, _end_with_parent) for value in values
+        }
         self._turns = itertools.cycle(self._pools.values())
 
     def submit(self, function, where, jobs, *rest):
@@ -191,6 +195,16 @@ class Apart(Executor):
         """Ends the processes."""
         for pool in self._pools.values():
             pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _end_with_parent() -> None:
+    """Has this process end when the driver does, even if that is killed."""
+
+    def follow():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def status(studies: Sequence[Study], store: Store) -> Table:
