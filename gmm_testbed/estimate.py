@@ -4,6 +4,8 @@ Anything estimated carries its error; anything exact has the error 0 and says ho
 had. Errors of two estimates are taken to be independent.
 """
 
+import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -51,13 +53,12 @@ class Estimate(eqx.Module):
     freedom: Float[Array, "*shape"]
 
     def __init__(
-        self, value, stderr=0.0, how: str = "exact", growth=0.0, freedom=jnp.inf
+        self, value, stderr=0.0, how: str = "exact", growth=0.0, freedom=math.inf
     ):
         self.value, self.how = floating(value), how
-        self.stderr, self.growth, self.freedom = (
-            jnp.broadcast_to(jnp.asarray(each, self.value.dtype), self.value.shape)
-            for each in (stderr, growth, freedom)
-        )
+        self.stderr = _like(self.value, stderr)
+        self.growth = _like(self.value, growth)
+        self.freedom = _like(self.value, freedom)
 
     @classmethod
     def mean_of(cls, terms, weights=None, how: str = "") -> "Estimate":
@@ -211,6 +212,19 @@ def student_quantile(
 
 def _estimate(value) -> Estimate:
     return value if isinstance(value, Estimate) else Estimate(value)
+
+
+def _like(value, error) -> Array:
+    """An error in the shape and precision of the values; exact ones share their zero."""
+    if isinstance(error, float) and error in (0.0, math.inf):
+        return _constant(error, value.shape, value.dtype)
+    return jnp.broadcast_to(jnp.asarray(error, value.dtype), value.shape)
+
+
+@functools.lru_cache(maxsize=64)
+def _constant(number, shape, dtype) -> Array:
+    with jax.ensure_compile_time_eval():
+        return jnp.full(shape, number, dtype)
 
 
 def _both(left: Estimate, right: Estimate) -> str:

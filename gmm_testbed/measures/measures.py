@@ -18,11 +18,13 @@ from .. import _weights, diagnostics, divergences
 from .._types import Key
 from ..divergences import AbstractDensity, LineDensity
 from ..divergences.on_the_host import HostDensity
+from ..divergences.samples.checks import checked
 from ..estimate import Estimate
 from ..laws import AbstractLaw, AffineLaw, ReducedLaw
 from ..mixture import GaussianMixture
+from ..paths.grids import check_time
 from ..problem import Target
-from ..sampling.sample_set import SampleSet
+from ..samples import SampleSet, equal_weights
 from .on_the_line import at_the_end
 from .on_the_line import in_time as in_time
 
@@ -84,10 +86,11 @@ def of(
     Raises:
         UnsupportedError: if the posterior is not a mixture.
     """
+    check_time(t)
     how = "quadrature"
     if isinstance(found, SampleSet):
         key = jax.random.key(0) if key is None else key
-        equal = np.ptp(np.asarray(found.log_weights)) == 0.0
+        equal = equal_weights(found.log_weights)
         log_weights = None if equal else found.log_weights
         found = of_samples(key, found.x, target, t, log_weights=log_weights)
         return _ordered(found)
@@ -237,6 +240,7 @@ def of_samples(
         log_weights: (n,), uniform by default.
     """
     posterior, weighted = target.posterior(jnp.asarray(t)), {"log_weights": log_weights}
+    x = checked(x, posterior, log_weights)[0]
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
     covariance = divergences.covariance_error(x, posterior, **weighted)
     mean_error = divergences.mean_error(x, posterior, **weighted)

@@ -254,16 +254,46 @@ def _exponentials(log_terms):
     return top, jnp.exp(log_terms - top)
 
 
+def cumulative(weights):
+    """Sums of weights (K,) from the first to each, (K,): they rise at positive ones only.
+
+    A parallel sum rounds each entry its own way, so that it may fall, or rise where the
+    weight is zero.
+    """
+    return jax.lax.cummax(_sums(weights))
+
+
+def chosen(weights, level):
+    """The component () in whose share of the weights (K,) a level () in (0, 1) falls.
+
+    What a search in `cumulative` finds, for weights that are used once.
+    """
+    sums = _sums(weights)
+    return jnp.argmax(sums > below_total(level, jnp.max(sums)))
+
+
+def below_total(level, total):
+    """A level from 0 to 1, of any shape, times the total: below it, also when rounded.
+
+    The first sum above it is thus that of an entry that has weight.
+    """
+    return jnp.minimum(level * total, jnp.nextafter(total, jnp.zeros_like(total)))
+
+
+def _sums(weights):
+    return jnp.where(weights > 0, jnp.cumsum(weights), 0.0)
+
+
 def sampler(log_weights, means, base, basis, spectrum):
     """A function from a key to one sample (d,) of the mixture."""
-    cumulative = jnp.cumsum(jnp.exp(log_weights))
+    sums = cumulative(jnp.exp(log_weights))
     count, dim = means.shape
 
     def draw(key):
         key_component, key_noise = jax.random.split(key)
-        level = jax.random.uniform(key_component, (), cumulative.dtype) * cumulative[-1]
-        k = jnp.searchsorted(cumulative, level, side="right")
-        k = jnp.minimum(k, count - 1)
+        level = jax.random.uniform(key_component, (), sums.dtype)
+        k = jnp.searchsorted(sums, below_total(level, sums[-1]), side="right")
+        k = jnp.minimum(k, count - 1)  # beyond it only where weights are NaN
         noise = jax.random.normal(key_noise, (dim,), means.dtype)
         columns = basis[0] if basis.shape[0] == 1 else basis[k]
         return means[k] + apply(

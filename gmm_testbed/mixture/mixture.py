@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._checks import concrete, floating
+from .._checks import vector as given
 from .._types import Key, Matrix, Scalar, Vector
 from . import checks as inputs
 from . import components, conditioning, moments
@@ -146,6 +147,7 @@ class GaussianMixture(eqx.Module):
 
     def covariance_product(self, vector: Vector) -> Vector:
         """Cov[X] v without forming the matrix: O(K d r)."""
+        vector = inputs.point(vector, self.dim)
         weights = jnp.exp(self.log_weights)
         centred = self.means - self.mean()[None]
         within = self._over_components(
@@ -335,6 +337,7 @@ class GaussianMixture(eqx.Module):
         self, log_factors: Float[Array, " K"]
     ) -> tuple["GaussianMixture", Scalar]:
         """The mixture with weights times exp(log_factors), and the log normaliser."""
+        log_factors = given(log_factors, "log_factors", self.num_components)
         log_joint = self.log_weights + log_factors
         total = components.log_total(log_joint)
         return eqx.tree_at(lambda gm: gm.log_weights, self, log_joint - total), total

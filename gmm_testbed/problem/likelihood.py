@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _linalg
+from .._checks import concrete, require
 from .._types import Matrix, Observation, Scalar, Vector
 from ..mixture import GaussianMixture, components
 from ..mixture.conditioning import Whitened, log_normal_whitened
@@ -205,6 +206,10 @@ class QuadratureLikelihood(AbstractLikelihood):
         centred = points - mean[None]
         return mean, (share[:, None] * centred).T @ centred
 
+    def undefined(self, denoised: GaussianMixture) -> Scalar:
+        """Number of nodes of this law where the forward model is NaN, ()."""
+        return jnp.sum(jnp.isnan(self._points(denoised)[1]))
+
     def _points(self, denoised):
         def place(mean, base, basis, spectrum):
             root = jax.vmap(
@@ -300,10 +305,38 @@ def atomic_likelihood(
 def log_factors(
     measurement: AbstractMeasurement, y: Observation, atoms: Float[Array, "K d"]
 ) -> Float[Array, " K"]:
-    """log p(y | atom) for each of the atoms (K, d), (K,)."""
+    """log p(y | atom) for each of the atoms (K, d), (K,).
+
+    Raises:
+        InputError: if it is known to be NaN at an atom, or zero at all of them.
+    """
     if isinstance(measurement, Linear):
         return _compiled_log_factors(measurement, y, atoms)
-    return _log_factors(measurement, y, atoms)  # else compiled for each function
+    found = _log_factors(measurement, y, atoms)  # else compiled for each function
+    if concrete(found):
+        _check_factors(np.asarray(found), atoms)
+    return found
+
+
+def _check_factors(found: np.ndarray, atoms) -> None:
+    undefined = np.isnan(found)
+    first = int(np.argmax(undefined))
+    require(
+        not undefined.any(),
+        "the forward model is not defined at every atom of the prior",
+        got=f"NaN at {undefined.sum()} of {len(found)} atoms, "
+        f"first at atom {first}, {np.array2string(np.asarray(atoms[first]))}",
+        expected="a finite measurement of each of them: one NaN makes evidence, "
+        "posterior and samples NaN",
+        hint="give fn a value there, or leave these atoms out of the prior",
+    )
+    require(
+        np.max(found) > -np.inf,
+        "no atom of the prior explains y",
+        got="p(y | atom) = 0 for all of them",
+        expected="a finite measurement of one atom or more",
+        hint="the forward model is infinite at every atom: check its units",
+    )
 
 
 def _log_factors(measurement, y, atoms):

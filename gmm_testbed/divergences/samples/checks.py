@@ -19,7 +19,17 @@ _FEW = 5  # effective samples, up to which every use of weights is warned of
 
 
 def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array, Array]:
+    """`weighted` for samples in the dimension of a mixture."""
+    return weighted(samples, mixture.dim, log_weights)
+
+
+def weighted(samples, dim: int, log_weights=None) -> tuple[Array, Array]:
     """Samples (n, d) and normalised weights (n,), uniform by default.
+
+    Args:
+        samples: (n, d).
+        dim: d.
+        log_weights: (n,), need not be normalised.
 
     Raises:
         InputError: if the samples are not (n, d) with n >= 2, if there is not one
@@ -31,10 +41,10 @@ def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array,
     """
     samples = floating(samples)
     require(
-        samples.ndim == 2 and samples.shape[1] == mixture.dim and samples.shape[0] > 1,
-        "the samples do not fit the mixture",
-        got=f"samples {samples.shape}, a mixture in dimension {mixture.dim}",
-        expected=f"(n, {mixture.dim}) with n at least 2",
+        samples.ndim == 2 and samples.shape[1] == dim and samples.shape[0] > 1,
+        "the samples do not fit",
+        got=f"samples {samples.shape} in dimension {dim}",
+        expected=f"(n, {dim}) with n at least 2",
         hint="in one dimension write the samples as a column: samples[:, None]",
     )
     count = samples.shape[0]

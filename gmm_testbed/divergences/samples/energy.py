@@ -14,11 +14,13 @@ import jax.numpy as jnp
 from ..._types import Scalar
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from .checks import checked
 from .embedding import between_copies, mean_distance
 from .pairs import AbstractKernel, Features, u_statistic
 
 
+@takes_sample_sets
 def energy_distance(
     samples, mixture: GaussianMixture, *, log_weights=None, partners: int | None = None
 ) -> Estimate:

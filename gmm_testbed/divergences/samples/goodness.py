@@ -19,6 +19,7 @@ from ..._checks import concrete, floating, require, unsupported
 from ...densities.line_table import projected
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from ..grid import over_points
 from . import sorting
 from .checks import checked, described, share_error
@@ -28,6 +29,7 @@ from .semi_discrete import about
 _SQUARE = 1.0 / 90.0  # E v(U, U')^2 for independent uniform U, U'
 
 
+@takes_sample_sets
 def kolmogorov(
     samples, mixture: GaussianMixture, direction=None, *, log_weights=None
 ) -> Estimate:
@@ -58,6 +60,7 @@ def kolmogorov(
     return Estimate(value, error, described(weights, log_weights), freedom=freedom)
 
 
+@takes_sample_sets
 def cramer_von_mises(
     samples, mixture: GaussianMixture, direction=None, *, log_weights=None
 ) -> Estimate:

@@ -18,6 +18,7 @@ from ..._types import Key, Vector
 from ...densities.line_table import projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from .checks import checked, described, variance_of_mean
 from .semi_discrete import about, check_power, rooted_if, transport
 from .sliced import draw_bases, unit
@@ -37,6 +38,7 @@ class MaxSliced(NamedTuple):
     direction: Vector
 
 
+@takes_sample_sets
 def max_sliced_wasserstein(
     key: Key,
     samples,

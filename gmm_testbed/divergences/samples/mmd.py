@@ -17,12 +17,14 @@ from ..._types import Scalar, Vector
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
 from ...mixture.components import LOG_2PI
+from ...samples import takes_sample_sets
 from ..grid import over_points
 from .checks import checked
 from .embedding import between_copies
 from .pairs import AbstractKernel, Features, u_statistic
 
 
+@takes_sample_sets
 def mmd_squared(
     samples,
     mixture: GaussianMixture,

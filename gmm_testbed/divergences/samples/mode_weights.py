@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from ..._checks import require
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from ..grid import over_points
 from .checks import checked, described, share_error
 
@@ -36,6 +37,7 @@ class ModeWeights(NamedTuple):
         return (self.exact < self.lower) | (self.exact > self.upper)
 
 
+@takes_sample_sets
 def mode_weights(
     samples,
     mixture: GaussianMixture,

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 from ... import _weights
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from .checks import checked, described
 
 
+@takes_sample_sets
 def mean_error(samples, mixture: GaussianMixture, *, log_weights=None) -> Estimate:
     """Mean of the samples minus that of the mixture, (d,), unbiased.
 
@@ -26,6 +28,7 @@ def mean_error(samples, mixture: GaussianMixture, *, log_weights=None) -> Estima
     return Estimate.mean_of(offset, weights, described(weights, log_weights))
 
 
+@takes_sample_sets
 def covariance_error(
     samples, mixture: GaussianMixture, *, log_weights=None
 ) -> Estimate:

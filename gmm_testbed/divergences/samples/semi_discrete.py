@@ -28,6 +28,7 @@ from ..._types import Scalar, Vector
 from ...densities.line_table import LineLaw, LineTable, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from . import sorting
 from .checks import checked, described, variance_of_mean
 
@@ -50,6 +51,7 @@ class Transport(NamedTuple):
     cuts: Float[Array, " n-1"]
 
 
+@takes_sample_sets
 def line_wasserstein(
     samples,
     mixture: GaussianMixture,

@@ -21,6 +21,7 @@ from ..._types import Key
 from ...densities.line_table import LineLaw, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from .checks import checked, described, variance_of_mean
 from .semi_discrete import about, check_power, rooted_if, transport
 
@@ -30,6 +31,7 @@ _PARTS = 50  # at most, that the threads share
 _BLOCK = 10  # directions whose tables are held at a time
 
 
+@takes_sample_sets
 def sliced_wasserstein(
     key: Key,
     samples,
@@ -119,8 +121,18 @@ def projected_wasserstein(
         hint="a row a line: directions @ samples.T and directions @ means.T",
     )
     given = floating(np.stack([*projections.values()], axis=1))
-    lines = given, floating(means), jnp.broadcast_to(floating(scales), means.shape)
-    weights = floating(weights)
+    means, scales, weights = floating(means), floating(scales), floating(weights)
+    count = means.shape[-1]
+    require(
+        means.ndim == 2
+        and scales.shape in (means.shape, (len(means), 1))
+        and weights.shape == (count,),
+        "the projections of the mixture do not fit",
+        got=f"weights {weights.shape}, means {means.shape}, scales {scales.shape}",
+        expected=f"({count},), ({len(means)}, {count}), and that or ({len(means)}, 1)",
+        hint="a row a line; scales are standard deviations along it",
+    )
+    lines = given, means, jnp.broadcast_to(scales, means.shape)
     costs, potentials = _by_two(
         lambda *some: _on_lines(weights, *some, p), lines, weights, given.size
     )

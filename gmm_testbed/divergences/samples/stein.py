@@ -16,12 +16,14 @@ from ..._checks import choose
 from ..._types import Scalar
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from ..grid import over_points
 from .checks import checked
 from .mmd import checked_length
 from .pairs import AbstractKernel, Features, u_statistic
 
 
+@takes_sample_sets
 def kernel_stein_discrepancy(
     samples,
     mixture: GaussianMixture,
