@@ -5,8 +5,9 @@ are concrete; inside `jit` they are not, and the check is left out.
 """
 
 import difflib
-import numbers
+import operator
 import sys
+import types
 import warnings
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+_TYPES = type | types.UnionType
 _INSIDE = {"gmm_testbed", "equinox", "jaxtyping", "beartype", "<string>"}
 
 
@@ -25,6 +27,10 @@ class InputError(ValueError):
 
 class UnsupportedError(InputError):
     """Two things that are each fine cannot serve together; the message says why."""
+
+
+class ArgumentError(InputError, TypeError):
+    """An argument is of another kind; the message says which got what."""
 
 
 def fail(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
@@ -57,11 +63,77 @@ def concrete(*values: Any) -> bool:
 
 
 def floating(value: Any) -> Array:
-    """`value` as a floating-point array of the precision in use."""
-    array = jnp.asarray(value)
-    if jnp.issubdtype(array.dtype, jnp.floating):
-        return array
-    return array.astype(jnp.result_type(float))
+    """`value` as an array of the precision in use: single is promoted to double."""
+    return jnp.asarray(value, jnp.result_type(float))
+
+
+def promoted(tree: Any) -> Any:
+    """The same tree; its floating-point arrays have the precision in use."""
+
+    def one(leaf):
+        real = isinstance(leaf, jax.Array | np.ndarray) and jnp.issubdtype(
+            leaf.dtype, jnp.floating
+        )
+        return floating(leaf) if real else leaf
+
+    return jax.tree.map(one, tree)
+
+
+def is_key(value: Any) -> bool:
+    """Whether it is one random key of JAX, of the new kind or the old."""
+    if not isinstance(value, jax.Array | np.ndarray):
+        return False
+    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return value.shape == ()
+    return value.dtype == np.uint32 and value.shape in ((2,), (4,))
+
+
+def is_numeric(value: Any) -> bool:
+    """Whether it is a number or an array of numbers, or a list of them."""
+    if isinstance(value, list | tuple):
+        return all(map(is_numeric, value))
+    return isinstance(
+        value, jax.Array | np.ndarray | np.generic | int | float | complex
+    )
+
+
+KEY = is_key, "one random key, as jax.random.key(0)"
+
+
+def check_kinds(call: str, **given: tuple[Any, Any, str]) -> None:
+    """Refuses arguments of another kind, as those in the wrong order.
+
+    Args:
+        call: how it is written: "gt.sample(key, sampler, target, times, num)".
+        given: of every argument its value, its type (or a test of it), and that in words.
+
+    Raises:
+        ArgumentError: that says which argument got what.
+    """
+    wrong = [
+        name
+        for name, (value, kind, _) in given.items()
+        if not (isinstance(value, kind) if isinstance(kind, _TYPES) else kind(value))
+    ]
+    if wrong:
+        got = ", ".join(f"{name} is {described(given[name][0])}" for name in wrong)
+        expected = ", ".join(f"{name}: {given[name][2]}" for name in wrong)
+        what = f"{' and '.join(wrong)} cannot be used"
+        hint = f"the order is {call}"
+        raise ArgumentError(_message(what, got, expected, hint))
+
+
+def described(value: Any) -> str:
+    """What kind of thing a value is: "a Target", "an array (64, 2)", "the number 3"."""
+    if isinstance(value, bool | int | float | str | None):
+        return repr(value)
+    if isinstance(value, jax.Array | np.ndarray):
+        key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        return f"{'a random key' if key else 'an array'} {value.shape}"
+    if isinstance(value, type):
+        return f"the class {value.__name__} (write {value.__name__}())"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 def check_finite(value: Array, what: str) -> None:
@@ -76,15 +148,31 @@ def check_finite(value: Array, what: str) -> None:
         )
 
 
-def check_count(value: Any, what: str, least: int = 1) -> None:
-    """Refuses what is not a whole number of at least `least`."""
+def check_count(value: Any, what: str, least: int = 1) -> int:
+    """The whole number, of Python, NumPy or JAX; refuses any below `least`.
+
+    Raises:
+        InputError: for anything else, and where JAX traces it.
+    """
     require(
-        isinstance(value, numbers.Integral) and value >= least,
+        concrete(value),
+        f"{what} cannot be traced",
+        got=f"{what} as an argument of jit, vmap or grad",
+        expected="a number that is known: it is the shape of an array",
+        hint=f"close over {what}, or name it in static_argnames of jax.jit",
+    )
+    try:
+        count = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = None
+    require(
+        count is not None and count >= least,
         f"{what} must be a whole number",
         got=f"{what} {value!r}",
         expected=f"a whole number, at least {least}",
         hint="write int(...) around a float that is whole",
     )
+    return count
 
 
 def check_range(

@@ -19,7 +19,7 @@ import numpy as np
 from jax.scipy.special import gammaincc
 from jaxtyping import Array, Float, Int
 
-from .._checks import concrete, require
+from .._checks import concrete, floating, require
 from .._types import Scalar
 from ..estimate import Estimate
 
@@ -79,6 +79,7 @@ def uniformity(levels: Float[Array, "*tests n"], bins: int = 20) -> Uniformity:
     Raises:
         InputError: if fewer than five levels are expected in a cell, or under jit.
     """
+    levels = floating(levels)
     count = levels.shape[-1]
     require(
         bins >= 2 and count >= _PER_BIN * bins,

@@ -3,7 +3,6 @@ r"""The law of a sampler's output after every step, computed and not sampled."""
 from abc import abstractmethod
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from .._types import Matrix, Scalar, Times, Vector
 from ..densities.base import AbstractDensity
@@ -83,5 +82,5 @@ class AbstractLaw(eqx.Module):
 def covered(target: Target, t: Scalar, cover: GaussianMixture | None):
     """The mixture a grid must cover besides the law, or None."""
     if cover is None and target.problem.has_posterior():
-        return target.posterior(jnp.asarray(t))
+        return target.posterior(t)
     return cover

@@ -144,7 +144,7 @@ class GaussianMixture(eqx.Module):
 
     def covariance_product(self, vector: Vector) -> Vector:
         """Cov[X] v without forming the matrix: O(K d r)."""
-        weights = jnp.exp(self.log_weights)
+        vector, weights = inputs.point(vector, self.dim), jnp.exp(self.log_weights)
         centred = self.means - self.mean()[None]
         within = self._over_components(
             lambda mean, base, basis, spectrum: components.apply(
@@ -330,7 +330,7 @@ class GaussianMixture(eqx.Module):
         self, log_factors: Float[Array, " K"]
     ) -> tuple["GaussianMixture", Scalar]:
         """The mixture with weights times exp(log_factors), and the log normaliser."""
-        log_joint = self.log_weights + log_factors
+        log_joint = self.log_weights + floating(log_factors)
         total = components.log_total(log_joint)
         return eqx.tree_at(lambda gm: gm.log_weights, self, log_joint - total), total
 

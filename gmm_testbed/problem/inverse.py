@@ -4,7 +4,9 @@ import equinox as eqx
 
 from .._checks import (
     check_finite,
+    check_kinds,
     floating,
+    is_numeric,
     require,
     unsupported,
 )
@@ -34,6 +36,16 @@ class InverseProblem(eqx.Module):
     y: Observation
 
     def __init__(self, prior, measurement, y):
+        check_kinds(
+            "gt.InverseProblem(prior, measurement, y)",
+            prior=(prior, GaussianMixture, "a gt.GaussianMixture"),
+            measurement=(
+                measurement,
+                AbstractMeasurement,
+                "a gt.Linear or gt.Nonlinear",
+            ),
+            y=(y, is_numeric, "the observation (m,)"),
+        )
         self.prior = prior
         self.measurement = measurement
         self.y = floating(y)

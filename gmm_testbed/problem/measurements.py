@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _linalg
-from .._checks import check_finite, floating, require
+from .._checks import check_finite, described, fail, floating, require
 from .._types import Function, Key, Matrix, Observation, Scalar, Vector
 from ..mixture.checks import check_noise, offset
 from ..mixture.conditioning import Whitened, log_normal_whitened, noise_factor
@@ -60,17 +60,18 @@ class AbstractMeasurement(eqx.Module):
 
     def log_prob(self, y: Observation, x0: Vector) -> Scalar:
         """log p(y | x0)."""
+        y = floating(y)
         log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
         return log_normal_whitened(self.whitener @ (y - self.apply(x0)), log_det)
 
     def misfit_gradient(self, y: Observation, x0: Vector) -> Vector:
         """H^T R^{-1} (y - f(x0)): the gradient of log p(y | x0), (d,)."""
-        residual = self.whitener @ (y - self.apply(x0))
+        residual = self.whitener @ (floating(y) - self.apply(x0))
         return self.pullback(x0, self.whitener.T @ residual)
 
     def sample(self, key: Key, x0: Vector) -> Observation:
         """One observation y of x0, (m,)."""
-        factor = noise_factor(self.R, self.dim_y)
+        x0, factor = floating(x0), noise_factor(self.R, self.dim_y)
         return self.apply(x0) + factor @ jax.random.normal(key, (self.dim_y,), x0.dtype)
 
 
@@ -122,7 +123,7 @@ class Linear(AbstractMeasurement):
 
     def apply(self, x0: Vector) -> Observation:
         """A x0 + b."""
-        return self.A @ x0 + self.b
+        return self.A @ floating(x0) + self.b
 
     def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
         """A."""
@@ -130,7 +131,7 @@ class Linear(AbstractMeasurement):
 
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """A^T v."""
-        return self.A.T @ v
+        return self.A.T @ floating(v)
 
     def ridge(
         self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
@@ -170,25 +171,17 @@ class Nonlinear(AbstractMeasurement):
         """fn(x0).
 
         Raises:
-            InputError: if fn does not return (m,).
+            InputError: if fn does not return (m,) numbers, or JAX cannot trace it.
         """
-        value = self.fn(x0)
-        require(
-            value.shape == (self.dim_y,),
-            "fn returns the wrong shape",
-            got=value.shape,
-            expected=f"({self.dim_y},)",
-            hint="return a vector, also for a single measurement",
-        )
-        return value
+        return _vector(_traced(self.fn, floating(x0)), self.dim_y)
 
     def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
         """df/dx by forward mode."""
-        return jax.jacfwd(self.apply)(x0)
+        return jax.jacfwd(self.apply)(floating(x0))
 
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """(df/dx)^T v by reverse mode."""
-        return jax.vjp(self.apply, x0)[1](v)[0]
+        return jax.vjp(self.apply, floating(x0))[1](floating(v))[0]
 
     def ridge(
         self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
@@ -198,6 +191,42 @@ class Nonlinear(AbstractMeasurement):
         eye = jnp.eye(H.shape[0], dtype=H.dtype)
         factor = _linalg.cholesky(tension * eye + variance * (H @ H.T))
         return H.T @ _linalg.solve(factor, self.whitener @ residual)
+
+
+def _traced(fn, x0):
+    """fn(x0), or an error that says that it is no function of JAX arrays."""
+    try:
+        return fn(x0)
+    except jax.errors.JAXTypeError as error:
+        fail(
+            "JAX cannot trace fn",
+            got=f"{type(error).__name__}, as of NumPy or Python operations on x0",
+            expected="a function of jax.numpy operations, which has a Jacobian",
+            hint="write it with jax.numpy (jnp.sin for np.sin, jnp.where for if); what "
+            "runs on the host needs jax.pure_callback in a jax.custom_jvp",
+        )
+
+
+def _vector(value, rows: int) -> Observation:
+    """What fn returned, numbers or a list of them, as an array (m,)."""
+    hint = "return a vector (m,), also for a single measurement"
+    try:
+        value = floating(value)
+    except (TypeError, ValueError):
+        fail(
+            "fn returns no vector",
+            got=described(value),
+            expected=f"({rows},) numbers",
+            hint=hint,
+        )
+    require(
+        value.shape == (rows,),
+        "fn returns the wrong shape",
+        got=value.shape,
+        expected=f"({rows},)",
+        hint=hint,
+    )
+    return value
 
 
 def inpainting(observed, dim: int, R) -> Linear:
