@@ -92,9 +92,9 @@ def is_numeric(value: Any) -> bool:
     """Whether it is a number or an array of numbers, or a list of them."""
     if isinstance(value, list | tuple):
         return all(map(is_numeric, value))
-    return isinstance(
-        value, jax.Array | np.ndarray | np.generic | int | float | complex
-    )
+    if isinstance(value, jax.Array | np.ndarray):
+        return bool(jnp.issubdtype(value.dtype, jnp.number)) or value.dtype == bool
+    return isinstance(value, np.number | int | float | complex)
 
 
 KEY = is_key, "one random key, as jax.random.key(0)"

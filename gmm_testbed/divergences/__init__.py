@@ -21,6 +21,8 @@ from .grid import variance as variance
 from .line_transport import w1 as w1
 from .line_transport import w2 as w2
 from .line_transport import w2_squared as w2_squared
+from .mixtures import mixture_kl as mixture_kl
+from .mixtures import mixture_tv as mixture_tv
 from .plane_transport import w2_between as w2_between
 from .samples.energy import energy_distance as energy_distance
 from .samples.floors import Floor as Floor

@@ -17,6 +17,7 @@ none), nor is the mixture's own mass there, `log_outside`:
 import equinox as eqx
 import jax.numpy as jnp
 
+from .._checks import check_kinds
 from .._types import Matrix, Scalar, Vector
 from ..densities.base import AbstractDensity, over_points
 from ..mixture import GaussianMixture
@@ -72,12 +73,26 @@ def resolution_error(density: AbstractDensity, mixture: GaussianMixture) -> Scal
 # --- divergences ----------------------------------------------------------------------
 
 
+def _check(call: str, density, mixture, between: str) -> None:
+    check_kinds(
+        f"{call}(density, mixture)",
+        density=(
+            density,
+            AbstractDensity,
+            f"a law on a grid, as law.at(-1) ({between} is for two mixtures)",
+        ),
+        mixture=(mixture, GaussianMixture, "a gt.GaussianMixture"),
+    )
+
+
 @eqx.filter_jit
 def kl_to(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
     r"""\(KL(\text{law} \| \text{mixture})\) in nats.
 
-    A lower bound if mass escaped, exact otherwise; infinite for a mixture of atoms.
+    A lower bound if mass escaped, exact otherwise; infinite for a mixture of atoms. Of
+    two mixtures see `mixture_kl`.
     """
+    _check("kl_to", density, mixture, "mixture_kl")
     if mixture.atomic:
         return jnp.full((), jnp.inf, mixture.means.dtype)
     log_q = density.log_densities()
@@ -98,6 +113,7 @@ def kl_from(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
     Infinite for a mixture of atoms, where the law has no density, and where the mixture
     has mass outside the grid.
     """
+    _check("kl_from", density, mixture, "mixture_kl")
     if mixture.atomic:
         return jnp.full((), jnp.inf, mixture.means.dtype)
     log_q = density.log_densities()
@@ -109,7 +125,11 @@ def kl_from(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
 
 @eqx.filter_jit
 def tv(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
-    r"""Total variation \(\tfrac12 \int |q - p|\), in [0, 1]; 1 from atoms."""
+    r"""Total variation \(\tfrac12 \int |q - p|\), in [0, 1]; 1 from atoms.
+
+    Of two mixtures see `mixture_tv`.
+    """
+    _check("tv", density, mixture, "mixture_tv")
     if mixture.atomic:
         return jnp.ones((), mixture.means.dtype)
     outside = jnp.exp(density.log_outside(mixture)) + escaped(density)

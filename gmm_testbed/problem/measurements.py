@@ -203,7 +203,8 @@ def _traced(fn, x0):
             got=f"{type(error).__name__}, as of NumPy or Python operations on x0",
             expected="a function of jax.numpy operations, which has a Jacobian",
             hint="write it with jax.numpy (jnp.sin for np.sin, jnp.where for if); what "
-            "runs on the host needs jax.pure_callback in a jax.custom_jvp",
+            "runs on the host needs jax.pure_callback in a jax.custom_jvp, and a sampler "
+            "of another program gt.External",
         )
 
 

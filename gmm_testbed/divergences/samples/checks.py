@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._checks import concrete, floating, require
+from ..._checks import check_kinds, concrete, floating, is_numeric, require
 from ..._types import Scalar
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
@@ -24,6 +24,7 @@ def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array,
         InputError: if the samples are not (n, d) with n >= 2, if there is not one
             log-weight a sample, or if a log-weight is NaN or plus infinity.
     """
+    check_truth("metric(samples, mixture)", mixture, samples=samples)
     samples = floating(samples)
     require(
         samples.ndim == 2 and samples.shape[1] == mixture.dim and samples.shape[0] > 1,
@@ -53,6 +54,23 @@ def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array,
             hint="if all are minus infinity, every particle died",
         )
     return samples, jax.nn.softmax(log_weights)
+
+
+def check_truth(call: str, mixture, **samples) -> None:
+    """Refuses what is no mixture in the place of the truth, and what are no samples.
+
+    Args:
+        call: how the function is written.
+        mixture: the truth.
+        samples: samples=..., the samples (n, d).
+
+    Raises:
+        ArgumentError: that says how samples of the truth become a mixture.
+    """
+    words = "the truth, a gt.GaussianMixture; samples of it (n, d) become one by"
+    words = f"{words} gt.GaussianMixture.empirical(samples)"
+    given = {name: (x, is_numeric, "samples (n, d)") for name, x in samples.items()}
+    check_kinds(call, mixture=(mixture, GaussianMixture, words), **given)
 
 
 def variance_of_mean(terms: Float[Array, " n"], weights: Float[Array, " n"]) -> Scalar:

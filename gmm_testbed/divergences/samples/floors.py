@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._checks import require
+from ..._checks import check_count, require
 from ..._types import Key
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from .checks import check_truth
 from .max_sliced import MaxSliced
 
 
@@ -58,13 +59,8 @@ def floor(
     Raises:
         InputError: if there is only one repetition, or the metric gives no estimate.
     """
-    require(
-        repeats >= 2,
-        "one value has no spread",
-        got=f"repeats={repeats}",
-        expected="at least 2",
-        hint="20 give the floor to a quarter of its spread",
-    )
+    check_truth("floor(metric, key, mixture, num)", mixture)
+    num, repeats = check_count(num, "num"), check_count(repeats, "repeats", least=2)
     weighted = {} if log_weights is None else {"log_weights": log_weights}
     values = []
     for each in jax.random.split(key, repeats):
