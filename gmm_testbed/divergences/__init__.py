@@ -11,12 +11,14 @@ from .expectation import line_expectation as line_expectation
 from .expectation import line_rule as line_rule
 from .grid import covariance as covariance
 from .grid import fisher as fisher
+from .grid import kl_between as kl_between
 from .grid import kl_from as kl_from
 from .grid import kl_to as kl_to
 from .grid import mass as mass
 from .grid import mean as mean
 from .grid import resolution_error as resolution_error
 from .grid import tv as tv
+from .grid import tv_between as tv_between
 from .grid import variance as variance
 from .line_transport import w1 as w1
 from .line_transport import w2 as w2

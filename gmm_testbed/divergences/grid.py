@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from .._checks import check_kinds
 from .._types import Matrix, Scalar, Vector
 from ..densities.base import AbstractDensity, over_points
+from ..estimate import Between
 from ..mixture import GaussianMixture
 
 _LOG_OUTSIDE = -27.631021115928547  # log 1e-12
@@ -134,6 +135,25 @@ def tv(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
         return jnp.ones((), mixture.means.dtype)
     outside = jnp.exp(density.log_outside(mixture)) + escaped(density)
     return 0.5 * (density.total_variation_inside(mixture) + outside)
+
+
+def tv_between(density: AbstractDensity, mixture: GaussianMixture) -> Between:
+    """Total variation, wherever the escaped mass is: it moves half of itself either way."""
+    most = tv(density, mixture)
+    return Between(jnp.maximum(most - escaped(density), 0.0), most)
+
+
+def kl_between(density: AbstractDensity, mixture: GaussianMixture) -> Between:
+    r"""\(KL(\text{law} \| \text{mixture})\), wherever the escaped mass e is.
+
+    At least \(\int q \log(q/p) + e \log e\), q the density on the grid, as which part x
+    belongs to tells at most the entropy of (e, 1 - e); infinite at most, unless e is 0.
+    """
+    away, found = escaped(density), kl_to(density, mixture)
+    if mixture.atomic:
+        return Between(found, found)
+    known = jnp.where(away > 0, away * density.log_outside(mixture), 0.0)
+    return Between(found + known, jnp.where(away > 0, jnp.inf, found))
 
 
 @eqx.filter_jit

@@ -8,6 +8,7 @@ from .._types import Matrix, Scalar, Times, Vector
 from ..densities.base import AbstractDensity
 from ..divergences import grid as quadrature
 from ..divergences import line_transport
+from ..estimate import Between
 from ..mixture import GaussianMixture
 from ..problem import Target
 
@@ -65,6 +66,14 @@ class AbstractLaw(eqx.Module):
     def tv(self, mixture: GaussianMixture) -> Scalar:
         """Total variation distance, in [0, 1]."""
         return quadrature.tv(self.at(-1, mixture), mixture)
+
+    def kl_between(self, mixture: GaussianMixture) -> Between:
+        """KL(law || mixture) in nats, wherever the mass is that left the grid."""
+        return quadrature.kl_between(self.at(-1, mixture), mixture)
+
+    def tv_between(self, mixture: GaussianMixture) -> Between:
+        """Total variation distance, wherever the mass is that left the grid."""
+        return quadrature.tv_between(self.at(-1, mixture), mixture)
 
     def fisher(self, mixture: GaussianMixture) -> Scalar:
         r"""\\(E_q \\|\\nabla\\log(q/p)\\|^2\\) of the law q from the mixture p."""
