@@ -97,7 +97,7 @@ def kl_to(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
     if mixture.atomic:
         return jnp.full((), jnp.inf, mixture.means.dtype)
     log_q = density.log_densities()
-    log_p = over_points(mixture.log_prob, density.points())
+    log_p = over_points(mixture.log_prob, density.points(), mixture.num_components)
     # 0 log 0 = 0, where the law has no density at all.
     ratio = jnp.where(log_q > -jnp.inf, log_q - log_p, 0.0)
     away = escaped(density)
@@ -118,7 +118,7 @@ def kl_from(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
     if mixture.atomic:
         return jnp.full((), jnp.inf, mixture.means.dtype)
     log_q = density.log_densities()
-    log_p = over_points(mixture.log_prob, density.points())
+    log_p = over_points(mixture.log_prob, density.points(), mixture.num_components)
     p = jnp.exp(log_p)
     inside = jnp.sum(density.volumes() * jnp.where(p > 0, p * (log_p - log_q), 0.0))
     return jnp.where(density.log_outside(mixture) > _LOG_OUTSIDE, jnp.inf, inside)
@@ -171,6 +171,6 @@ def fisher(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
         InputError: for a mixture of atoms, which has no score.
     """
     amplitude = density.amplitude()
-    score = over_points(mixture.score, amplitude.points)
+    score = over_points(mixture.score, amplitude.points, mixture.num_components)
     rest = amplitude.gradient - 0.5 * amplitude.root[:, None] * score
     return 4.0 * jnp.sum(amplitude.volumes * jnp.sum(rest**2, axis=1))

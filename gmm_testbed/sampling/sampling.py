@@ -43,6 +43,9 @@ from .inputs import (
 from .sample_set import SampleSet as SampleSet
 from .sample_set import sample_set as sample_set
 
+_ENTRIES = 2**24  # samples times components at once: 128 MB an array
+_FEW = 128  # samples that are run at once, whatever the number of components
+
 
 class Options(NamedTuple):
     """How a sampler is run.
@@ -136,8 +139,8 @@ def sample(
         initial: law at times[0]: any mixture, such as `target.marginal(times[0])` or
             `target.posterior(times[0])`; the method's own start by default, which is
             \(N(0, \sigma^2 I)\) for most.
-        batch_size: samples run at once on a device; changes memory and speed, not the
-            samples.
+        batch_size: samples run at once on a device, fewer for priors of thousands of
+            components; changes memory and speed, not the samples.
         trajectory: whether to keep every state, (num, N + 1, d) in `info.trajectory`.
 
     Returns:
@@ -280,4 +283,6 @@ def together(methods, key, target, times, num, options: Options) -> list[SampleS
 def _checked_options(target, num, initial, batch_size, trajectory) -> Options:
     initial = None if initial is None else checked_initial(initial, target)
     size = min(check_count(batch_size, "batch_size"), num)
+    few = max(_ENTRIES // target.problem.prior.num_components, _FEW)
+    size = min(size, 1 << (few.bit_length() - 1))  # a power of 2: batches of one size
     return Options(initial, size, bool(trajectory))

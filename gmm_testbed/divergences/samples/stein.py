@@ -93,7 +93,7 @@ KERNELS = {"imq": InverseMultiquadric, "gaussian": Gaussian}
 
 
 def _features(mixture, points):
-    score = over_points(mixture.score, points)
+    score = over_points(mixture.score, points, mixture.num_components)
     x = points - mixture.mean()[None]
     both = jnp.concatenate([score, x], axis=1), jnp.concatenate([x, score], axis=1)
     own = jnp.sum(x**2, axis=1), jnp.sum(score * x, axis=1)
