@@ -5,9 +5,9 @@ are concrete; inside `jit` they are not, and the check is left out.
 """
 
 import difflib
+import numbers
 import operator
 import sys
-import types
 import warnings
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-_TYPES = type | types.UnionType
 _INSIDE = {"gmm_testbed", "equinox", "jaxtyping", "beartype", "<string>"}
 
 
@@ -29,13 +28,9 @@ class UnsupportedError(InputError):
     """Two things that are each fine cannot serve together; the message says why."""
 
 
-class ArgumentError(InputError, TypeError):
-    """An argument is of another kind; the message says which got what."""
-
-
 def fail(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
     """Raises `InputError` with the three lines every error of this package has."""
-    raise InputError(_message(what, got, expected, hint))
+    raise InputError(message(what, got, expected, hint))
 
 
 def require(ok: Any, what: str, *, got: Any, expected: str, hint: str) -> None:
@@ -46,7 +41,7 @@ def require(ok: Any, what: str, *, got: Any, expected: str, hint: str) -> None:
 
 def unsupported(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
     """Raises `UnsupportedError`, which a sweep records as a reason to skip."""
-    raise UnsupportedError(_message(what, got, expected, hint))
+    raise UnsupportedError(message(what, got, expected, hint))
 
 
 def warn(what: str, *, got: Any, expected: str, hint: str) -> None:
@@ -54,7 +49,7 @@ def warn(what: str, *, got: Any, expected: str, hint: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in _INSIDE:
         frame, level = frame.f_back, level + 1
-    warnings.warn(_message(what, got, expected, hint), stacklevel=level)
+    warnings.warn(message(what, got, expected, hint), stacklevel=level)
 
 
 def concrete(*values: Any) -> bool:
@@ -63,8 +58,15 @@ def concrete(*values: Any) -> bool:
 
 
 def floating(value: Any) -> Array:
-    """`value` as an array of the precision in use: single is promoted to double."""
-    return jnp.asarray(value, jnp.result_type(float))
+    """`value` as an array of the precision in use: single is promoted to double.
+
+    Raises:
+        InputError: if it is complex.
+    """
+    array = jnp.asarray(value)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        check_real(array)
+    return jnp.asarray(array, jnp.result_type(float))
 
 
 def promoted(tree: Any) -> Any:
@@ -79,61 +81,135 @@ def promoted(tree: Any) -> Any:
     return jax.tree.map(one, tree)
 
 
-def is_key(value: Any) -> bool:
-    """Whether it is one random key of JAX, of the new kind or the old."""
-    if not isinstance(value, jax.Array | np.ndarray):
-        return False
-    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
-        return value.shape == ()
-    return value.dtype == np.uint32 and value.shape in ((2,), (4,))
+def check_real(value: Any, what: str = "an array") -> None:
+    """Refuses complex numbers (...), of which only the real part would be used."""
+    require(
+        not np.iscomplexobj(value),
+        f"{what} is complex",
+        got=f"complex numbers of shape {np.shape(value)}",
+        expected="real numbers",
+        hint="stack real and imaginary parts: z (d,) becomes [z.real, z.imag] (2 d,), and "
+        "a matrix A becomes [[A.real, -A.imag], [A.imag, A.real]]",
+    )
 
 
-def is_numeric(value: Any) -> bool:
-    """Whether it is a number or an array of numbers, or a list of them."""
-    if isinstance(value, list | tuple):
-        return all(map(is_numeric, value))
-    if isinstance(value, jax.Array | np.ndarray):
-        return bool(jnp.issubdtype(value.dtype, jnp.number)) or value.dtype == bool
-    return isinstance(value, np.number | int | float | complex)
-
-
-KEY = is_key, "one random key, as jax.random.key(0)"
-
-
-def check_kinds(call: str, **given: tuple[Any, Any, str]) -> None:
-    """Refuses arguments of another kind, as those in the wrong order.
+def check_shape(value: Any, shape: tuple[int, ...], what: str, hint: str) -> None:
+    """Refuses an array of another shape, also one that would broadcast.
 
     Args:
-        call: how it is written: "gt.sample(key, sampler, target, times, num)".
-        given: of every argument its value, its type (or a test of it), and that in words.
+        value: (...), the array.
+        shape: what it must be.
+        what: what the user calls it.
+        hint: what to do next.
+    """
+    require(
+        np.shape(value) == shape,
+        f"{what} has the wrong shape",
+        got=f"{what} {np.shape(value)}",
+        expected=str(shape),
+        hint=hint,
+    )
+
+
+def vector(value: Any, what: str, size: int | None = None) -> Array:
+    """One vector (size,) of real numbers as an array; refuses anything else.
+
+    Args:
+        value: (size,).
+        what: what the user calls it.
+        size: its length, any by default.
+    """
+    array = floating(value)
+    expected = "(n,)" if size is None else f"({size},)"
+    require(
+        array.ndim == 1 and array.shape[0] == (array.size if size is None else size),
+        f"{what} has the wrong shape",
+        got=f"{what} {array.shape}",
+        expected=f"{expected}, one vector",
+        hint="everything acts on one point: use jax.vmap for many",
+    )
+    return array
+
+
+def scalar(value: Any, what: str) -> Array:
+    """One real number () as an array; refuses anything else."""
+    array = floating(value)
+    check_shape(array, (), what, "use jax.vmap for many values")
+    return array
+
+
+def check_index(index: int, count: int, what: str) -> None:
+    """Refuses an index, which may count from the end, of what is not there."""
+    require(
+        isinstance(index, numbers.Integral) and -count <= index < count,
+        f"there is no such {what}",
+        got=f"index {index!r} of {count}",
+        expected=f"a whole number from {-count} to {count - 1}",
+        hint="the first is 0, and the last is -1",
+    )
+
+
+def check_indices(given: Any, count: int, what: str) -> np.ndarray:
+    """Indices (k,) in 0, ..., count - 1, of indices or of a mask (count,) of booleans.
+
+    Args:
+        given: indices (k,), or a mask.
+        count: how many there are to choose from.
+        what: what is chosen, in the singular: "coordinate".
 
     Raises:
-        ArgumentError: that says which argument got what.
+        InputError: if an index is out of range (JAX would take the nearest one) or
+            stands twice, if it is no whole number, or if it may be a mask of 0 and 1.
     """
-    wrong = [
-        name
-        for name, (value, kind, _) in given.items()
-        if not (isinstance(value, kind) if isinstance(kind, _TYPES) else kind(value))
-    ]
-    if wrong:
-        got = ", ".join(f"{name} is {described(given[name][0])}" for name in wrong)
-        expected = ", ".join(f"{name}: {given[name][2]}" for name in wrong)
-        what = f"{' and '.join(wrong)} cannot be used"
-        hint = f"the order is {call}"
-        raise ArgumentError(_message(what, got, expected, hint))
-
-
-def described(value: Any) -> str:
-    """What kind of thing a value is: "a Target", "an array (64, 2)", "the number 3"."""
-    if isinstance(value, bool | int | float | str | None):
-        return repr(value)
-    if isinstance(value, jax.Array | np.ndarray):
-        key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
-        return f"{'a random key' if key else 'an array'} {value.shape}"
-    if isinstance(value, type):
-        return f"the class {value.__name__} (write {value.__name__}())"
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+    require(
+        concrete(given),
+        f"the {what}s are chosen where a problem is built",
+        got="indices that are traced",
+        expected="numbers known now",
+        hint="pass a Python list or a NumPy array",
+    )
+    found = np.asarray(given)
+    expected = f"indices from 0 to {count - 1}, or a mask ({count},) of booleans"
+    if found.dtype == bool:
+        require(
+            found.shape == (count,) and found.any(),
+            f"the mask of {what}s does not fit",
+            got=f"a mask {found.shape} with {int(found.sum())} chosen",
+            expected=f"({count},), at least one of them True",
+            hint=f"one entry a {what}",
+        )
+        return np.flatnonzero(found)
+    require(
+        found.ndim == 1 and found.size > 0 and np.issubdtype(found.dtype, np.integer),
+        f"these are not indices of {what}s",
+        got=f"{found.dtype} {found.shape}",
+        expected=expected,
+        hint="write a single index as [i], and a mask of numbers as mask.astype(bool)",
+    )
+    values, uses = np.unique(found, return_counts=True)
+    require(
+        found.shape != (count,) or count == 1 or not set(values) <= {0, 1},
+        f"these may be indices of {what}s or a mask",
+        got=f"{found.tolist()}, only 0 and 1, one for each of {count} {what}s",
+        expected=expected,
+        hint="write a mask as mask.astype(bool); all of them are np.ones(d, bool)",
+    )
+    outside = values[(values < 0) | (values >= count)]
+    require(
+        outside.size == 0,
+        f"there is no such {what}",
+        got=", ".join(map(str, outside[:3])),
+        expected=expected,
+        hint=f"they are counted from 0, and the last is {count - 1}, not -1",
+    )
+    require(
+        np.all(uses == 1),
+        f"a {what} is chosen twice",
+        got=str(values[np.argmax(uses)]),
+        expected=expected + ", each once",
+        hint="of two measurements of one, give their mean, at half the variance",
+    )
+    return found
 
 
 def check_finite(value: Array, what: str) -> None:
@@ -264,5 +340,6 @@ def check_covariance(matrix: Array, what: str, *, definite: bool) -> None:
     )
 
 
-def _message(what: str, got: Any, expected: str, hint: str) -> str:
+def message(what: str, got: Any, expected: str, hint: str) -> str:
+    """The lines of an error or a warning."""
     return f"{what}\n  got:      {got}\n  expected: {expected}\n  hint:     {hint}"

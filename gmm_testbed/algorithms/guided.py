@@ -1,6 +1,6 @@
 r"""A guided sampler: an approximation of the field, and a kernel that discretises it."""
 
-from .._checks import check_kinds
+from .._arguments import check_kinds
 from .._types import Scalar, Vector
 from ..approximations import AbstractApproximation
 from ..gaussian import Gaussian

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import ArrayLike, Real
 
 from .. import information
-from .._checks import check_count, check_kinds, require
+from .._arguments import check_kinds
+from .._checks import check_count, require
 from .._types import Key, Times
 from ..estimate import Estimate
 from ..paths.grids import check_times, time_grid

@@ -2,7 +2,8 @@
 
 from jaxtyping import ArrayLike, Real
 
-from .._checks import check_count, check_kinds, choose, require
+from .._arguments import check_kinds
+from .._checks import check_count, choose, require
 from .._types import Key, Times
 from ..paths import AbstractPath
 from ..paths import grids as time_grids

@@ -20,14 +20,8 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from .._checks import (
-    KEY,
-    check_count,
-    check_kinds,
-    promoted,
-    require,
-    unsupported,
-)
+from .._arguments import KEY, check_kinds
+from .._checks import check_count, promoted, require, unsupported
 from .._types import Key, Times
 from ..method import AbstractDescribed
 from ..mixture import GaussianMixture

@@ -80,7 +80,7 @@ def uniformity(levels: Float[Array, "*tests n"], bins: int = 20) -> Uniformity:
         InputError: if fewer than five levels are expected in a cell, or under jit.
     """
     levels = floating(levels)
-    count = levels.shape[-1]
+    count = levels.shape[-1] if levels.ndim else 0
     require(
         bins >= 2 and count >= _PER_BIN * bins,
         "too few levels for so many bins",

@@ -17,7 +17,7 @@ none), nor is the mixture's own mass there, `log_outside`:
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import check_kinds
+from .._arguments import check_kinds
 from .._types import Matrix, Scalar, Vector
 from ..densities.base import AbstractDensity, over_points
 from ..estimate import Between

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import KEY, check_count, check_kinds, concrete, require, unsupported
+from .._arguments import KEY, check_kinds
+from .._checks import check_count, concrete, require, unsupported
 from .._types import Key
 from ..densities.plane import PlaneDensity
 from ..estimate import Estimate

@@ -2,14 +2,8 @@
 
 import equinox as eqx
 
-from .._checks import (
-    check_finite,
-    check_kinds,
-    floating,
-    is_numeric,
-    require,
-    unsupported,
-)
+from .._arguments import check_kinds, is_numeric
+from .._checks import check_finite, floating, require, unsupported
 from .._types import Observation, Scalar, Vector
 from ..mixture import GaussianMixture
 from .likelihood import (

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from .._checks import KEY, check_kinds, concrete, described, floating, promoted, require
+from .._arguments import KEY, check_kinds, described
+from .._checks import concrete, floating, promoted, require
 from .._types import Key, Scalar, Times
 from ..method import AbstractDescribed, AbstractMethod, check_needs
 from ..mixture import GaussianMixture

@@ -17,15 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._checks import (
-    KEY,
-    check_count,
-    check_kinds,
-    described,
-    fail,
-    promoted,
-    require,
-)
+from .._arguments import KEY, check_kinds, described
+from .._checks import check_count, fail, promoted, require
 from .._types import Key, Keys, Times
 from ..method import AbstractDescribed, AbstractMethod, Facts, check_needs
 from ..mixture import GaussianMixture

@@ -21,15 +21,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import (
-    KEY,
-    check_count,
-    check_kinds,
-    floating,
-    promoted,
-    require,
-    unsupported,
-)
+from .._arguments import KEY, check_kinds
+from .._checks import check_count, floating, promoted, require, unsupported
 from .._types import Key, Times
 from ..estimate import Estimate
 from ..kernels.base import bridge
@@ -88,6 +81,18 @@ def posterior_path(key: Key, target: Target, times: Times) -> Path:
     times = floating(times)
     target.posterior(times[0])  # raises if there is none
     return _path_of(key, target, padded(times))[: times.shape[0]]
+
+
+@eqx.filter_jit
+def posterior_paths(
+    key: Key, target: Target, times: Times, num: int
+) -> Float[Array, "num n d"]:
+    """Independent exact draws of the states at every time, given y."""
+
+    def one(key):
+        return _path_of(key, target, times)
+
+    return jax.lax.map(one, jax.random.split(key, num), batch_size=1024)
 
 
 def conditional(
