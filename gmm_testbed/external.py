@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._checks import choose, fail, require, unsupported, warn
+from ._checks import check_real, choose, fail, require, unsupported, warn
 from ._types import Key, Times
 from .method import Cost, Facts, check_needs
 from .problem import Linear, Target
@@ -270,6 +270,7 @@ def _returned(made: Any, num: int, prior) -> jax.Array:
             expected="an array that NumPy can read",
             hint="for PyTorch pass views=gt.torch.Views(), or return x.detach().cpu()",
         )
+    check_real(x, "what the external program returned")
     require(
         np.issubdtype(x.dtype, np.floating),
         "the external program returned no real numbers",
@@ -297,6 +298,7 @@ def _returned(made: Any, num: int, prior) -> jax.Array:
 
 def _batch(value: Any, dim: int, dtype, name: str) -> np.ndarray:
     rows = np.asarray(value)
+    check_real(rows, name)
     require(
         rows.ndim == 2 and rows.shape[1] == dim,
         f"{name} is not a batch of points",
@@ -309,9 +311,10 @@ def _batch(value: Any, dim: int, dtype, name: str) -> np.ndarray:
 
 def _scale(value: Any, count: int, dtype) -> np.ndarray:
     """(n,), of a number or of one for each point."""
+    check_real(value, "a scale")
     scale = np.asarray(value, dtype)
     require(
-        scale.size == 1 or scale.shape in {(count,), (count, 1)},
+        scale.shape in {(), (1,), (1, 1), (count,), (count, 1)},
         "this scale does not fit the points",
         got=f"shape {scale.shape} for {count} points",
         expected=f"a number, ({count},) or ({count}, 1)",

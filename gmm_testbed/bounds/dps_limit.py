@@ -44,7 +44,7 @@ from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..paths import VE
 from ..problem import InverseProblem, Linear, Target
-from .base import BUILT, AbstractBound, Case, Claim, Facts
+from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
 from .tools.assumptions import count
 
 PEAK = 0.23231  # nats, of KL averaged over y; rounded up
@@ -59,7 +59,11 @@ class DPSLimit(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="DPS tends to N(y (1 - e^-kappa), (g^2/2) (1 - e^-2kappa)) by its SDE",
-        assumptions=("one Gaussian prior", "steps that shrink"),
+        assumptions=(
+            "one Gaussian prior",
+            "steps that shrink",
+            "a measurement and guidance: kappa, zeta > 0",
+        ),
         source="here, proof in the docstring; the method is arXiv:2209.14687",
         status="proved",
     )
@@ -72,6 +76,9 @@ class DPSLimit(AbstractBound):
 
     def claims(self, key, case):
         kappa, zeta = case["kappa"], case.get("zeta", 1.0)
+        kept = count(_prior()) == 1, BUILT, kappa > 0.0 and zeta > 0.0
+        if not kept[2]:
+            return outside(kept)
         (mean, variance), on_the_way = extrapolated(kernels.DDPM(), kappa, zeta)
         (flow_mean, flow_variance), _ = extrapolated(kernels.DDIM(), kappa, zeta)
         sde, way = sde_moments(kappa, zeta), sde_moments(kappa, zeta, v=1.0)
@@ -92,7 +99,6 @@ class DPSLimit(AbstractBound):
                 "exact variance, and where zeta fits the mean", exact(kappa), fitted
             ),
         ]
-        kept = count(_prior()) == 1, BUILT
         return [claim._replace(assumptions=kept) for claim in claims]
 
 

@@ -81,6 +81,18 @@ def posterior_path(key: Key, target: Target, times: Times) -> Path:
     return _path_of(key, target, padded(times))[: times.shape[0]]
 
 
+@eqx.filter_jit
+def posterior_paths(
+    key: Key, target: Target, times: Times, num: int
+) -> Float[Array, "num n d"]:
+    """Independent exact draws of the states at every time, given y."""
+
+    def one(key):
+        return _path_of(key, target, times)
+
+    return jax.lax.map(one, jax.random.split(key, num), batch_size=1024)
+
+
 def conditional(
     key: Key,
     model: AbstractFeynmanKac | ParticleFilter,
