@@ -41,7 +41,7 @@ def test_a_shifted_normal_decays_no_faster(dim):
 
 def test_an_atom_attains_convexity():
     """x0 = m: p_T is N(alpha m, 1 - alpha^2), and the bound by convexity its KL."""
-    left, (_, convexity, _) = sides(1.7, 0.0)
+    left, (_, convexity, _) = sides(1.7, 1e-12)
     exact = 0.5 * (ALPHA**2 * (1.7**2 - 1.0) - np.log(1.0 - ALPHA**2))
     np.testing.assert_allclose([left, convexity], exact, rtol=1e-9)
 
@@ -82,13 +82,14 @@ def test_two_atoms_come_near_the_corrected_density_bound():
     )
     A, y = jnp.asarray([[slope]]), jnp.asarray([seen])
     x, _, log_gaps, moments = (
-        np.asarray(part) for part in dps_density.gaps_and_moments(prior, A, y, s)
+        np.asarray(part)
+        for part in dps_density.gaps_and_moments(prior, A, y, jnp.asarray(s))
     )
     unit = slope * moments / (s * np.sqrt(2.0 * np.pi * s**2))
     shares = np.exp(log_gaps) / unit
     # At the largest noise level and x_t nearest to the middle the atoms are as likely.
     assert 0.448 < shares[-1, np.argmin(abs(x[-1] - seen / slope))] < 0.451262
-    assert shares.max() < 0.451262
+    assert shares[moments > 1e-6].max() < 0.451262  # the others are a single atom
 
 
 def test_information_of_far_and_of_equal_components_is_bracketed_tightly():
@@ -138,9 +139,9 @@ def test_one_particle_has_the_divergence_of_its_proposal(key, tolerance):
 @pytest.mark.parametrize(
     "name, label, least",
     [
-        ("T1-path-identity", "output", 0.99),
-        ("T2-reverse-paths", "output", 0.9),
-        ("T18-jeffreys", "", 0.9),
+        ("T1-path-identity", "output", 0.999),
+        ("T2-reverse-paths", "output", 0.995),
+        ("T18-jeffreys", "", 0.999),
     ],
 )
 def test_one_step_forgets_its_start(name, label, least, key, tolerance):
