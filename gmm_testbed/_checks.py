@@ -57,11 +57,147 @@ def concrete(*values: Any) -> bool:
 
 
 def floating(value: Any) -> Array:
-    """`value` as a floating-point array of the precision in use."""
+    """`value` as a floating-point array of the precision in use.
+
+    Raises:
+        InputError: if it is complex.
+    """
     array = jnp.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.floating):
         return array
+    check_real(array)
     return array.astype(jnp.result_type(float))
+
+
+def check_real(value: Any, what: str = "an array") -> None:
+    """Refuses complex numbers (...), of which only the real part would be used."""
+    require(
+        not np.iscomplexobj(value),
+        f"{what} is complex",
+        got=f"complex numbers of shape {np.shape(value)}",
+        expected="real numbers",
+        hint="stack real and imaginary parts: z (d,) becomes [z.real, z.imag] (2 d,), and "
+        "a matrix A becomes [[A.real, -A.imag], [A.imag, A.real]]",
+    )
+
+
+def check_shape(value: Any, shape: tuple[int, ...], what: str, hint: str) -> None:
+    """Refuses an array of another shape, also one that would broadcast.
+
+    Args:
+        value: (...), the array.
+        shape: what it must be.
+        what: what the user calls it.
+        hint: what to do next.
+    """
+    require(
+        np.shape(value) == shape,
+        f"{what} has the wrong shape",
+        got=f"{what} {np.shape(value)}",
+        expected=str(shape),
+        hint=hint,
+    )
+
+
+def vector(value: Any, what: str, size: int | None = None) -> Array:
+    """One vector (size,) of real numbers as an array; refuses anything else.
+
+    Args:
+        value: (size,).
+        what: what the user calls it.
+        size: its length, any by default.
+    """
+    array = floating(value)
+    expected = "(n,)" if size is None else f"({size},)"
+    require(
+        array.ndim == 1 and array.shape[0] == (array.size if size is None else size),
+        f"{what} has the wrong shape",
+        got=f"{what} {array.shape}",
+        expected=f"{expected}, one vector",
+        hint="everything acts on one point: use jax.vmap for many",
+    )
+    return array
+
+
+def scalar(value: Any, what: str) -> Array:
+    """One real number () as an array; refuses anything else."""
+    array = floating(value)
+    check_shape(array, (), what, "use jax.vmap for many values")
+    return array
+
+
+def check_index(index: int, count: int, what: str) -> None:
+    """Refuses an index, which may count from the end, of what is not there."""
+    require(
+        isinstance(index, numbers.Integral) and -count <= index < count,
+        f"there is no such {what}",
+        got=f"index {index!r} of {count}",
+        expected=f"a whole number from {-count} to {count - 1}",
+        hint="the first is 0, and the last is -1",
+    )
+
+
+def check_indices(given: Any, count: int, what: str) -> np.ndarray:
+    """Indices (k,) in 0, ..., count - 1, of indices or of a mask (count,) of booleans.
+
+    Args:
+        given: indices (k,), or a mask.
+        count: how many there are to choose from.
+        what: what is chosen, in the singular: "coordinate".
+
+    Raises:
+        InputError: if an index is out of range (JAX would take the nearest one) or
+            stands twice, if it is no whole number, or if it may be a mask of 0 and 1.
+    """
+    require(
+        concrete(given),
+        f"the {what}s are chosen where a problem is built",
+        got="indices that are traced",
+        expected="numbers known now",
+        hint="pass a Python list or a NumPy array",
+    )
+    found = np.asarray(given)
+    expected = f"indices from 0 to {count - 1}, or a mask ({count},) of booleans"
+    if found.dtype == bool:
+        require(
+            found.shape == (count,) and found.any(),
+            f"the mask of {what}s does not fit",
+            got=f"a mask {found.shape} with {int(found.sum())} chosen",
+            expected=f"({count},), at least one of them True",
+            hint=f"one entry a {what}",
+        )
+        return np.flatnonzero(found)
+    require(
+        found.ndim == 1 and found.size > 0 and np.issubdtype(found.dtype, np.integer),
+        f"these are not indices of {what}s",
+        got=f"{found.dtype} {found.shape}",
+        expected=expected,
+        hint="write a single index as [i], and a mask of numbers as mask.astype(bool)",
+    )
+    values, uses = np.unique(found, return_counts=True)
+    require(
+        found.shape != (count,) or count == 1 or not set(values) <= {0, 1},
+        f"these may be indices of {what}s or a mask",
+        got=f"{found.tolist()}, only 0 and 1, one for each of {count} {what}s",
+        expected=expected,
+        hint="write a mask as mask.astype(bool); all of them are np.ones(d, bool)",
+    )
+    outside = values[(values < 0) | (values >= count)]
+    require(
+        outside.size == 0,
+        f"there is no such {what}",
+        got=", ".join(map(str, outside[:3])),
+        expected=expected,
+        hint=f"they are counted from 0, and the last is {count - 1}, not -1",
+    )
+    require(
+        np.all(uses == 1),
+        f"a {what} is chosen twice",
+        got=str(values[np.argmax(uses)]),
+        expected=expected + ", each once",
+        hint="of two measurements of one, give their mean, at half the variance",
+    )
+    return found
 
 
 def check_finite(value: Array, what: str) -> None:

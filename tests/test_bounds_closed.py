@@ -167,16 +167,6 @@ def test_density_gap_and_first_moment():
     np.testing.assert_allclose(np.exp(log_gap), gap, rtol=1e-8)
 
 
-@pytest.mark.parametrize("s", [0.1, 0.5, 1.0, 2.0])
-def test_which_constant_is_the_slope_of_a_density(s):
-    x = np.linspace(0.0, 4.0 * s, 40001)
-    largest = np.max(np.abs(np.diff(normal(x, 0.0, s)))) / (x[1] - x[0])
-    printed = np.exp(-0.5 / s**2) / np.sqrt(2.0 * np.pi * s**2)
-    repaired = np.exp(-0.5) / (s * np.sqrt(2.0 * np.pi * s**2))
-    np.testing.assert_allclose(repaired, largest, rtol=1e-6)
-    assert (printed >= 0.999999 * largest) == (s >= 1.0)
-
-
 def test_the_printed_bound_fails_below_unit_noise_only(key):
     for noise in (0.1, 0.5, 1.0, 2.0):
         (report,) = gt.bounds.check("T12-dps-density", key, noise=noise)
@@ -258,9 +248,8 @@ def test_bias_of_split_gibbs(key):
 
 
 def test_replacement_at_printed_values():
-    """Unit variances, correlation 0.8: 0.255 <= 0.511."""
+    """Unit variances, correlation 0.8: 0.2554."""
     assert replacement.path_kl(0.8, 1.0) == pytest.approx(0.2554, abs=5e-5)
-    assert -0.5 * np.log(1 - 0.64) == pytest.approx(0.511, abs=5e-4)
 
 
 def test_replacement_without_steps():

@@ -133,9 +133,10 @@ def budget(
         for parts in (values, errors)
     )
     pairs = zip(value, error, strict=True)
-    parts = [Estimate(mean, stderr, how) for mean, stderr in pairs]
+    freedom = np.inf if key is None else num - 1.0
+    parts = [Estimate(*pair, how, freedom=freedom) for pair in pairs]
     sums = (_summary(weights, terms, key) for terms in (first, total))
-    start, whole = (Estimate(*pair, how) for pair in sums)
+    start, whole = (Estimate(*pair, how, freedom=freedom) for pair in sums)
     return Budget(times, start, *parts, whole)
 
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import concrete, floating, require
+from .._checks import check_shape, concrete, floating, require
 from .._types import Scalar
 from . import curves, spectral
 from .base import AbstractDensity, Amplitude, over_points
@@ -48,6 +48,8 @@ class PlaneDensity(AbstractDensity):
             expected=f"(n1,), (n2,), (n1, n2), each n at least {curves.STENCIL}",
             hint="first index x, second y: jnp.meshgrid(x, y, indexing='ij')",
         )
+        hint = "it is one number for the grid"
+        check_shape(self.escaped_mass, (), "escaped_mass", hint)
         for name, nodes in (("x", self.x), ("y", self.y)):
             if concrete(nodes):
                 steps = jnp.diff(nodes)

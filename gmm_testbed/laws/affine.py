@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import require, unsupported
+from .._checks import check_index, require, unsupported
 from .._types import Scalar, Times
 from ..divergences import closed_form
 from ..method import AbstractComposed, AbstractDescribed, AbstractMethod, name_of
@@ -39,6 +39,7 @@ class AffineLaw(eqx.Module):
 
     def at(self, index: int) -> GaussianMixture:
         """The law at times[index], a mixture of one component."""
+        check_index(index, self.means.shape[0], "time of this law")
         one = jnp.ones(1, self.means.dtype)
         return GaussianMixture.full(
             one, self.means[index][None], self.covariances[index][None]

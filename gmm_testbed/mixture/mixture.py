@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._checks import concrete, floating
+from .._checks import vector as given
 from .._types import Key, Matrix, Scalar, Vector
 from . import checks as inputs
 from . import components, conditioning, moments
@@ -135,7 +136,9 @@ class GaussianMixture(eqx.Module):
 
     def mean(self) -> Vector:
         """E[X], (d,)."""
-        return components.weighted(jnp.exp(self.log_weights), self.means)
+        first = self.means[0]
+        offsets = self.means - first[None]
+        return first + components.weighted(jnp.exp(self.log_weights), offsets)
 
     def covariance(self) -> Matrix:
         """Cov[X], (d, d)."""
@@ -144,6 +147,7 @@ class GaussianMixture(eqx.Module):
 
     def covariance_product(self, vector: Vector) -> Vector:
         """Cov[X] v without forming the matrix: O(K d r)."""
+        vector = inputs.point(vector, self.dim)
         weights = jnp.exp(self.log_weights)
         centred = self.means - self.mean()[None]
         within = self._over_components(
@@ -246,9 +250,12 @@ class GaussianMixture(eqx.Module):
         if self.basis.shape[0] == 1:
             form = self.means, self.base, self.basis[0], self.spectrum
             return moments.shared_basis(x, log_joint, alpha, sigma, *form)
-        mean = components.average(log_joint, self._denoised_means(x, alpha, sigma))
-        law = self.denoised(x, alpha, sigma)
-        return Moments(mean, law.covariance_product)
+        # About the middle of the means: far out, theirs are rounded.
+        middle = jnp.mean(self.means, axis=0)
+        near = eqx.tree_at(lambda gm: gm.means, self, self.means - middle[None])
+        law = near.denoised(x - alpha * middle, alpha, sigma)
+        mean = components.average(log_joint, law.means)
+        return Moments(middle + mean, law.covariance_product)
 
     def _denoised_means(self, x, alpha, sigma):
         def moved(mean, base, basis, spectrum):
@@ -330,6 +337,7 @@ class GaussianMixture(eqx.Module):
         self, log_factors: Float[Array, " K"]
     ) -> tuple["GaussianMixture", Scalar]:
         """The mixture with weights times exp(log_factors), and the log normaliser."""
+        log_factors = given(log_factors, "log_factors", self.num_components)
         log_joint = self.log_weights + log_factors
         total = components.log_total(log_joint)
         return eqx.tree_at(lambda gm: gm.log_weights, self, log_joint - total), total

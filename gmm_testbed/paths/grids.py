@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Real
 
-from .._checks import check_count, choose, concrete, require
+from .._checks import check_count, check_real, choose, concrete, require
 from .._types import Times
 from .analytic import AbstractPath
 
@@ -79,6 +79,7 @@ def check_times(times: Real[ArrayLike, "..."]) -> None:
         InputError: unless `times` is one-dimensional with at least two entries that,
             where their values are known, lie in [0, 1] and strictly decrease.
     """
+    check_real(times, "a time grid")
     shape = jnp.shape(times)
     require(
         len(shape) == 1 and shape[0] >= 2,
@@ -122,6 +123,7 @@ def check_time(t: Real[ArrayLike, "..."]) -> None:
         expected="a scalar, shape ()",
         hint="everything acts on one point and one time; use jax.vmap for many",
     )
+    check_real(t, "a time")
     if concrete(t):
         require(
             0 <= float(t) <= 1,

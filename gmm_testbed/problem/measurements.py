@@ -9,8 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import _linalg
-from .._checks import check_finite, floating, require
+from .. import _decompositions, _linalg
+from .._checks import (
+    check_count,
+    check_finite,
+    check_indices,
+    check_real,
+    floating,
+    require,
+    scalar,
+    vector,
+)
 from .._types import Function, Key, Matrix, Observation, Scalar, Vector
 from ..mixture.checks import check_noise, offset
 from ..mixture.conditioning import Whitened, log_normal_whitened, noise_factor
@@ -60,11 +69,13 @@ class AbstractMeasurement(eqx.Module):
 
     def log_prob(self, y: Observation, x0: Vector) -> Scalar:
         """log p(y | x0)."""
+        y = vector(y, "y", self.dim_y)
         log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
         return log_normal_whitened(self.whitener @ (y - self.apply(x0)), log_det)
 
     def misfit_gradient(self, y: Observation, x0: Vector) -> Vector:
         """H^T R^{-1} (y - f(x0)): the gradient of log p(y | x0), (d,)."""
+        y = vector(y, "y", self.dim_y)
         residual = self.whitener @ (y - self.apply(x0))
         return self.pullback(x0, self.whitener.T @ residual)
 
@@ -122,28 +133,37 @@ class Linear(AbstractMeasurement):
 
     def apply(self, x0: Vector) -> Observation:
         """A x0 + b."""
-        return self.A @ x0 + self.b
+        return self.A @ self._point(x0) + self.b
 
     def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
         """A."""
+        self._point(x0)
         return self.A
 
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """A^T v."""
-        return self.A.T @ v
+        self._point(x0)
+        return self.A.T @ vector(v, "v", self.dim_y)
 
     def ridge(
         self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
     ) -> Vector:
         r"""In singular vectors, \(s / (\tau + v s^2)\): what A does not see stays 0."""
+        self._point(x0)
+        residual = vector(residual, "residual", self.dim_y)
+        tension, variance = scalar(tension, "tension"), scalar(variance, "variance")
         seen = self.singular > 0
         stiffness = jnp.where(seen, tension + variance * self.singular**2, 1.0)
         return self.right.T @ (self.singular / stiffness * (self.left.T @ residual))
 
     def whitened(self, y: Observation) -> Whitened:
         """The measurement of y in units of its noise."""
+        y = vector(y, "y", self.dim_y)
         log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
         return Whitened(self.whitener @ self.A, self.whitener @ (y - self.b), log_det)
+
+    def _point(self, x0):
+        return vector(x0, "x0", self.A.shape[1])
 
 
 class Nonlinear(AbstractMeasurement):
@@ -170,9 +190,10 @@ class Nonlinear(AbstractMeasurement):
         """fn(x0).
 
         Raises:
-            InputError: if fn does not return (m,).
+            InputError: if fn does not return (m,), or complex numbers.
         """
-        value = self.fn(x0)
+        value = self.fn(vector(x0, "x0"))
+        check_real(value, "what fn returns")
         require(
             value.shape == (self.dim_y,),
             "fn returns the wrong shape",
@@ -188,25 +209,40 @@ class Nonlinear(AbstractMeasurement):
 
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """(df/dx)^T v by reverse mode."""
-        return jax.vjp(self.apply, x0)[1](v)[0]
+        return jax.vjp(self.apply, x0)[1](vector(v, "v", self.dim_y))[0]
 
     def ridge(
         self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
     ) -> Vector:
         """By a Cholesky factor, as H changes with x0."""
         H = self.whitener @ self.jacobian(x0)
+        residual = vector(residual, "residual", self.dim_y)
+        tension, variance = scalar(tension, "tension"), scalar(variance, "variance")
         eye = jnp.eye(H.shape[0], dtype=H.dtype)
         factor = _linalg.cholesky(tension * eye + variance * (H @ H.T))
         return H.T @ _linalg.solve(factor, self.whitener @ residual)
 
 
 def inpainting(observed, dim: int, R) -> Linear:
-    """Observes the coordinates in `observed` (indices) of a vector in dimension `dim`."""
-    return Linear(jnp.eye(dim)[jnp.asarray(observed)], R)
+    """Some of the coordinates of x0 (d,), in the order given.
+
+    Args:
+        observed: indices (m,) from 0 to d - 1, each once, or a mask (d,) of booleans.
+        dim: d.
+        R: as in `Linear`.
+
+    Raises:
+        InputError: for other indices, or for what may be either, a 0 or 1 for each
+            coordinate.
+    """
+    check_count(dim, "dim")
+    return Linear(jnp.eye(dim)[check_indices(observed, dim, "coordinate")], R)
 
 
 def blur(kernel, dim: int, R) -> Linear:
     """Circular convolution with `kernel` (odd length, centred): m = d = `dim`."""
+    check_count(dim, "dim")
+    check_real(kernel, "the blur kernel")
     kernel = np.asarray(kernel, dtype=float)
     require(
         kernel.ndim == 1 and kernel.size % 2 == 1 and kernel.size <= dim,
@@ -225,8 +261,10 @@ def blur(kernel, dim: int, R) -> Linear:
 
 def downsampling(factor: int, dim: int, R) -> Linear:
     """Means of consecutive blocks of `factor` coordinates: m = d / factor."""
+    check_count(dim, "dim")
+    check_count(factor, "factor")
     require(
-        factor >= 1 and dim % factor == 0,
+        dim % factor == 0,
         "the factor does not divide the dimension",
         got=f"factor {factor}, dimension {dim}",
         expected="a divisor of the dimension",
@@ -237,6 +275,8 @@ def downsampling(factor: int, dim: int, R) -> Linear:
 
 def random_projection(key: Key, dim_y: int, dim: int, R) -> Linear:
     """Independent N(0, 1/d) entries, (m, d): compressed sensing."""
+    check_count(dim_y, "dim_y")
+    check_count(dim, "dim")
     return Linear(jax.random.normal(key, (dim_y, dim)) / np.sqrt(dim), R)
 
 
@@ -261,8 +301,5 @@ def _whitening(R, rows: int):
 @jax.jit
 def _factored(A, whitener):
     """A^+; singular values of A in units of the noise, and their vectors."""
-    whitened = whitener @ A
-    left, singular, right = jnp.linalg.svd(whitened, full_matrices=False)
-    rounding = max(whitened.shape) * jnp.finfo(whitened.dtype).eps * singular[:1]
-    singular = jnp.where(singular > rounding, singular, 0.0)
+    left, singular, right = _decompositions.svd(whitener @ A)
     return jnp.linalg.pinv(A), singular, whitener.T @ left, right

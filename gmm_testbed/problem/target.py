@@ -20,8 +20,8 @@ from .denoisers import AbstractDenoised, AbstractDenoiser, Prior
 from .inverse import InverseProblem
 from .likelihood import (
     AbstractLikelihood,
-    AtomicLikelihood,
     QuadratureLikelihood,
+    atomic_likelihood,
     linear_likelihood,
 )
 from .measurements import Linear
@@ -68,7 +68,9 @@ class Target(eqx.Module):
         self.exact_posterior = problem.posterior() if problem.has_posterior() else None
         self.finer = None
         if problem.prior.atomic:
-            self.likelihood = AtomicLikelihood(problem.log_factors())
+            self.likelihood = atomic_likelihood(
+                problem.measurement, problem.y, problem.prior.means
+            )
         elif isinstance(problem.measurement, Linear):
             self.likelihood = linear_likelihood(
                 problem.prior, problem.measurement, problem.y
@@ -236,6 +238,18 @@ class Target(eqx.Module):
 
 def _warn_of_few(nodes, prior, likelihood, finer):
     """Judged by the prior itself, which is wider than every denoised law."""
+    undefined = finer.undefined(prior)
+    if concrete(undefined) and undefined > 0:
+        total = finer.nodes.shape[0] * prior.num_components
+        warn(
+            "the forward model is not defined wherever the prior has mass",
+            got=f"NaN at {undefined} of {total} nodes of the quadrature: so are log p(y), "
+            "E[x0 | y], and what follows from x_t whose nodes reach there",
+            expected=f"a number within {1.25 * _REACH:g} standard deviations of each mean",
+            hint="give fn a value there, with jnp.where around its argument as around its "
+            "value, that gradients are numbers too; more nodes do not help",
+        )
+        return
     mean, covariance = finer.posterior_moments(prior)
     move = likelihood.posterior_moments(prior)[0] - mean
     moved = jnp.sqrt(jnp.sum(move**2) / jnp.trace(covariance))

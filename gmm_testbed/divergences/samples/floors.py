@@ -51,18 +51,18 @@ def floor(
         key: for the samples.
         mixture: the truth.
         num: number of samples; take as many as the sampler gave.
-        repeats: sets of samples, at least two.
+        repeats: sets of samples, at least three.
         log_weights: (num,), if the samples to compare with are weighted: the metric is
             then called with `log_weights` too, so that the exact samples count alike.
 
     Raises:
-        InputError: if there is only one repetition, or the metric gives no estimate.
+        InputError: if there are fewer than three repetitions, or there is no estimate.
     """
     require(
-        repeats >= 2,
-        "one value has no spread",
+        repeats >= 3,
+        "so few values have no spread to speak of",
         got=f"repeats={repeats}",
-        expected="at least 2",
+        expected="at least 3",
         hint="20 give the floor to a quarter of its spread",
     )
     weighted = {} if log_weights is None else {"log_weights": log_weights}

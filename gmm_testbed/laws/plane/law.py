@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ..._checks import InputError
+from ..._checks import InputError, check_index
 from ..._types import Times
 from ...densities.plane import PlaneDensity
 from ...mixture import GaussianMixture
@@ -47,6 +47,7 @@ class PlaneLaw(AbstractLaw):
 
     def at(self, index: int, cover: GaussianMixture | None = None) -> PlaneDensity:
         """The law at times[index]; where its density underflows it is zero."""
+        check_index(index, len(self.states), "time of this law")
         state = self.states[index]
         cover = covered(self.target, self.times[index], cover)
         found, grids = state.sources, state.grids
