@@ -347,8 +347,4 @@ def _number(estimate):
 
 def _aligned(rows):
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [
-        [text.ljust(width) for text, width in zip(row, widths, strict=True)]
-        for row in rows
-    ]
-    return ["  ".join(row).rstrip() for row in cells]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
