@@ -18,8 +18,9 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from . import divergences
-from ._checks import require
+from ._checks import floating, require
 from ._types import Key
+from .divergences.samples.checks import check_truth
 from .divergences.samples.floors import estimate_of
 from .estimate import Estimate
 from .mixture import GaussianMixture
@@ -156,6 +157,8 @@ def compare(
     cases = {name: _cases(given) for name, given in samples.items()}
     counts = {name: [case.x.shape for case in given] for name, given in cases.items()}
     single = isinstance(mixtures, GaussianMixture)
+    for truth in [mixtures] if single else mixtures:
+        check_truth("gt.compare(samples, mixtures)", truth)
     truths = [mixtures] * len(next(iter(cases.values()), [])) if single else [*mixtures]
     shapes = next(iter(counts.values()), [])
     require(
@@ -221,7 +224,7 @@ def _cases(given):
 
 def _case(given):
     if not isinstance(given, SampleSet):
-        return _Case(jnp.asarray(given))
+        return _Case(floating(given))
     require(
         not given.info.point,
         "point estimates are no draws of a law",
@@ -344,8 +347,4 @@ def _number(estimate):
 
 def _aligned(rows):
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [
-        [text.ljust(width) for text, width in zip(row, widths, strict=True)]
-        for row in rows
-    ]
-    return ["  ".join(row).rstrip() for row in cells]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -149,11 +149,7 @@ class GaussianMixture(eqx.Module):
         vector = inputs.point(vector, self.dim)
         weights = jnp.exp(self.log_weights)
         centred = self.means - self.mean()[None]
-        within = self._over_components(
-            lambda mean, base, basis, spectrum: components.apply(
-                vector, base, basis, spectrum
-            )
-        )
+        within = self._over_components(lambda _, *form: components.apply(vector, *form))
         along = weights * jnp.sum(centred * vector[None], axis=1)
         return components.weighted(weights, within) + components.weighted(
             along, centred
