@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import smc as smc
     from . import sweep as sweep
     from . import testbeds as problems  # noqa: F401
+    from . import torch as torch
     from ._checks import InputError as InputError
     from ._checks import UnsupportedError as UnsupportedError
     from .algorithms import Guided as Guided
@@ -98,6 +99,7 @@ _MODULES = (
     "problems",
     "smc",
     "sweep",
+    "torch",
 )
 _NAMES = {
     "_checks": ("InputError", "UnsupportedError"),

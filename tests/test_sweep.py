@@ -446,7 +446,7 @@ def test_a_worker_of_another_precision_is_refused(store):
     other = "float32" if precision_in_use() == "float64" else "float64"
     from gmm_testbed.sweep.work import Settings, compute
 
-    settings = Settings.here(other, None, None)
+    settings = Settings.here(noisy, other, None, None)
     with pytest.raises(gt.InputError, match="another precision"):
         compute(noisy.function, noisy.jobs()[:1], False, settings)
 

@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,8 @@ import jax
 import typer
 
 from .. import study, sweep
-from .._checks import InputError, fail
+from .._checks import InputError, fail, require
+from ..sweep.outcomes import plain
 
 app = typer.Typer(
     help="Diffusion posterior samplers against the truth, on Gaussian mixtures.",
@@ -25,6 +27,7 @@ Store = Annotated[
     typer.Option(help="SQLite file of the cells: what it has is not computed again."),
 ]
 STORE = study.STORE
+INTERRUPTED = 130  # exit code of a shell for Ctrl-C, and of typer
 
 
 def main() -> None:
@@ -32,7 +35,12 @@ def main() -> None:
     try:
         app()
     except SystemExit as ended:
-        if sweep.left_behind():  # else XLA aborts the process, and the code is lost
+        if ended.code == INTERRUPTED:
+            typer.echo("interrupted: what had ended is in the store", err=True)
+        # Else XLA aborts the process, and the code is lost; and an interrupt would wait
+        # for the threads that compute.
+        computing = any(not t.daemon for t in threading.enumerate()[1:])
+        if sweep.left_behind() or (ended.code == INTERRUPTED and computing):
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(ended.code if isinstance(ended.code, int) else bool(ended.code))
@@ -75,26 +83,41 @@ def polite(command: Callable) -> Callable:
 
 
 def refuse(error: InputError) -> None:
-    """Prints what is wrong, and ends the command with exit code 2."""
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(2) from None
+    """Prints what is wrong, and ends the command.
+
+    Exit code 2 where something else should be asked for; 1 where a file of experiments
+    failed.
+    """
+    typer.echo(f"error: {plain(error)}", err=True)
+    raise typer.Exit(1 if isinstance(error, sweep.FileError) else 2) from None
 
 
 def warn(words: str) -> None:
     """Prints a warning, unless there is nothing to say."""
     if words:
-        typer.echo(f"warning: {words}", err=True)
+        typer.echo(f"warning: {plain(words)}", err=True)
 
 
-def require_writable(folder: Path) -> None:
+def require_no_folder(file: Path, option: str) -> None:
+    """Refuses a folder where a file is to be written."""
+    require(
+        not file.is_dir(),
+        "a file is to be written, and this is a folder",
+        got=str(file),
+        expected="the path of a file",
+        hint=f"give {option} {file / 'name'}, with the ending that it should have",
+    )
+
+
+def require_writable(folder: Path, option: str = "--output") -> None:
     """Makes the folder, and refuses one that cannot be written: before computing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         fail(
-            "the output folder cannot be written",
+            "the folder cannot be written",
             got=f"{folder} ({error.strerror})",
             expected="a folder, or a place where one can be made",
-            hint="choose another with --output",
+            hint=f"choose another with {option}",
         )

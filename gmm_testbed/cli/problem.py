@@ -1,5 +1,7 @@
 """One problem and one sampler: its law where it can be computed, samples where not."""
 
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +14,7 @@ from rich.console import Console
 
 from .. import divergences, laws, methods, plotting, sweep
 from .. import testbeds as problems
-from .._checks import InputError
+from .._checks import InputError, require
 from ..divergences import PlaneDensity
 from ..estimate import Estimate
 from ..laws import AbstractLaw
@@ -25,6 +27,7 @@ from ..sampling import sample
 EXACT_GRID = "exact law, by quadrature"
 EXACT_AFFINE = "exact law, in closed form"
 EXACT_REDUCED = "exact law, by reduction"
+NODES = {1: 4_000, 2: 60_000}  # of a law after one step, at most as a rule
 REPEATS = 10  # sets of exact samples, for the floors
 
 
@@ -70,6 +73,7 @@ def show(case: Case, screen: Console, output: Path | None) -> None:
     """Prints every measure of a case; writes a CSV and a figure into a folder, if any."""
     target = problems.get(case.problem)
     sampler = methods.get(case.method)
+    require_room(case, target)
     times = time_grid(target.path, case.steps, t_min=case.t_min)
     found = measured(sampler, target, times, case.samples, case.seed)
     title = f"{case.problem}: {case.method}, N = {case.steps}, t = {case.t_min:g}"
@@ -89,6 +93,29 @@ def show(case: Case, screen: Console, output: Path | None) -> None:
         sweep.write(rows, output / "measures.csv")
         files = ["measures.csv", *draw(found, target, title, output)]
         screen.print(f"Written to {output}: {', '.join(files)}")
+
+
+def require_room(case: Case, target: Target) -> None:
+    """Refuses what does not fit into memory, where XLA would abort the process."""
+    prior = target.problem.prior
+    of_law = case.steps * NODES.get(prior.dim, prior.dim)
+    needed = 8 * (of_law + 4 * case.samples * (prior.dim + prior.num_components))
+    memory = memory_of_machine()
+    require(
+        needed < memory,
+        "this would take more memory than there is",
+        got=f"{case.steps} steps, {case.samples} samples: some {needed / 1e9:.3g} GB",
+        expected=f"at most {memory / 1e9:.3g} GB",
+        hint="give fewer --steps or --samples",
+    )
+
+
+def memory_of_machine() -> float:
+    """Bytes of memory of this machine; infinity where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def measured(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 import typer.core
+from rich.markup import escape
 
 from .. import methods, plotting, study, sweep
 from .. import testbeds as problems
@@ -32,7 +33,7 @@ class ByName(typer.core.TyperGroup):
         except InputError as error:
             refuse(error)
         command = copy.copy(self.commands[kind])
-        command.name, command.short_help = name, words
+        command.name, command.short_help = name, escape(words)
         return command
 
 
@@ -77,9 +78,9 @@ _Output = Annotated[
 ]
 
 
-def _option(words: str, field: str) -> Any:
+def _option(words: str, field: str, **limits: int) -> Any:
     default = str(problem.Case._field_defaults[field])
-    return typer.Option(help=words, show_default=default)
+    return typer.Option(help=words, show_default=default, **limits)
 
 
 @commands.command("problem")
@@ -106,7 +107,9 @@ def run_problem(
     samples: Annotated[
         int | None, _option("How many, where no law can be computed.", "samples")
     ] = None,
-    seed: Annotated[int | None, _option("Of the samples.", "seed")] = None,
+    seed: Annotated[
+        int | None, _option("Of the samples.", "seed", min=-(2**63), max=2**63 - 1)
+    ] = None,
 ) -> None:
     """The law of one sampler, and every measure of it there is."""
     given = {
@@ -201,7 +204,7 @@ def run_study(
         Exit: with code 1 if something is not as it should be.
     """
     require_writable(output)
-    require_writable(store.parent)
+    require_writable(store.parent, "--store")
     screen = plotting.tables.console()
     with (
         sweep.Store(store) as opened,

@@ -7,7 +7,7 @@ import typer
 
 from .. import plotting, study
 from ..study import report
-from .app import STORE, Store, app, polite, require_writable, warn
+from .app import STORE, Store, app, polite, require_no_folder, require_writable, warn
 
 Names = Annotated[
     list[str] | None,
@@ -28,7 +28,12 @@ def status_command(
         typer.Option(help="Every value of them as one table, .csv or .parquet."),
     ] = None,
 ) -> None:
-    """Which cells of the experiments are done, skipped, failed, late or missing."""
+    """Which cells of the experiments are done, skipped, failed, late or missing.
+
+    Exit code 1 if a file cannot be run.
+    """
+    if export is not None:
+        require_no_folder(export, "--export")
     screen = plotting.tables.console()
     with study.existing(store) as opened:
         chosen = study.find(names or [], opened)
@@ -36,11 +41,16 @@ def status_command(
         warn(study.stale(chosen, opened))
         for one in chosen if reasons else ():
             for line in study.unfinished(one, opened, whole=True):
-                screen.print(line, markup=False)
+                screen.print(line)
         if export is not None:
-            require_writable(export.parent)
+            require_writable(export.parent, "--export")
             lines = study.export(chosen, opened, export)
-            screen.print(f"Written to {export}: {lines} rows", markup=False)
+            screen.print(f"Written to {export}: {lines} rows")
+        broken = study.broken(chosen)
+    for line in broken:
+        warn(line)
+    if broken:
+        raise typer.Exit(1)
 
 
 @app.command("report")
@@ -56,11 +66,12 @@ def report_command(
 
     It ends with exit code 1 if a function of a file failed; the page says so too.
     """
+    require_no_folder(output, "--output")
     require_writable(output.parent)
     screen = plotting.tables.console()
     with study.existing(store) as opened:
         written = report.write(study.find(names or [], opened), opened, output)
-    screen.print(f"Written to {output}: {written.size / 1e6:.1f} MB", markup=False)
+    screen.print(f"Written to {output}: {written.size / 1e6:.1f} MB")
     for line in written.broken:
         warn(line)
     if written.broken:

@@ -18,6 +18,9 @@ from .._checks import check_shape, concrete, floating, require, scalar, vector
 from .._decompositions import eigh, root
 from .._types import Matrix, Scalar, Vector
 
+_NEAR = 0.5  # of a ratio of variances from one
+_TERMS = 16  # of a series in 1/9 at most: to 1e-17
+
 
 def kl(
     mean_q: Vector, covariance_q: Matrix, mean_p: Vector, covariance_p: Matrix
@@ -27,17 +30,21 @@ def kl(
     \[ \tfrac12 \sum_i (\lambda_i - 1 - \log\lambda_i)
        + \tfrac12 \|m_q - m_p\|^2_{S_p^{-1}} . \]
 
-    \(\lambda_i\) are the eigenvalues of \(S_p^{-1} S_q\); each term of the sum is
-    non-negative, so nearly equal Gaussians lose no digits to a difference of
-    log-determinants.
+    \(\lambda_i\) are the eigenvalues of \(S_p^{-1} S_q\), and \(\lambda_i - 1\) those of
+    \(S_p^{-1} (S_q - S_p)\), from which each term is had where it is small: nearly equal
+    Gaussians lose no digits.
     """
     mean_q, covariance_q, mean_p, covariance_p = _checked(
         mean_q, covariance_q, mean_p, covariance_p
     )
     factor = jnp.linalg.cholesky(covariance_p)
     ratios = jnp.linalg.eigvalsh(_whitened(factor, covariance_q))
+    gaps = jnp.linalg.eigvalsh(_whitened(factor, covariance_q - covariance_p))
+    near = jnp.abs(gaps) < _NEAR
+    far = jnp.where(near, 1.0, ratios)
+    terms = jnp.where(near, _beyond_log(gaps), far - 1.0 - jnp.log(far))
     shift = _solve_lower(factor, mean_q - mean_p)
-    return 0.5 * (jnp.sum(ratios - 1.0 - jnp.log(ratios)) + shift @ shift)
+    return 0.5 * (jnp.sum(terms) + shift @ shift)
 
 
 def renyi(
@@ -73,10 +80,16 @@ def renyi(
     )
     factor = jnp.linalg.cholesky(covariance_p)
     # In coordinates that turn S_p into the identity and S_q into diag(ratios).
-    ratios, axes = eigh(_whitened(factor, covariance_q))
-    blend = order + (1.0 - order) * ratios
+    ratios = jnp.linalg.eigvalsh(_whitened(factor, covariance_q))
+    gaps, axes = eigh(_whitened(factor, covariance_q - covariance_p))
+    leans = (1.0 - order) * gaps
+    near = (jnp.abs(gaps) < _NEAR) & (jnp.abs(leans) < _NEAR)
+    blend = jnp.where(near, 1.0 + leans, order + (1.0 - order) * ratios)
     shift = axes.T @ _solve_lower(factor, mean_q - mean_p)
-    log_volume = jnp.sum(jnp.log(blend) - (1.0 - order) * jnp.log(ratios))
+    volumes = jnp.log(blend) - (1.0 - order) * jnp.log(ratios)
+    # log(1 + leans) - (1 - a) log(1 + gaps), of which the first order cancels.
+    small = (1.0 - order) * _beyond_log(gaps) - _beyond_log(leans)
+    log_volume = jnp.sum(jnp.where(near, small, volumes))
     value = 0.5 * (order * jnp.sum(shift**2 / blend) - log_volume / (order - 1.0))
     return jnp.where(jnp.any(blend <= 0), jnp.inf, value)
 
@@ -97,13 +110,14 @@ def fisher(
 ) -> Scalar:
     r"""\(FI(q\|p) = E_q \|\nabla \log (q/p)\|^2\), in units of one over length squared.
 
-    With \(D = S_p^{-1} - S_q^{-1}\): \(\operatorname{tr}(D S_q D)
-    + \|S_p^{-1}(m_q - m_p)\|^2\).
+    With \(D = S_p^{-1} - S_q^{-1} = S_p^{-1} (S_q - S_p) S_q^{-1}\):
+    \(\operatorname{tr}(D S_q D) + \|S_p^{-1}(m_q - m_p)\|^2\).
     """
     mean_q, covariance_q, mean_p, covariance_p = _checked(
         mean_q, covariance_q, mean_p, covariance_p
     )
-    difference = jnp.linalg.inv(covariance_p) - jnp.linalg.inv(covariance_q)
+    half = jnp.linalg.solve(covariance_p, covariance_q - covariance_p)
+    difference = jnp.linalg.solve(covariance_q, half.T).T
     pull = jnp.linalg.solve(covariance_p, mean_q - mean_p)
     return jnp.sum((difference @ covariance_q) * difference) + pull @ pull
 
@@ -177,6 +191,19 @@ def tv(
 
     gap = jnp.abs(difference(steep) - difference(c / pivot))
     return jnp.where(equal, 0.0, gap)
+
+
+def _beyond_log(x: Array) -> Array:
+    r"""\(x - \log(1 + x)\) for \(|x| < 1/2\), to its own digits.
+
+    With \(r = x/(2 + x)\) it is \(x r - 2 r (r^2/3 + r^4/5 + \dots)\).
+    """
+    x = jnp.where(jnp.abs(x) < _NEAR, x, 0.0)
+    r = x / (2.0 + x)
+    square, series = r**2, jnp.zeros_like(r)
+    for k in range(_TERMS, 0, -1):
+        series = square * (series + 1.0 / (2 * k + 1))
+    return x * r - 2.0 * r * series
 
 
 def _checked(mean_q, covariance_q, mean_p, covariance_p) -> tuple[Array, ...]:

@@ -35,6 +35,7 @@ def exponents(x, means, base, basis, spectrum):
     if rank == 0:
         return -0.5 * _isotropic(x, means, base)
     if projects(basis, means.shape[0]):
+        x, means = _centred(x, means)
         quadratic = _quadratic(x @ basis[0], means @ basis[0], 1.0 / spectrum)
         if rank < dim:
             outside, others = (v - v @ basis[0] @ basis[0].T for v in (x, means))
@@ -102,9 +103,16 @@ def projects(basis, count):
     return basis.shape[0] == 1 and max(basis.shape[1], count) > _FEW
 
 
+def _centred(x, means):
+    """Both from the middle of the means: far from the origin products would cancel."""
+    middle = jnp.mean(means - means[:1], axis=0) + means[0]
+    return x - middle, means - middle[None]
+
+
 def coordinates(x, means, basis):
     """U_k^T (x - mean_k) for bases (K, d, r) or (1, d, r), (K, r)."""
     if projects(basis, means.shape[0]):
+        x, means = _centred(x, means)
         return (x @ basis[0])[None] - means @ basis[0]
     if basis.shape[0] == 1:
         return jax.vmap(lambda mean: basis[0].T @ (x - mean))(means)
@@ -156,15 +164,20 @@ def apply(vector, base, basis, spectrum):
 def pull(share, x, means, base, basis, spectrum):
     """sum_k share_k (b_k (I - U U^T) + U diag(spectrum_k) U^T) (mean_k - x), (d,).
 
-    It is summed over the components before anything has the size of (K, d).
+    Of many components, it is summed before anything has the size of (K, d).
     """
     dim, rank = basis.shape[1:]
+    x, means = _centred(x, means)
     if rank > 0:
         along = coordinates(x, means, basis)
     if rank == dim:
         return -combine(basis, share[:, None] * spectrum * along)
     factors = share * base
-    outside = weighted(factors, means) - weighted(factors, jnp.ones_like(factors)) * x
+    if means.shape[0] <= _FEW:
+        outside = weighted(factors, means - x[None])
+    else:
+        outside = weighted(factors, means)
+        outside = outside - weighted(factors, jnp.ones_like(factors)) * x
     if rank == 0:
         return outside
     return outside + combine(basis, share[:, None] * (base[:, None] - spectrum) * along)

@@ -19,11 +19,14 @@ LEGEND = f"bold: {LARGE:g} or more; dim: {SMALL:g} or less (in a terminal)"
 
 
 def console() -> Console:
-    """A console on standard output: plain, and not cut, where that is no terminal."""
-    found = Console(highlight=False)
+    """A console on standard output: plain, and not cut, where that is no terminal.
+
+    Square brackets are printed as they are: paths and names may have them.
+    """
+    found = Console(highlight=False, markup=False)
     if found.is_terminal:
         return found
-    return Console(highlight=False, width=100, color_system=None)
+    return Console(highlight=False, markup=False, width=100, color_system=None)
 
 
 def by_steps(

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
-from .._checks import choose, fail, require
+from .._checks import InputError, choose, fail, require
 from ..sweep import Experiment, Store, load
 from ..sweep.outcomes import FINAL
 from ..sweep.scripts import module
@@ -93,6 +93,7 @@ class Study(NamedTuple):
             JAX leaves the interpreter free while it compiles and computes.
         apart: a label of all experiments, each value of which gets a process of its own
             in place of the threads; "" for none. For programs that serve one value only.
+        error: why the file cannot be run, so that there are no experiments; or "".
     """
 
     name: str
@@ -104,6 +105,7 @@ class Study(NamedTuple):
     inside: ModuleType | SimpleNamespace
     threads: int = 1
     apart: str = ""
+    error: str = ""
 
     @property
     def expectations(self) -> Path:
@@ -138,6 +140,8 @@ class Study(NamedTuple):
 
     def complete(self, store: Store) -> bool:
         """Whether every cell is done, or skipped for good."""
+        if self.error:
+            return False
         counts = self.counts(store).values()
         return all(n == 0 or s in FINAL for count in counts for s, n in count.items())
 
@@ -150,23 +154,32 @@ class Study(NamedTuple):
 def noting(errors: dict[str, str], what: str) -> Iterator[None]:
     """Keeps the traceback of what fails inside, and goes on after it.
 
-    A function of one study that fails is to be seen there, and stops no other study.
+    A function of one study that fails is to be seen there, and stops no other study; nor
+    does one that ends the program.
     """
     try:
         yield
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         errors[what] = traceback.format_exc()
 
 
 def found(folder: Path = FOLDER) -> dict[str, Path]:
-    """The studies of a folder, by name; none of them is run."""
-    files = sorted(folder.glob("*.py"))
-    return {file.stem: file for file in files if "claims" in _functions(file)}
+    """The studies of a folder, by name; none of them is run.
+
+    A file that cannot be read as Python is one too: it may be meant to be.
+    """
+    files = sorted(file for file in folder.glob("*.py") if not file.is_dir())
+    return {file.stem: file for file in files if _may_claim(file)}
 
 
 def title(file: Path) -> str:
-    """First line of a file's docstring; the file is not run."""
-    return (ast.get_docstring(_parsed(file)) or file.stem).partition("\n")[0]
+    """First line of a file's docstring, or why there is none; the file is not run."""
+    tree, problem = _parsed(file)
+    if problem:
+        return f"cannot be read: {problem}"
+    return (ast.get_docstring(tree) or file.stem).partition("\n")[0]
 
 
 def get(name: str, folder: Path = FOLDER) -> Study:
@@ -228,6 +241,16 @@ def read(file: Path) -> Study:
     return Study(file.stem, file, title, text, experiments, expected, inside)
 
 
+def attempt(file: Path) -> Study:
+    """The study of a file, or one without experiments that says why it cannot be run."""
+    try:
+        return read(file)
+    except InputError as error:
+        what = error.args[0].partition("\n")[0]
+        inside = SimpleNamespace()
+        return Study(file.stem, file, what, "", {}, {}, inside, error=str(error))
+
+
 def head(docstring: str | None, name: str) -> tuple[str, str]:
     """The title and the rest of a docstring; the name is the title of none."""
     title, _, text = inspect.cleandoc(docstring or name).partition("\n")
@@ -283,13 +306,15 @@ def _require_readable(ok, file, line, got):
         )
 
 
-def _functions(file: Path) -> set[str]:
-    nodes = _parsed(file).body
-    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+def _may_claim(file: Path) -> bool:
+    tree, problem = _parsed(file)
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return bool(problem) or "claims" in functions
 
 
-def _parsed(file: Path) -> ast.Module:
+def _parsed(file: Path) -> tuple[ast.Module, str]:
+    """What a file has, and why that cannot be told, or ""."""
     try:
-        return ast.parse(file.read_text(encoding="utf-8"))
-    except SyntaxError:  # it is said where the file is run
-        return ast.Module([], [])
+        return ast.parse(file.read_bytes()), ""
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return ast.Module([], []), f"{type(error).__name__}: {error}"

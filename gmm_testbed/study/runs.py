@@ -3,6 +3,9 @@
 import contextlib
 import itertools
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     Executor,
@@ -19,6 +22,7 @@ from rich.text import Text
 from .. import plotting, sweep
 from .._checks import require
 from ..sweep import Row, Status, Store, Tally
+from ..sweep.cluster import shielding
 from . import files
 from .files import Study
 
@@ -30,14 +34,14 @@ def find(names: Sequence[str], store: Store | None = None) -> list[Study]:
     """The studies of these names.
 
     If there are none, every one of ./experiments, and those of the package that have
-    cells in the store.
+    cells in the store. A file that cannot be run is a study with an `error`.
 
     Raises:
         InputError: for an unknown name, or if there are no studies at all.
     """
     if names:
-        return [files.get(name) for name in dict.fromkeys(names)]
-    chosen = [files.read(file) for file in files.found().values()]
+        return [_named(name) for name in dict.fromkeys(names)]
+    chosen = [files.attempt(file) for file in files.found().values()]
     for name in files.OF_PACKAGE if store else ():
         study = files.get(name)
         if any(store.rows(experiment) for experiment in study.experiments.values()):
@@ -52,8 +56,14 @@ def find(names: Sequence[str], store: Store | None = None) -> list[Study]:
     return chosen
 
 
+def _named(name: str) -> Study:
+    if name in files.OF_PACKAGE:
+        return files.get(name)
+    return files.attempt(files.locate(name))
+
+
 def existing(path: Path) -> Store:
-    """A store that is there: what only looks makes none."""
+    """A store that is there, to look at: what only looks makes none, and changes none."""
     require(
         path.is_file(),
         "there is no store",
@@ -61,7 +71,7 @@ def existing(path: Path) -> Store:
         expected="the file that `gmm-testbed run` wrote",
         hint="run an experiment first, or choose the store with --store",
     )
-    return Store(path)
+    return Store(path, readonly=True)
 
 
 def run(
@@ -115,15 +125,25 @@ def executing(
         scheduler: as for `run`.
     """
     if workers is not None or scheduler is not None:
-        found = sweep.cluster(workers, scheduler)
-    elif study.apart:
-        found = Apart(study)
+        with sweep.cluster(workers, scheduler) as executor:
+            yield executor
+        return
+    executor = None
+    if study.apart:
+        executor = Apart(study)
     elif study.threads > 1:
-        found = ThreadPoolExecutor(study.threads)
-    else:
-        found = contextlib.nullcontext()
-    with found as executor:
+        executor = ThreadPoolExecutor(study.threads)
+    try:
         yield executor
+    except BaseException:
+        # What is under way is not waited for: processes can be ended, threads cannot.
+        if isinstance(executor, Apart):
+            executor.kill()
+        elif executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    if executor is not None:
+        executor.shutdown()
 
 
 class Apart(Executor):
@@ -134,22 +154,57 @@ class Apart(Executor):
         experiments = study.experiments.values()
         values = {value for one in experiments for value in one.grid[self._label]}
         context = multiprocessing.get_context("spawn")  # JAX does not survive a fork
-        self._pools = {value: ProcessPoolExecutor(1, context) for value in values}
+        self._pools = {
+            value: ProcessPoolExecutor(1, context, _end_with_parent) for value in values
+        }
         self._turns = itertools.cycle(self._pools.values())
 
     def submit(self, function, where, jobs, *rest):
         """Has the jobs of a cell computed by the process of its value."""
         pool = self._pools[jobs[0].cell[self._label]]
-        return pool.submit(function, where, jobs, *rest)
+        with shielding():  # a process is started where there is none
+            return pool.submit(function, where, jobs, *rest)
 
     def by_turns(self, function: Callable, *given: Any) -> Future:
         """Has anything done by one of the processes, each in its turn."""
-        return next(self._turns).submit(function, *given)
+        with shielding():
+            return next(self._turns).submit(function, *given)
+
+    def kill(self):
+        """Ends the processes at once, in the midst of what they do."""
+        managers = [pool._executor_manager_thread for pool in self._pools.values()]
+        processes = [
+            process
+            for pool in self._pools.values()
+            for process in (pool._processes or {}).values()
+        ]
+        self.shutdown(wait=False, cancel_futures=True)
+        for manager in filter(None, managers):  # it falls over what is cancelled
+            limit = time.monotonic() + 1.0
+            while time.monotonic() < limit and any(
+                item.future.cancelled()
+                for item in list(manager.pending_work_items.values())
+            ):
+                time.sleep(0.01)
+        for process in processes:
+            process.kill()
+        for manager in filter(None, managers):
+            manager.join(1.0)
 
     def shutdown(self, wait=True, *, cancel_futures=False):
         """Ends the processes."""
         for pool in self._pools.values():
             pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _end_with_parent() -> None:
+    """Has this process end when the driver does, even if that is killed."""
+
+    def follow():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def status(studies: Sequence[Study], store: Store) -> Table:
@@ -167,7 +222,14 @@ def status(studies: Sequence[Study], store: Store) -> Table:
             numbers = [str(counts[state] or "-") for state in states]
             table.add_row(Text(name), Text(experiment), *numbers)
             name = ""
+        if study.error:
+            table.add_row(Text(name), Text("cannot be run", style="bold"))
     return table
+
+
+def broken(studies: Sequence[Study]) -> list[str]:
+    """Why files cannot be run, a text a file."""
+    return [study.error for study in studies if study.error]
 
 
 def export(studies: Sequence[Study], store: Store, path: Path) -> int:

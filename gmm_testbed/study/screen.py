@@ -3,7 +3,7 @@
 import numbers
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,12 @@ def show(
             the figures, while the rest is done here.
     """
     for experiment, tally in tallies.items():
-        screen.print(f"{experiment}: {tally}", markup=False)
+        screen.print(f"{experiment}: {tally}")
     for line in unfinished(study, store):
-        screen.print(line, markup=False)
+        screen.print(line)
     if not study.complete(store):
         screen.print("Not every cell is there: nothing is drawn and no claim judged.")
-        screen.print(f"More: gmm-testbed status {study.name} --reasons", markup=False)
+        screen.print(f"More: gmm-testbed status {study.name} --reasons")
         return False
     screen.print(Text(f"\n{study.title}", style="bold"))
     errors, judged, written, drawn = {}, [], {}, {}
@@ -61,7 +61,7 @@ def show(
         if judged:
             screen.print(claims(judged))
             for line in verdict(study, judged):
-                screen.print(line, markup=False)
+                screen.print(line)
     with noting(errors, "tables"):
         named = tabulate(study.tables(store), output)
         shown = study.screen(store)
@@ -69,23 +69,36 @@ def show(
             shown = (table(*named[name], screen.width) for name in named)
         for part in shown:
             screen.print()
-            screen.print(part, markup=False)
+            screen.print(part)
         for name, rows in study.files(store).items():
             sweep.write(rows, output / f"{name}.csv")
             named[name] = name, rows
-        written["as CSV"] = list(named)
+        written["as CSV", ("csv",)] = list(named)
     with noting(errors, "figures"):
         for saved in drawn.values():
             saved.result()
-        written["as PNG and PDF"] = sorted(drawn)
+        written["as PNG and PDF", ("png", "pdf")] = sorted(drawn)
     screen.print()
-    for kind, names in written.items():
+    for (kind, endings), names in written.items():
         if names:
             line = f"Written to {output}, {kind}: {', '.join(names)}"
-            screen.print(line, markup=False)
+            screen.print(line)
+        _require_there(output / f"{name}.{end}" for name in names for end in endings)
+    store.require_there()
     for name, text in errors.items():
-        screen.print(f"{name}() of {study.file} failed:\n{text}", markup=False)
+        screen.print(f"{name}() of {study.file} failed:\n{text}")
     return not errors and not any(one.problem for one in judged)
+
+
+def _require_there(files: Iterable[Path]) -> None:
+    gone = [str(file) for file in files if not file.is_file()]
+    require(
+        not gone,
+        "files that were written are gone",
+        got=", ".join(gone),
+        expected="a folder that nobody removes meanwhile",
+        hint="run again: what was computed is in the store",
+    )
 
 
 def draw(

@@ -17,6 +17,7 @@ from .outcomes import Row as Row
 from .outcomes import Status as Status
 from .runner import Tally as Tally
 from .runner import run as run
+from .scripts import FileError as FileError
 from .scripts import load as load
 from .store import Store as Store
 from .work import left_behind as left_behind

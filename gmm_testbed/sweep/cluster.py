@@ -4,10 +4,16 @@ A scheduler may stand before any of Dask's deployments: SLURM, Kubernetes, SSH.
 """
 
 import contextlib
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from multiprocessing import resource_tracker
 
 from .._checks import fail, require
+
+ANSWER = 10.0  # seconds in which a scheduler should
 
 
 @contextlib.contextmanager
@@ -47,8 +53,8 @@ def cluster(
         )
     with contextlib.ExitStack() as stack:
         if workers is not None:
-            scheduler = stack.enter_context(
-                LocalCluster(
+            with shielding():
+                started = LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
                     processes=True,
@@ -57,15 +63,60 @@ def cluster(
                     # Without one, a second cluster finds port 8787 taken, and warns.
                     scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 )
-            )
+            stack.callback(started.close)
+            stack.push(lambda kind, error, trace: kind and _kill(started))
+            scheduler = started
         try:
-            client = stack.enter_context(Client(scheduler))
-        except OSError as error:
+            client = stack.enter_context(Client(scheduler, timeout=ANSWER))
+        except (OSError, ValueError, TypeError) as error:
             fail(
                 "the scheduler does not answer",
                 got=f"{scheduler} ({error})",
                 expected="the address of a running Dask scheduler",
-                hint="start one with `dask scheduler`",
+                hint="start one with `dask scheduler`, and give what it prints, such as"
+                " tcp://host:8786",
             )
         # Not pure: a cell that is forced is computed again.
-        yield stack.enter_context(client.get_executor(pure=False))
+        executor = client.get_executor(pure=False)
+        # What is under way when something fails is not waited for.
+        stack.push(lambda kind, error, trace: executor.shutdown(wait=not kind))
+        yield executor
+
+
+@contextlib.contextmanager
+def shielding() -> Iterator[None]:
+    """Keeps Ctrl-C from the processes that are started inside: the driver ends them.
+
+    A terminal sends it to every process of a command; a worker that it hits loses what it
+    has just computed, and prints where it was.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # which would lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill(cluster) -> None:
+    """Ends the workers at once, in the midst of their cells, and has none started again."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        if nanny.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(nanny.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def slots(executor: Executor) -> int:
+    """Number of calls that an executor should have at a time.
+
+    Two for each worker, one that it computes and one that is there when it ends; a
+    cluster may grow meanwhile. Of an executor whose workers nobody knows, many.
+    """
+    client = getattr(executor, "_client", None)  # of Dask
+    if client is not None:
+        return max(4, 2 * sum(client.nthreads().values()))
+    return 2 * getattr(executor, "_max_workers", 128)

@@ -20,9 +20,13 @@ import numpy as np
 
 from .._checks import require
 from .._types import Key
+from .outcomes import plain
+from .sources import Source, of_function
 from .versions import version_of
 
 Label = str | int | float | bool | None
+# Lists that get every experiment as it is declared, while a file of them is run.
+LISTENING: list[list["Experiment"]] = []
 
 
 class Job(NamedTuple):
@@ -64,13 +68,15 @@ class Experiment:
         name: of the function by default. Two experiments in a store must not share one.
         version: of the code. By default a hash of the function's source, of whatever
             it uses, directly or not, of the same file, and of plain values of a function
-            around it; comments, docstrings and the declaration itself do not count. What
-            is imported does not count either: give a version, or `force`, when that
-            changes the numbers.
+            around it, and of the local files that it imports; comments, docstrings and
+            the declaration itself do not count. Installed packages do not count either:
+            give a version, or `force`, when one of them changes the numbers.
         vmapped: all seeds of a cell are computed by one `jax.vmap`, by a program that is
             shared by cells that differ in floats alone. The function must be traceable
             in its key and its floats; strings, whole numbers, which may be shapes,
             booleans and None reach it as they are.
+        sources: the files that its code is in, as they were when it was declared. A
+            worker that has others refuses.
     """
 
     function: Callable[..., Any]
@@ -80,9 +86,12 @@ class Experiment:
     name: str = ""
     version: str = ""
     vmapped: bool = False
+    sources: tuple[Source, ...] = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self):
         paired = (self.paired,) if isinstance(self.paired, str) else self.paired
+        for label in self.grid:
+            _require_text("a label", label)
         grid = {label: _values(label, found) for label, found in self.grid.items()}
         unknown = sorted(set(paired) - set(grid))
         require(
@@ -98,9 +107,14 @@ class Experiment:
             "paired": tuple(paired),
             "name": self.name or self.function.__name__,
             "version": self.version or version_of(self.function),
+            "sources": of_function(self.function),
         }
+        for name in "name", "version":
+            _require_text(f"the {name} of an experiment", changed[name])
         for name, value in changed.items():
             object.__setattr__(self, name, value)
+        for listening in LISTENING:
+            listening.append(self)
 
     def __call__(self, key: Key, **cell: Label) -> Any:
         """What the function gives for one cell."""
@@ -171,6 +185,8 @@ def _values(label: str, values: Collection[Label]) -> tuple[Label, ...]:
             expected="a string, number, boolean or None",
             hint="use a name, and look the object up inside the function",
         )
+        if isinstance(value, str):
+            _require_text(f"a value of the label {label!r}", value)
         require(
             not isinstance(value, float) or not math.isnan(value),
             f"a value of the label {label!r} is not a number",
@@ -190,7 +206,7 @@ def _values(label: str, values: Collection[Label]) -> tuple[Label, ...]:
 
 def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
     """Whole numbers, all different, at least one."""
-    found = list(range(seeds) if isinstance(seeds, int) else seeds)
+    found = list(range(seeds) if isinstance(seeds, int | np.integer) else seeds)
     whole = [isinstance(seed, int | np.integer) for seed in found]
     require(
         found and all(whole) and len(set(found)) == len(found),
@@ -199,7 +215,26 @@ def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
         expected="a number of seeds, one or more; or whole numbers, all different",
         hint="give seeds=5 for 0 to 4",
     )
+    large = [seed for seed in found if not -(2**63) <= seed < 2**63]
+    require(
+        not large,
+        "a seed is too large",
+        got=", ".join(map(str, large)),
+        expected="whole numbers from -2**63 to 2**63 - 1, as a store can hold",
+        hint="take a remainder, as seed % 2**63",
+    )
     return tuple(int(seed) for seed in found)
+
+
+def _require_text(what: str, text: Any) -> None:
+    """Refuses what no store, table or terminal can hold."""
+    require(
+        isinstance(text, str) and plain(text) == text and "\0" not in text,
+        f"{what} is no text",
+        got=f"{text!r}",
+        expected="a string that can be written in UTF-8",
+        hint="write a plain name",
+    )
 
 
 def _digest(*parts: Any) -> bytes:

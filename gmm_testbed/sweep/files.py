@@ -1,14 +1,11 @@
-"""Files that are there as a whole or not at all, and arrays named by their content."""
+"""Files that are there as a whole or not at all, and whether one has changed."""
 
 import contextlib
-import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
-
-import numpy as np
 
 
 @contextlib.contextmanager
@@ -28,25 +25,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> str:
-    """Writes arrays as one compressed file of `folder`, named by their hash.
-
-    Returns:
-        The hash. Arrays that are there already are not written again.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(repr((name, array.dtype.str, arrays[name].shape)).encode())
-        digest.update(array.tobytes())
-    path = folder / f"{digest.hexdigest()}.npz"
-    if not path.exists():
-        with replacing(path) as file:
-            np.savez_compressed(file, **arrays)
-    return digest.hexdigest()
-
-
-def load_arrays(folder: Path, digest: str) -> dict[str, np.ndarray]:
-    """The arrays that were written under this hash."""
-    with np.load(folder / f"{digest}.npz", allow_pickle=False) as file:
-        return dict(file)
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change of a file, which tell whether to read it again."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    # The time of the last change of content can be set back; the other cannot.
+    return found.st_size, max(found.st_mtime_ns, found.st_ctime_ns)

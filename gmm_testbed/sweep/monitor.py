@@ -28,7 +28,7 @@ def progress(screen: Console, *more: ProgressColumn) -> Progress:
         more: columns to the right of the time.
     """
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

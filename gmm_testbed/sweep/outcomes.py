@@ -91,6 +91,22 @@ class Outcome(NamedTuple):
     provenance: Provenance | None = None
 
 
+class Ended(NamedTuple):
+    """How a cell ended the last time.
+
+    Attributes:
+        status: done, skipped, failed or timed out.
+        ended: time, ISO 8601, UTC.
+        seconds: that it took.
+        digest: of its arrays, or None.
+    """
+
+    status: str
+    ended: str
+    seconds: float | None
+    digest: str | None
+
+
 class Row(NamedTuple):
     """One value of a metric, or a cell that has none; as the store gives it.
 
@@ -143,32 +159,54 @@ class Row(NamedTuple):
     digest: str | None
 
 
+def plain(text: object) -> str:
+    """Text that any file can hold: halves of surrogate pairs are written out."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
 def read(result: Any) -> tuple[tuple[Metric, ...], dict[str, np.ndarray]]:
     """Metrics and arrays of what an experiment returned.
 
     Raises:
-        InputError: if it is neither a dictionary nor a `Found`, or a metric is not one
-            number.
+        InputError: if it is neither a dictionary nor a `Found`, a name is no text, a metric
+            is not one real number, or an array cannot be written.
     """
     found = result if isinstance(result, Found) else Found(result)
-    require(
-        isinstance(found.metrics, Mapping),
-        "an experiment must give its metrics by name",
-        got=type(found.metrics).__name__,
-        expected='a dictionary such as {"w1": 0.25}, or a gt.sweep.Found',
-        hint="return a dictionary",
-    )
+    for what, named in ("metrics", found.metrics), ("arrays", found.arrays):
+        require(
+            isinstance(named, Mapping),
+            f"an experiment must give its {what} by name",
+            got=type(named).__name__,
+            expected='a dictionary such as {"w1": 0.25}, or a gt.sweep.Found',
+            hint="return a dictionary",
+        )
+        for name in named:
+            require(
+                isinstance(name, str) and name == plain(name) and "\0" not in name,
+                f"a name among the {what} is no text",
+                got=f"{name!r}",
+                expected="a string that can be written",
+                hint='join the parts of a name, as in f"w1[{k}]"',
+            )
     metrics = tuple(_metric(name, value) for name, value in found.metrics.items())
     arrays = {name: np.asarray(array) for name, array in found.arrays.items()}
     for name, array in arrays.items():
         require(
-            not array.dtype.hasobject,
+            _can_be_written(array.dtype),
             f"the array {name!r} cannot be written",
             got=f"dtype {array.dtype}",
             expected="numbers, booleans or strings",
-            hint="split what it holds into arrays",
+            hint="split what it holds into arrays, or convert it to float32",
         )
     return metrics, arrays
+
+
+def _can_be_written(dtype: np.dtype) -> bool:
+    """Whether a file gives the type back: no objects, and none that NumPy has not."""
+    if dtype.hasobject:
+        return False
+    described = np.lib.format.dtype_to_descr(dtype)
+    return np.lib.format.descr_to_dtype(described) == dtype
 
 
 def _metric(name: str, given: Any) -> Metric:
@@ -177,7 +215,7 @@ def _metric(name: str, given: Any) -> Metric:
         floor = floor.value
     error, how = None, ""
     if isinstance(value, Estimate):
-        error, how, value = _number(name, value.stderr), value.how, value.value
+        error, how, value = _number(name, value.stderr), plain(value.how), value.value
     dtype = (
         "float64" if isinstance(value, float | int) else str(np.asarray(value).dtype)
     )
@@ -186,11 +224,11 @@ def _metric(name: str, given: Any) -> Metric:
 
 
 def _number(name: str, value: Any) -> float:
-    if np.ndim(value):
+    if np.ndim(value) or np.asarray(value).dtype.kind not in "biufOV":
         fail(
             f"the metric {name!r} is not one number",
-            got=f"shape {np.shape(value)}",
-            expected="a scalar",
+            got=f"shape {np.shape(value)} of {np.asarray(value).dtype}",
+            expected="a real scalar",
             hint="name each entry, or return it among the arrays of gt.sweep.Found",
         )
     return float(value)

@@ -1,10 +1,20 @@
 """Runs the cells of an experiment that a store does not have yet."""
 
+import collections
 import contextlib
+import functools
 import math
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,18 +22,24 @@ from rich.console import Console
 from rich.progress import TextColumn
 
 from .._checks import InputError, fail, require
+from .claims import claiming
+from .cluster import slots
 from .declare import Experiment, Job, precision_in_use
+from .interrupts import deferring
 from .monitor import progress
 from .outcomes import FINAL, Outcome, Status
 from .store import Store
 from .work import Settings, compute, reference
+
+PAUSE = 0.3  # seconds between two looks for an interrupt, and at cells of other runs
+GRACE = 0.3  # seconds, at an interrupt, for what a worker has just ended
 
 
 class Tally(NamedTuple):
     """Numbers of cells of a run.
 
     Attributes:
-        kept: that were in the store, and were not computed.
+        kept: that were in the store, or that another run put there, and were not computed.
         done: with values.
         skipped: that cannot be had.
         failed: with a traceback in the store.
@@ -61,7 +77,9 @@ def run(
     """Computes what is missing, and puts each cell into the store as it ends.
 
     The driver alone writes to the store. An interrupt, a killed process or a full disk
-    loses the cells that had not ended; the same call again goes on from there.
+    loses the cells that had not ended; the same call again goes on from there. Several
+    drivers on one store share the cells: each claims what it computes, waits at the end
+    for what others compute, and takes over from one that is no more.
 
     Args:
         experiment: what to compute.
@@ -82,7 +100,8 @@ def run(
         How many cells ended how.
 
     Raises:
-        InputError: if the store cannot be written, or a worker cannot do its work.
+        InputError: if the store cannot be written or was removed, or a worker cannot do
+            its work.
     """
     require(
         timeout is None or 0.0 < timeout < math.inf,
@@ -105,29 +124,34 @@ def run(
             )
     precision = precision_in_use()
     jobs = experiment.jobs(precision)
+    before = store.ended(experiment, precision)
     final = FINAL if retry else tuple(Status)
-    kept = set() if force else store.kept(experiment, precision, final)
+    kept = {name for name, one in before.items() if one.status in final}
+    kept = set() if force else kept - store.damaged(before)
     missing = [job for job in jobs if job.identity not in kept]
     tally = Tally(kept=len(jobs) - len(missing))
-    settings = Settings.here(precision, prepare, timeout)
+    settings = Settings.here(experiment, precision, prepare, timeout)
+    if executor is None:
+        settings = settings._replace(prepare=None)
 
     with _counted(experiment.name, len(missing), show) as advance:
 
-        def keep(jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+        def keep(jobs: Sequence[Job], outcomes: Sequence[Outcome] | None) -> None:
             nonlocal tally
-            for job, outcome in zip(jobs, outcomes, strict=True):
-                _put(store, experiment, precision, job, outcome)
-                tally = tally.and_one(outcome.status)
+            for n, job in enumerate(jobs):
+                if outcomes is None:  # another run has computed it
+                    tally = tally._replace(kept=tally.kept + 1)
+                else:
+                    status = _put(store, experiment, precision, job, outcomes[n])
+                    tally = tally.and_one(status)
                 advance(tally)
 
         groups = _groups(experiment, missing)
-        if executor is None:
-            here = settings._replace(prepare=None)
-            for group in groups:
-                where, vmapped = experiment.function, experiment.vmapped
-                keep(group, compute(where, group, vmapped, here))
-        else:
-            _through(executor, experiment, groups, settings, keep)
+        submit = _submitting(executor, experiment, settings)
+        if groups:
+            most = functools.partial(slots, executor) if executor else lambda: 1
+            _share(store, groups, before, submit, most, keep)
+    store.require_there()
     return tally
 
 
@@ -144,25 +168,77 @@ def _groups(experiment, jobs) -> list[list[Job]]:
     return groups
 
 
-def _through(executor, experiment, groups, settings, keep) -> None:
-    where = reference(experiment)
+def _submitting(executor, experiment, settings) -> Callable[..., Future]:
+    """What has a group of jobs computed: by the executor, or here and at once."""
+    if executor is None:
+        here = experiment.function
+
+        def submit(group, interrupts):
+            found = Future()
+            try:
+                with interrupts.inside():
+                    found.set_result(compute(here, group, experiment.vmapped, settings))
+            except KeyboardInterrupt:
+                if not found.done():
+                    raise
+                interrupts.waiting = True  # it came just after the end: kept before
+            return found
+
+        return submit
+    where, vmapped = reference(experiment), experiment.vmapped
+    return lambda group, _: executor.submit(compute, where, group, vmapped, settings)
+
+
+def _share(store, groups, before, submit, most, keep) -> None:
+    """Has the groups computed that no other run on this store has or computes.
+
+    Args:
+        store: of both.
+        groups: that were missing at the beginning.
+        before: how their cells had ended then.
+        submit: has a group computed.
+        most: how many groups may be on their way; what is not yet is for other runs too.
+        keep: is called with jobs and their outcomes, None for those of another run.
+    """
+    todo, held = collections.deque(groups), []
     waiting: dict[Future, list[Job]] = {}
-    try:
-        for group in groups:
-            args = where, group, experiment.vmapped, settings
-            waiting[executor.submit(compute, *args)] = group
-        for future in as_completed(list(waiting)):
-            outcomes = _result(future, waiting[future])
-            keep(waiting[future], outcomes)
-            del waiting[future]  # kept: nothing to save below
-    except KeyboardInterrupt:
-        for future, group in waiting.items():
-            if future.done() and not future.cancelled() and not future.exception():
-                keep(group, future.result())
-        raise
-    finally:
-        for future in waiting:
-            future.cancel()
+    with claiming(store.path) as owner, deferring() as interrupts:
+        try:
+            while todo or held or waiting:
+                while todo and len(waiting) < most():
+                    interrupts.take()
+                    group = todo.popleft()
+                    with _writing(store):
+                        names = [job.identity for job in group]
+                        taken = store.claim(owner, names, before)
+                    known = taken.mine | taken.held
+                    keep([job for job in group if job.identity not in known], None)
+                    if taken.held:
+                        held.append([j for j in group if j.identity in taken.held])
+                    if mine := [job for job in group if job.identity in taken.mine]:
+                        waiting[submit(mine, interrupts)] = mine
+                for future in wait(waiting, PAUSE, FIRST_COMPLETED).done:
+                    keep(waiting[future], _result(future, waiting[future]))
+                    del waiting[future]  # kept: nothing to save below
+                interrupts.take()
+                if held and not todo:
+                    if not waiting:
+                        time.sleep(PAUSE)
+                    todo, held = collections.deque(held), []
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                wait(waiting, GRACE)  # what is on its way from a worker
+            with contextlib.suppress(InputError):  # there is one on its way already
+                for future, group in waiting.items():
+                    if future.done() and not future.cancelled():
+                        if not future.exception():
+                            keep(group, future.result())
+            raise
+        finally:
+            for future in waiting:
+                future.cancel()
+            with contextlib.suppress(sqlite3.Error):  # it lapses with this process
+                store.release(owner)
 
 
 def _result(future, group) -> list[Outcome]:
@@ -171,7 +247,7 @@ def _result(future, group) -> list[Outcome]:
         return future.result()
     except InputError:
         raise
-    except BrokenExecutor as error:
+    except (BrokenExecutor, CancelledError) as error:
         fail(
             "the workers are gone",
             got=f"{type(error).__name__}: {error}",
@@ -184,13 +260,27 @@ def _result(future, group) -> list[Outcome]:
         return [Outcome(Status.FAILED, reason)] * len(group)
 
 
-def _put(store, experiment, precision, job, outcome) -> None:
-    try:
+def _put(store, experiment, precision, job, outcome) -> Status:
+    """Keeps an outcome, or that it cannot be kept; gives the status that is kept."""
+    put = functools.partial(store.put, experiment, precision, job)
+    with _writing(store):
         try:
-            store.put(experiment, precision, job, outcome)
-        except KeyboardInterrupt:  # the cell has ended: it is not to be lost
-            store.put(experiment, precision, job, outcome)
+            put(outcome)
+        except (InputError, OSError, sqlite3.OperationalError):
             raise
+        except Exception as error:  # of this cell: the others go on
+            reason = f"it cannot be kept ({type(error).__name__}: {error})"
+            outcome = outcome._replace(status=Status.FAILED, reason=reason)
+            outcome = outcome._replace(metrics=(), arrays={})
+            put(outcome)
+    return outcome.status
+
+
+@contextlib.contextmanager
+def _writing(store) -> Iterator[None]:
+    """Says what to do where the store cannot be written."""
+    try:
+        yield
     except (sqlite3.Error, OSError) as error:
         fail(
             "the store cannot be written",
@@ -206,7 +296,7 @@ def _counted(name: str, total: int, show: bool) -> Iterator[Callable[[Tally], No
     if not show or not total:
         yield lambda tally: None
         return
-    counts = TextColumn("{task.fields[tally]}", style="dim")
-    with progress(Console(stderr=True), counts) as bar:
+    counts = TextColumn("{task.fields[tally]}", style="dim", markup=False)
+    with progress(Console(stderr=True, markup=False), counts) as bar:
         task = bar.add_task(name, total=total, tally="")
         yield lambda tally: bar.update(task, advance=1, tally=str(tally))

@@ -5,88 +5,68 @@ write-ahead log: a process that is killed, or a disk that is full, loses the tra
 that it was in and no other. The file must be on a local disk.
 """
 
-import contextlib
 import datetime
 import json
 import math
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple
 
 import numpy as np
 
-from .._checks import fail
+from .._checks import fail, require
+from . import claims, database
+from .arrays import Arrays
 from .declare import Experiment, Job, precision_in_use
-from .files import load_arrays, save_arrays
-from .outcomes import FINAL, Outcome, Row, Status
+from .outcomes import FINAL, Ended, Outcome, Row, Status, plain
 from .provenance import Provenance, provenance
 
-SCHEMA = 2
-TABLES = """
-CREATE TABLE cells (
-    identity TEXT PRIMARY KEY, experiment TEXT NOT NULL, version TEXT NOT NULL,
-    cell TEXT NOT NULL, seed INTEGER NOT NULL, precision TEXT NOT NULL,
-    status TEXT NOT NULL, reason TEXT NOT NULL,
-    wall_seconds REAL, compile_seconds REAL,
-    device TEXT, jax TEXT, package TEXT, revision TEXT, sources TEXT,
-    ended TEXT NOT NULL);
-CREATE TABLE metrics (
-    identity TEXT NOT NULL, metric TEXT NOT NULL, value REAL, stderr REAL, floor REAL,
-    how TEXT NOT NULL, dtype TEXT NOT NULL,
-    PRIMARY KEY (identity, metric)) WITHOUT ROWID;
-CREATE TABLE arrays (identity TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
-CREATE VIEW results AS
-    SELECT identity, experiment, version, cell, seed, precision, status, reason,
-        metric, value, stderr, floor, how, dtype, wall_seconds, compile_seconds,
-        device, jax, package, revision, sources, ended, digest
-    FROM cells LEFT JOIN metrics USING (identity) LEFT JOIN arrays USING (identity);
-"""
+
+class Taken(NamedTuple):
+    """What a run may compute now.
+
+    Attributes:
+        mine: identities of the cells that it has claimed.
+        held: of those that another run is computing; the rest has ended meanwhile.
+    """
+
+    mine: set[str]
+    held: set[str]
 
 
 class Store:
     """The cells in a file; it is made if it is not there.
 
     Attributes:
-        path: of the file.
-        folder: of the arrays, beside it.
+        path: of the file, absolute: it stays the same when the process changes folders.
+        readonly: whether it can only be looked at.
 
     Raises:
         InputError: if the file is no store, or one of another layout, or cannot be made.
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self.folder = self.path.with_suffix(".arrays")
+    def __init__(self, path: str | Path, readonly: bool = False):
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Transactions are begun and ended here, and not by the sqlite3 module.
-            self._file = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-        except (sqlite3.Error, OSError) as error:
-            self._refuse(error)
-        try:
-            self._file.execute("PRAGMA journal_mode = WAL")
-            self._file.execute("PRAGMA synchronous = NORMAL")
-            self._file.execute("PRAGMA wal_autocheckpoint = 4000")  # pages of 4 kB
-            with self._transaction():
-                layout = self._file.execute("PRAGMA user_version").fetchone()[0]
-                empty = not self._file.execute("SELECT 1 FROM sqlite_master").fetchone()
-                if empty:
-                    for statement in TABLES.split(";"):
-                        self._file.execute(statement)
-                    self._file.execute(f"PRAGMA user_version = {SCHEMA}")
-        except sqlite3.DatabaseError as error:
-            self._file.close()
-            self._refuse(error)
-        if not empty and layout != SCHEMA:
-            self._file.close()
+            self.path = Path(path).resolve()
+            self.path.with_name("other")  # of a file, which "/" is not
+        except (OSError, ValueError, RuntimeError) as error:
             fail(
-                "the store has another layout",
-                got=f"{self.path} with layout {layout}",
-                expected=f"layout {SCHEMA}",
-                hint="export it with the version that wrote it, and begin another",
+                "this is no place for a store",
+                got=f"{path!r} ({error})",
+                expected="the path of a file",
+                hint="choose another, such as results/experiments.sqlite",
             )
+        self.readonly = readonly
+        opened = database.to_read if readonly else database.to_write
+        self._file = opened(self.path)
+        self._inode = database.inode(self.path)
+        self._arrays = Arrays(self.path, self._file)
+
+    @property
+    def folder(self) -> Path:
+        """Where the arrays are: beside the file, under its whole name."""
+        return self._arrays.folder
 
     def __enter__(self) -> "Store":
         return self
@@ -94,57 +74,106 @@ class Store:
     def __exit__(self, *error) -> None:
         self.close()
 
-    def _refuse(self, error: Exception) -> NoReturn:
-        fail(
-            "the store cannot be opened",
-            got=f"{self.path} ({error})",
-            expected="a file made by this package on a disk with room, or none yet",
-            hint="choose another path, or make room",
-        )
-
     def close(self) -> None:
         """Closes the file; what was put is kept."""
         self._file.close()
+
+    def require_there(self) -> None:
+        """Refuses to go on without the file: what is written would be nowhere.
+
+        Raises:
+            InputError: if it was removed or replaced since it was opened.
+        """
+        require(
+            self._inode is not None and database.inode(self.path) == self._inode,
+            "the store is gone",
+            got=f"{self.path}, which was removed or replaced while it was open",
+            expected="the file that was opened",
+            hint="run again: what is not in the file is computed",
+        )
 
     def put(self, experiment: Experiment, precision: str, job: Job, outcome: Outcome):
         """Keeps how a job ended, in place of what there was of it.
 
         Raises:
+            InputError: if the file was removed.
             sqlite3.Error: if it cannot be written; the store is as it was.
             OSError: if the arrays cannot be written; the store is as it was.
         """
         code = experiment.name, experiment.version
         what = json.dumps(job.cell), job.seed, precision
+        ended = outcome.status, plain(outcome.reason)
         took = outcome.wall_seconds, outcome.compile_seconds
         by = outcome.provenance or (None,) * len(Provenance._fields)
-        ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        row = (job.identity, *code, *what, outcome.status, outcome.reason, *took, *by)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        row = (job.identity, *code, *what, *ended, *took, *by, now)
         metrics = [(job.identity, *metric) for metric in outcome.metrics]
         of_cell = "SELECT digest FROM arrays WHERE identity = ?"
-        with self._transaction():
+        with database.transaction(self._file):
+            self.require_there()
             old = self._file.execute(of_cell, (job.identity,)).fetchone()
             if self._delete("cells", job.identity):
                 self._delete("metrics", job.identity)
                 self._delete("arrays", job.identity)
-            self._insert("cells", (*row, ended))
+            self._delete("claims", job.identity)
+            self._insert("cells", row)
             for metric in metrics:
                 self._insert("metrics", metric)
             if outcome.arrays:
-                digest = save_arrays(self.folder, outcome.arrays)
+                digest = self._arrays.save(outcome.arrays)
                 self._insert("arrays", (job.identity, digest))
-        if old:
-            self._forget(*old)
+        if old:  # no other process can take them up meanwhile
+            with database.transaction(self._file):
+                self._arrays.forget(*old)
 
-    def kept(
-        self, experiment: Experiment, precision: str, statuses: tuple[Status, ...]
-    ) -> set[str]:
-        """Identities of an experiment's cells that ended so, with its present version."""
+    def ended(self, experiment: Experiment, precision: str) -> dict[str, Ended]:
+        """How cells of an experiment ended, with its present version, by identity."""
         found = self._file.execute(
-            "SELECT identity FROM cells WHERE experiment = ? AND version = ?"
-            " AND precision = ? AND status IN (SELECT value FROM json_each(?))",
-            (experiment.name, experiment.version, precision, json.dumps(statuses)),
+            "SELECT identity, status, ended, wall_seconds, digest"
+            " FROM cells LEFT JOIN arrays USING (identity)"
+            " WHERE experiment = ? AND version = ? AND precision = ?",
+            (experiment.name, experiment.version, precision),
         )
-        return {identity for (identity,) in found}
+        return {identity: Ended(*fields) for identity, *fields in found}
+
+    def damaged(self, ended: Mapping[str, Ended]) -> set[str]:
+        """Identities of the cells whose arrays are gone, or are not what was written.
+
+        A file that has the size and time of change with which it was found whole is not
+        read again.
+        """
+        digests = [one.digest for one in ended.values() if one.digest is not None]
+        broken = self._arrays.damaged(digests, noting=not self.readonly)
+        return {name for name, one in ended.items() if one.digest in broken}
+
+    def claim(
+        self, owner: str, identities: Sequence[str], before: Mapping[str, Ended]
+    ) -> Taken:
+        """Takes cells for a run, all but those that another has or has computed.
+
+        Args:
+            owner: what `claims.claiming` gave.
+            identities: of the cells.
+            before: how they had ended when the run began: one that has ended since is
+                not computed again.
+        """
+        now = (
+            "SELECT status, ended, wall_seconds, digest"
+            " FROM cells LEFT JOIN arrays USING (identity) WHERE identity = ?"
+        )
+        with database.transaction(self._file):
+            self.require_there()
+            free = []
+            for identity in identities:
+                found = self._file.execute(now, (identity,)).fetchone()
+                if found is None or Ended(*found) == before.get(identity):
+                    free.append(identity)
+            mine = claims.claim(self._file, owner, free)
+        return Taken(mine, set(free) - mine)
+
+    def release(self, owner: str) -> None:
+        """Gives back what a run has claimed and not computed."""
+        claims.release(self._file, owner)
 
     def rows(
         self, experiment: Experiment | str | None = None, precision: str | None = None
@@ -248,19 +277,24 @@ class Store:
         Args:
             cell: a row of it, or its "digest" in a frame, missing if there are none:
                 `frame["digest"].map(store.arrays)`.
+
+        Raises:
+            InputError: if they are gone or damaged; the next run computes such a cell.
         """
         digest = cell.digest if isinstance(cell, Row) else cell
-        return load_arrays(self.folder, digest) if isinstance(digest, str) else {}
+        return self._arrays.load(digest) if isinstance(digest, str) else {}
 
     def status(self, experiment: Experiment, precision: str = "") -> dict[str, int]:
-        """Number of cells by status, "missing" among them; of the present version."""
-        jobs = {j.identity for j in experiment.jobs(precision or precision_in_use())}
-        found = self._file.execute(
-            "SELECT identity, status FROM cells WHERE experiment = ? AND version = ?",
-            (experiment.name, experiment.version),
-        )
-        counts = Counter(status for identity, status in found if identity in jobs)
-        missing = len(jobs) - sum(counts.values())
+        """Number of cells by status, of the present version.
+
+        "missing" are those that were not computed, or whose arrays are gone or damaged.
+        """
+        precision = precision or precision_in_use()
+        jobs = {job.identity for job in experiment.jobs(precision)}
+        ended = self.ended(experiment, precision)
+        fine = jobs & ended.keys() - self.damaged(ended)
+        counts = Counter(ended[identity].status for identity in fine)
+        missing = len(jobs) - len(fine)
         return {**{s.value: counts[s] for s in Status}, "missing": missing}
 
     def stale(self, experiment: Experiment) -> int:
@@ -279,24 +313,6 @@ class Store:
              provenance().sources),
         )  # fmt: skip
         return sum(identity in jobs for (identity,) in found)
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._file.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._file.execute("COMMIT")
-        except BaseException:
-            if self._file.in_transaction:  # SQLite may have ended it
-                self._file.execute("ROLLBACK")
-            raise
-
-    def _forget(self, digest: str) -> None:
-        """Removes arrays that no cell has any more; no other process can take them up."""
-        others = "SELECT 1 FROM arrays WHERE digest = ?"
-        with self._transaction():
-            if not self._file.execute(others, (digest,)).fetchone():
-                (self.folder / f"{digest}.npz").unlink(missing_ok=True)
 
     def _delete(self, table, identity) -> int:
         where = "WHERE identity = ?"

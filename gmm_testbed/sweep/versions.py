@@ -7,8 +7,9 @@ mention, statements of other kinds, as `TABLE.update(a=1)` or one under a condit
 assignment counts by the name that it is to, even if it changes another on the way. So
 `claims`, `figures` and `tables`, and what only they use, may change freely. Comments,
 docstrings, layout, the order of definitions, the experiment's own declaration, and
-`if __name__ == "__main__"` do not count, nor does imported code: give `version=`, or
-`force`, when that changes the numbers.
+`if __name__ == "__main__"` do not count. Of what is imported, local files count as a whole
+(`sources`); installed packages do not: give `version=`, or `force`, when one of them
+changes the numbers.
 """
 
 import ast
@@ -25,6 +26,7 @@ import jax
 import numpy as np
 
 from .._checks import fail
+from . import sources
 
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _IMPORTS = ast.Import | ast.ImportFrom
@@ -60,8 +62,18 @@ def version_of(function: Callable) -> str:
     fixed = sorted(_text(node) for node in kept if node not in placed)
     others = [_text(node) for node in placed]
     held = [f"{name} = {text}" for name, text in _held(function)]
-    text = "\n".join([_text(own), *fixed, *others, *held])
+    local = _local(function, ast.Module([own, *kept], []), used)
+    text = "\n".join([_text(own), *fixed, *others, *held, *local])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _local(function: Callable, code: ast.Module, used: set[str]) -> list[str]:
+    """Code of the other local files that the code imports, directly or not."""
+    found = sources.local_modules(code, function.__globals__, used)
+    own = Path(inspect.getsourcefile(function) or "").resolve()
+    others = sources.closure(pair for pair in found if pair[1] != own)
+    files = [Path(one.file) for one in others if Path(one.file) != own]
+    return [f"{file.name}: {_text(ast.parse(file.read_bytes()))}" for file in files]
 
 
 def _statements(function: Callable) -> list[ast.stmt]:
@@ -169,6 +181,6 @@ def _as_json(value: Any) -> list:
 def _text(tree: ast.AST) -> str:
     """Its code, without comments, docstrings and layout."""
     for node in ast.walk(tree):
-        if isinstance(node, _DEFINITIONS) and ast.get_docstring(node):
+        if isinstance(node, _DEFINITIONS | ast.Module) and ast.get_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)

@@ -27,7 +27,8 @@ from .declare import Experiment, Job, precision_in_use
 from .monitor import compilations, compile_seconds
 from .outcomes import Outcome, Status, read
 from .provenance import provenance
-from .scripts import module
+from .scripts import module, refresh
+from .sources import Source, digest
 
 # Settings of JAX that change keys or numbers; a new process has JAX's own.
 SETTINGS = (
@@ -61,6 +62,9 @@ class Settings(NamedTuple):
         driver: host and process where these hold already.
         prepare: called once in each process before anything is computed.
         timeout: seconds a cell may take, or None.
+        package: hash of the Python files of this package.
+        code: local files that the code of the experiment is in.
+        version: of that code.
     """
 
     precision: str
@@ -69,13 +73,18 @@ class Settings(NamedTuple):
     driver: str
     prepare: Callable[[], Any] | None
     timeout: float | None
+    package: str
+    code: tuple[Source, ...]
+    version: str
 
     @classmethod
-    def here(cls, precision, prepare, timeout) -> "Settings":
-        """With those of this process."""
+    def here(cls, experiment, precision, prepare, timeout) -> "Settings":
+        """With those of this process, for an experiment that is declared in it."""
         known = {k: os.environ[k] for k in ("NPROC", "XLA_FLAGS") if k in os.environ}
         values = {name: getattr(jax.config, name) for name in SETTINGS}
-        return cls(precision, known, values, _process(), prepare, timeout)
+        given = precision, known, values, _process(), prepare, timeout
+        code = provenance().sources, experiment.sources, experiment.version
+        return cls(*given, *code)
 
 
 def reference(experiment: Experiment) -> Reference | Callable[..., Any]:
@@ -105,7 +114,13 @@ def compute(
         InputError: if this process cannot compute any cell as asked.
     """
     _prepare(settings)
-    function = find(where) if isinstance(where, Reference) else where
+    if _process() != settings.driver:
+        _require_same_code(settings, isinstance(where, Reference))
+    function = where
+    if isinstance(where, Reference):
+        found = find(where)
+        _require_same_version(found, settings)
+        function = _function(found)
     require(
         precision_in_use() == settings.precision,
         "a worker has another precision than the driver",
@@ -124,9 +139,51 @@ def compute(
     ]
 
 
-@functools.cache
-def find(where: Reference) -> Callable[..., Any]:
-    """The function of a reference.
+def _require_same_code(settings, can_load) -> None:
+    """Refuses files that are not those of the driver; forgets what was loaded of others.
+
+    A worker may outlive a driver and the files it has loaded: what it has in memory is
+    then not what is in the files.
+    """
+    here = provenance().sources
+    require(
+        here == settings.package,
+        "a worker has other code of gmm_testbed than the driver",
+        got=f"sources {here}",
+        expected=f"sources {settings.package}",
+        hint="start the workers again, with the package as it is now",
+    )
+    for source in settings.code:
+        file = Path(source.file)
+        require(
+            file.is_file() and digest(file) == source.digest,
+            "a file of the experiment is not what it was when the run began",
+            got=f"{file}, which was edited meanwhile, or is not here",
+            expected="the file that the driver has read",
+            hint="run again: what was computed of the old code is kept as that",
+        )
+    require(
+        not refresh(settings.code) or can_load,
+        "a worker has old code of the experiment",
+        got="a local file that has changed since the worker imported it",
+        expected="the code of the driver",
+        hint="start the workers again",
+    )
+
+
+def _require_same_version(found, settings) -> None:
+    version = found.version if isinstance(found, Experiment) else settings.version
+    require(
+        version == settings.version,
+        "a worker has another version of the experiment than the driver",
+        got=f"version {version}",
+        expected=f"version {settings.version}",
+        hint="give both the same Python, packages and files, and start them again",
+    )
+
+
+def find(where: Reference) -> Experiment | Callable[..., Any]:
+    """What a reference names: a function, or the experiment around it.
 
     Raises:
         InputError: if the file is not here.
@@ -137,7 +194,7 @@ def find(where: Reference) -> Callable[..., Any]:
         inside = sys.modules[where.module]
     else:
         inside = module(where.file)
-    return _function(vars(inside)[where.name])
+    return vars(inside)[where.name]
 
 
 def _is_file(found, file):
@@ -160,7 +217,9 @@ def _ended(function, jobs, keys, vmapped) -> list[Outcome]:
         found = [(Status.DONE, "", *read(result)) for result in results]
     except UnsupportedError as error:
         found = [(Status.SKIPPED, str(error), (), {})] * len(jobs)
-    except (Exception, SystemExit):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # also SystemExit: it is the cell's end, and no other's
         with _parsing:
             reason = traceback.format_exc()
         found = [(Status.FAILED, reason, (), {})] * len(jobs)

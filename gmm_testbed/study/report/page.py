@@ -26,6 +26,7 @@ POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline';"
     " script-src 'unsafe-inline'"
 )
+RUN = "the run"  # what has failed of a file without experiments
 
 
 class Part(NamedTuple):
@@ -39,7 +40,7 @@ class Part(NamedTuple):
         complete: whether every cell is there; else nothing is judged nor drawn.
         missing: what is not there, in words.
         verdict: what the claims come to, in words and as a class of the style sheet.
-        errors: traceback by function of the study that failed.
+        errors: traceback by what failed, such as "claims()".
         claims: beside their expectations; None if there are none to show.
         figures: source of the image by words for it.
         tables: those of the study.
@@ -94,7 +95,7 @@ def write(studies: Sequence[Study], store: Store, output: Path) -> Written:
     with replacing(output) as file:
         file.write(content)
     broken = [
-        f"{name}() of {part.file} failed: {_last(error)}"
+        f"{name} of {part.file} failed: {_last(error)}"
         for part in parts
         for name, error in part.errors.items()
     ]
@@ -154,34 +155,38 @@ def _page(parts: Sequence[Part]) -> str:
 
 def _parts(studies: Sequence[Study], store: Store) -> list[Part]:
     """What there is of every study, densities with as many bits as the page can hold."""
-    scenes = [
-        {
-            name: scene(f"{study.name}-{name}-laws", experiment, store)
-            for name, experiment in study.experiments.items()
-        }
-        for study in studies
-    ]
+    scenes, errors = [], [{} for _ in studies]
+    for study, failed in zip(studies, errors, strict=True):
+        scenes.append({})
+        for name, experiment in study.experiments.items():
+            with noting(failed, f"laws over time of {name}"):
+                identity = f"{study.name}-{name}-laws"
+                scenes[-1][name] = scene(identity, experiment, store)
     points = sum(one.points for found in scenes for one in found.values() if one)
     bits = 16 if points <= MOST_POINTS_FINE else 8
     found = []
-    for study, shown in zip(studies, scenes, strict=True):
+    for study, shown, failed in zip(studies, scenes, errors, strict=True):
         views = {name: viewer(one, bits) for name, one in shown.items() if one}
-        found.append(_part(study, store, views))
+        found.append(_part(study, store, views, failed))
     return found
 
 
-def _part(study: Study, store: Store, views: dict[str, View]) -> Part:
+def _part(
+    study: Study, store: Store, views: dict[str, View], errors: dict[str, str]
+) -> Part:
     rows = {name: store.rows(e) for name, e in study.experiments.items()}
     complete, counts = study.complete(store), study.counts(store)
-    judged, drawn, written, errors = [], {}, {}, {}
+    judged, drawn, written = [], {}, {}
+    if study.error:
+        errors[RUN] = study.error
     if complete:
-        with noting(errors, "claims"):
+        with noting(errors, "claims()"):
             judged = study.judged(store)
-        with noting(errors, "figures"):
+        with noting(errors, "figures()"):
             for name, figure in study.figures(store).items():
                 words = f"Figure {name} of {study.name}: {study.title}"
                 drawn[words] = data_uri(figure)
-        with noting(errors, "tables"):
+        with noting(errors, "tables()"):
             for title, lines in study.tables(store).items():
                 written[title] = tables.table(lines, title)
     computed = [row for some in rows.values() for row in some]
@@ -192,10 +197,10 @@ def _part(study: Study, store: Store, views: dict[str, View]) -> Part:
         title=study.title,
         text=study.text,
         complete=complete,
-        missing=_missing(counts),
+        missing=_missing(counts) if counts else "The file cannot be run.",
         verdict=_verdict(complete, bool(computed), judged, errors),
         errors=errors,
-        claims=tables.claims(judged) if complete and "claims" not in errors else None,
+        claims=tables.claims(judged) if complete and "claims()" not in errors else None,
         figures=drawn,
         tables=list(written.values()),
         views=views,
@@ -236,11 +241,12 @@ def _missing(counts: dict[str, dict[str, int]]) -> str:
 
 def _verdict(complete: bool, begun: bool, judged, errors) -> tables.Cell:
     """What the claims come to, in words and as a class of the style sheet."""
+    if errors:
+        names = ", ".join(name.removesuffix("()") for name in errors)
+        return tables.Cell(f"failed: {names}", kind="bad")
     if not complete:
         kind = "bad" if begun else "quiet"
         return tables.Cell("not complete" if begun else "not run", kind=kind)
-    if errors:
-        return tables.Cell("failed: " + ", ".join(errors), kind="bad")
     holding = sum(not one.problem for one in judged)
     kind = "good" if holding == len(judged) else "bad"
     return tables.Cell(f"{holding} of {len(judged)} hold", kind=kind)
