@@ -365,9 +365,9 @@ def test_weights_that_are_nan_are_counted_once_with_their_samples():
 
 def test_a_sample_set_brings_its_weights():
     """As samples.x with its log_weights would; equal ones are as none."""
-    x = jnp.asarray([[0.0], [1.0], [4.0]])
+    x = jnp.linspace(-1.0, 2.0, 60)[:, None] ** 2
     mixture = gt.GaussianMixture.isotropic([1.0], [[0.5]], 1.0)
-    for weights in (np.array([0.5, 0.3, 0.2]), np.full(3, 1 / 3)):
+    for weights in (np.linspace(1.0, 2.0, 60) / 90.0, np.full(60, 1 / 60)):
         made = sample_set(x, jnp.log(weights), jnp.zeros(()), 1)
         found = gt.divergences.mean_error(made, mixture)
         assert_allclose(found.value, weights @ np.asarray(x) - 0.5, rtol=1e-12)
