@@ -419,6 +419,15 @@ def test_what_was_written_and_is_gone_is_said(tmp_path, monkeypatch, invoke):
     assert result.exit_code == 2 and "line.pdf" in result.stderr
 
 
+def test_a_cell_that_changes_folders_moves_no_results(tmp_path, monkeypatch, invoke):
+    moves = "import os; os.chdir('/')\n    if n == 2:"
+    write(tmp_path, text=FILE.replace("if n == 2:", moves))
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "tiny")
+    assert "6 done" in result.stdout, result.output
+    assert (tmp_path / "results" / "tiny" / "line.png").exists()
+
+
 def test_square_brackets_are_printed_as_they_are(tmp_path, monkeypatch, invoke):
     text = FILE.replace("A law that", "A [/b] law [x] that")
     text = text.replace("seeds=2)", "seeds=2, name='odd[/i]')")
