@@ -185,6 +185,7 @@ def described(count: int, weights=None, few: int = _weights.MEAN) -> str:
     return f"{words}, {1.0 / squares:.3g} effective{known}"
 
 
+@jax.jit  # else its loop is compiled at every call
 def student_quantile(
     level: float, freedom: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
