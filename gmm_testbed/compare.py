@@ -318,6 +318,7 @@ def _pair(first, second, values, tail):
         single, freedom = _error(np.zeros(2 * cases), errors, freedoms)
         error = np.fmax(2.0 * single, spread)  # of a sum over cases, not of their mean
     difference = Estimate(gaps.mean(), error, f"{cases} pairs", freedom=freedom)
+    quantile = stdtrit(freedom, 1.0 - tail) if np.isfinite(freedom) else -ndtri(tail)
     if not np.isfinite(gaps.mean()):
         ranking = Ranking.NONFINITE
     elif first.inside and second.inside:
@@ -326,17 +327,12 @@ def _pair(first, second, values, tail):
         ranking = Ranking.ONE_RUN
     elif not np.isfinite(error):
         ranking = Ranking.NONFINITE
-    elif abs(gaps.mean()) <= _threshold(freedom, tail) * error:
+    elif abs(gaps.mean()) <= quantile * error:
         ranking = Ranking.ERROR
     else:
         ranking = Ranking.BETTER if gaps.mean() < 0 else Ranking.WORSE
     wins = int((gaps < 0).sum())
     return Pair(first.name, second.name, difference, wins, ranking)
-
-
-def _threshold(freedom, tail):
-    """Student's quantile, the normal one for infinite freedom."""
-    return stdtrit(freedom, 1.0 - tail) if np.isfinite(freedom) else -ndtri(tail)
 
 
 def _sentence(pair):
@@ -351,8 +347,4 @@ def _number(estimate):
 
 def _aligned(rows):
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [
-        [text.ljust(width) for text, width in zip(row, widths, strict=True)]
-        for row in rows
-    ]
-    return ["  ".join(row).rstrip() for row in cells]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -91,5 +91,10 @@ class AbstractLaw(eqx.Module):
 def covered(target: Target, t: Scalar, cover: GaussianMixture | None):
     """The mixture a grid must cover besides the law, or None."""
     if cover is None and target.problem.has_posterior():
-        return target.posterior(t)
+        return _posterior(target, t)
     return cover
+
+
+@eqx.filter_jit
+def _posterior(target, t):
+    return target.posterior(t)
