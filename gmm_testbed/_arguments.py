@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._checks import InputError, message
+from ._checks import InputError, concrete, message, unsupported
 
 _TYPES = type | types.UnionType
 
@@ -58,6 +58,25 @@ def check_kinds(call: str, **given: tuple[Any, Any, str]) -> None:
         what = f"{' and '.join(wrong)} cannot be used"
         hint = f"the order is {call}"
         raise ArgumentError(message(what, got, expected, hint))
+
+
+def check_known(what: str, *trees: Any) -> None:
+    """Refuses arguments that JAX traces, where numbers are needed on the host.
+
+    Args:
+        what: what is called.
+        trees: its arguments.
+
+    Raises:
+        UnsupportedError: inside jit, vmap or grad with regard to them.
+    """
+    if not concrete(*jax.tree.leaves(trees)):
+        unsupported(
+            f"{what} runs on the host, where JAX cannot trace it",
+            got="arguments that are traced, by jit, vmap or grad",
+            expected="numbers",
+            hint="call it outside of them, once for each value",
+        )
 
 
 def described(value: Any) -> str:

@@ -130,7 +130,7 @@ ROWS = [
     (lambda: _measured(lambda x: x[0]), r"got: +\(\)"),
     (lambda: _measured(lambda x: [x[0], x[1]]), r"\(2,\)"),
     # programs that cannot be traced
-    (lambda: jax.jit(_on_the_host)(KEY), "outside of"),
+    (lambda: jax.jit(_on_the_host)(KEY), "outside of them"),
 ]
 
 

@@ -64,8 +64,8 @@ DOORS = {
     ),
     "compare": lambda to: (
         gt.compare(
-            {"a": to(X), "b": to(X[::-1] / 2)},
-            PRIOR,
+            {"a": [to(X)], "b": [to(X[::-1] / 2)]},  # a list is one of cases
+            [PRIOR],
             metric=divergences.energy_distance,
             repeats=3,
         )

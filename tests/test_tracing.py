@@ -26,7 +26,13 @@ def _samples(key=KEY, y=(0.5,), zeta=0.5, sampler=None, times=TIMES):
 TDS = gt.smc.TDS(gt.approximations.TMPD(), gt.kernels.DDPM("matched"))
 
 
-@pytest.mark.parametrize("sampler", [None, TDS], ids=["chains", "filter"])
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        pytest.param(None, id="chains"),
+        pytest.param(TDS, id="filter", marks=pytest.mark.slow),
+    ],
+)
 def test_jit_and_vmap_give_the_same_samples(sampler, tolerance):
     keys, ys = jax.random.split(KEY, 2), jnp.asarray([[0.5], [-0.2]])
     each = [_samples(k, y, sampler=sampler) for k, y in zip(keys, ys, strict=True)]

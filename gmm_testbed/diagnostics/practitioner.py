@@ -194,7 +194,7 @@ def _of_truth(samples, truth, log_weights) -> tuple[Array, Array, Array]:
 
 def _dim(samples) -> int:
     """d of samples (n, d); 0 of what has no columns, which fits no samples."""
-    shape = jnp.shape(samples)
+    shape = floating(samples).shape
     return shape[1] if len(shape) == 2 else 0
 
 

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._arguments import KEY, check_kinds
-from .._checks import check_count, concrete, require, unsupported
+from .._arguments import KEY, check_kinds, check_known
+from .._checks import check_count, require, unsupported
 from .._types import Key
 from ..densities.plane import PlaneDensity
 from ..estimate import Estimate
@@ -105,13 +105,7 @@ def _check(call, p, q):
         expected="the same dimension",
         hint="project the larger one: mixture.affine(A)",
     )
-    require(
-        concrete(*jax.tree.leaves((p, q))),
-        "this divergence is computed on the host",
-        got="mixtures that JAX traces",
-        expected="mixtures of numbers",
-        hint="call it outside of jit, vmap and grad",
-    )
+    check_known(call, p, q)
     for law in (p, q):
         if not law.atomic:
             check_density(law.atomic, law.base, law.spectrum, law.dim)

@@ -84,8 +84,10 @@ def check_times(times: Real[ArrayLike, "..."]) -> None:
         InputError: unless `times` is one-dimensional with at least two entries that,
             where their values are known, lie in [0, 1] and strictly decrease.
     """
+    if not isinstance(times, jax.Array | np.ndarray):
+        times = floating(times)
     check_real(times, "a time grid")
-    shape = jnp.shape(times)
+    shape = times.shape
     require(
         len(shape) == 1 and shape[0] >= 2,
         "a time grid has the wrong shape",
@@ -93,7 +95,7 @@ def check_times(times: Real[ArrayLike, "..."]) -> None:
         expected="(N + 1,) times for N >= 1 steps",
         hint="build one with time_grid(path, num_steps)",
     )
-    if not concrete(*jax.tree.leaves(times)):
+    if not concrete(times):
         return
     host = np.asarray(times)
     require(

@@ -105,7 +105,7 @@ class Linearised(AbstractDenoised):
         return self.value
 
     def times_covariance(self, vector: Vector) -> Vector:
-        return self.pullback(vector)
+        return self.pullback(floating(vector))
 
     def covariance(self) -> Matrix:
         return jax.vmap(self.pullback)(

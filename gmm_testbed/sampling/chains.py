@@ -76,7 +76,8 @@ def run_chains(
     """
     num, home = starts[0].shape[0], starts[0].sharding if concrete(*starts) else None
     shared = methods, key, target, times, steps
-    particles, shared = spread((jnp.arange(num), *starts), shared)
+    index = jnp.asarray(np.arange(num))  # compiles nothing for each number
+    particles, shared = spread((index, *starts), shared)
     found = _chains(*shared, particles, size, keep)
     if particles[1].ndim == 3:
         flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:num], found)

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int
 
 from .._arguments import KEY, check_kinds, described
@@ -93,4 +94,7 @@ def padded(times: Times) -> Array:
     capacity = _CAPACITY
     while capacity < times.shape[0]:
         capacity *= 2
-    return jnp.pad(times, (0, capacity - times.shape[0]), mode="edge")
+    spare = 0, capacity - times.shape[0]
+    if concrete(times):  # compiles nothing for each length
+        return jnp.asarray(np.pad(np.asarray(times), spare, mode="edge"))
+    return jnp.pad(times, spare, mode="edge")

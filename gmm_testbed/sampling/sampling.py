@@ -268,7 +268,7 @@ def together(methods, key, target, times, num, options: Options) -> list[SampleS
     found = run_chains(methods, *case, starts, options.batch_size, keep)
     sets = []
     for method, (x, states) in zip(methods, found, strict=True):
-        uniform = jnp.full(num, -np.log(num), x.dtype)
+        uniform = jnp.asarray(np.full(num, -np.log(num)), x.dtype)  # compiles nothing
         unknown = jnp.asarray(jnp.nan, x.dtype)
         made = sample_set(x, uniform, unknown, steps, states, facts=method.facts)
         sets.append(made)
