@@ -151,7 +151,7 @@ def test_it_is_calibrated(key):
     [
         (torch.zeros(3, 5), "wrong shape"),
         (torch.zeros(5, 1, 2), "flatten images"),
-        (torch.zeros(5, 2) * 1j, "no real numbers"),
+        (torch.zeros(5, 2) * 1j, "is complex"),
         (torch.zeros(5, 2, requires_grad=True), None),
     ],
 )
