@@ -13,7 +13,7 @@ from .. import _weights
 from .._checks import check_shape, floating, require, scalar
 from .._types import Scalar
 from ..divergences import closed_form
-from ..divergences.samples.checks import weighted
+from ..divergences.samples.checks import checked, weighted
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem
@@ -96,7 +96,7 @@ def log_density(samples, mixture: GaussianMixture, *, log_weights=None) -> Estim
     Raises:
         InputError: as `psnr`; or if the mixture is a set of atoms.
     """
-    points, weights = weighted(samples, mixture.dim, log_weights)
+    points, weights = checked(samples, mixture, log_weights)
     return _mean(jax.vmap(mixture.log_prob)(points), weights, log_weights)
 
 
@@ -137,7 +137,7 @@ def frechet(samples, mixture: GaussianMixture, *, log_weights=None) -> Scalar:
     Raises:
         InputError: as `psnr`.
     """
-    points, weights = weighted(samples, mixture.dim, log_weights)
+    points, weights = checked(samples, mixture, log_weights)
     mean, centred, total = _centred(points, weights)
     covariance = (weights[:, None] * centred).T @ centred / total
     truth = mixture.mean(), mixture.covariance()
