@@ -208,7 +208,7 @@ class QuadratureLikelihood(AbstractLikelihood):
 
     def undefined(self, denoised: GaussianMixture) -> Int[Array, ""]:
         """Number of nodes of this law where the forward model is NaN, ()."""
-        return jnp.sum(jnp.isnan(self._points(denoised)[1]))
+        return jnp.sum(jnp.isnan(self._log_joint(denoised)[1]))
 
     def _points(self, denoised):
         def place(mean, base, basis, spectrum):
