@@ -166,23 +166,23 @@ class Estimate(eqx.Module):
         return f"{_text(self.value, self.stderr)} ({self.how})"
 
 
-def described(count: int, weights=None, kind: str = "samples") -> str:
+def described(count: int, weights=None, few: int = _weights.MEAN) -> str:
     """As "1000 samples", or "1000 weighted samples, 12.3 effective", for `Estimate.how`.
 
     Args:
         count: how many.
         weights: (n,) normalised, if they are weighted; the effective number is left out
             where they are traced.
-        kind: of what.
+        few: effective samples up to which there is no error.
     """
     if weights is None:
-        return f"{count} {kind}" + (", too few for an error" if count < 3 else "")
-    words = f"{count} weighted {kind}"
+        return f"{count} samples" + (", too few for an error" if count <= few else "")
+    words = f"{count} weighted samples"
     if not concrete(weights):
         return words
     squares = float(jnp.sum(weights**2))
-    few = "" if _weights.enough(squares) else ": too few for an error"
-    return f"{words}, {1.0 / squares:.3g} effective{few}"
+    known = "" if _weights.enough(squares, few) else ": too few for an error"
+    return f"{words}, {1.0 / squares:.3g} effective{known}"
 
 
 def student_quantile(
