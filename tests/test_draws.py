@@ -57,8 +57,9 @@ def test_first_and_last_component_of_weight_zero():
         np.arange(5, dtype=np.float32)[:, None],
         np.float32(1e-12),
     )
-    levels = jnp.asarray([0.0, 0.2, 0.3, 1.0 - 2.0**-24, 1.0], jnp.float32)
-    noise = jnp.zeros(1, jnp.float32)
+    dtype = mixture.means.dtype  # double in a double session
+    levels = jnp.asarray([0.0, 0.2, 0.3, 1.0 - 2.0**-24, 1.0], dtype)
+    noise = jnp.zeros(1, dtype)
     drawn = jax.vmap(lambda level: from_mixture(mixture, level, noise))(levels)
     np.testing.assert_array_equal(drawn[:, 0], [1.0, 1.0, 3.0, 3.0, 3.0])
 

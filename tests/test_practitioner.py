@@ -148,7 +148,7 @@ def test_what_is_no_set_of_samples_is_refused():
 
 @pytest.fixture(scope="module")
 def weighted(samples):
-    log_weights = np.random.default_rng(8).normal(size=COUNT)
+    log_weights = 0.3 * np.random.default_rng(8).normal(size=COUNT)
     weights = np.exp(log_weights - log_weights.max())
     return np.asarray(samples), log_weights, weights / weights.sum()
 
@@ -216,8 +216,10 @@ def test_a_set_of_samples_is_its_samples_and_weights(weighted, problem):
 def test_a_particle_that_has_all_the_weight_is_all_that_counts():
     x = np.array([[0.0, 0.0], [0.3, 0.1], [0.1, -0.2], [0.2, 0.2]])
     truth, log_weights = np.array([1.0, 1.3]), np.array([0.0, -80.0, -80.0, -80.0])
-    found = seen.psnr(x, truth, log_weights=log_weights)
+    with pytest.warns(UserWarning, match="too uneven"):
+        found = seen.psnr(x, truth, log_weights=log_weights)
     assert np.isclose(found.value, 10 * np.log10(4.0 / 1.345), rtol=1e-12)
+    assert np.isnan(found.stderr)
 
 
 @pytest.mark.usefixtures("without_shape_checks")

@@ -13,7 +13,7 @@ from .. import _weights
 from .._checks import check_shape, floating, require, scalar
 from .._types import Scalar
 from ..divergences import closed_form
-from ..divergences.samples.checks import weighted
+from ..divergences.samples.checks import checked, weighted
 from ..divergences.samples.moments import total_variance
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
@@ -97,7 +97,7 @@ def log_density(samples, mixture: GaussianMixture, *, log_weights=None) -> Estim
     Raises:
         InputError: as `psnr`; or if the mixture is a set of atoms.
     """
-    points, weights = weighted(samples, mixture.dim, log_weights)
+    points, weights = checked(samples, mixture, log_weights)
     return _mean(jax.vmap(mixture.log_prob)(points), weights, log_weights)
 
 
@@ -135,7 +135,7 @@ def frechet(samples, mixture: GaussianMixture, *, log_weights=None) -> Scalar:
     Raises:
         InputError: as `psnr`.
     """
-    points, weights = weighted(samples, mixture.dim, log_weights)
+    points, weights = checked(samples, mixture, log_weights)
     mean, _ = _weights.mean_and_variance(points, weights)
     centred, total = points - mean[None], weights @ _weights.parts(weights).rest
     covariance = (weights[:, None] * centred).T @ centred / total
