@@ -17,7 +17,7 @@ from jax.scipy.special import betainc, ndtri
 from jaxtyping import Array, Float
 
 from . import _weights
-from ._checks import concrete, floating
+from ._checks import check_real, concrete, floating, vector
 from ._types import Scalar
 
 _MANY = 1000.0  # degrees of freedom, from which the expansion is good to 1e-10
@@ -80,6 +80,7 @@ class Estimate(eqx.Module):
         if weights is None:
             count = terms.shape[0]
             weights = jnp.full(count, 1.0 / count, terms.dtype)
+        weights = vector(weights, "weights", terms.shape[0])
         value, variance = _weights.mean_and_variance(terms, weights)
         freedom = _weights.freedom(weights)
         kind = jnp.finfo(terms.dtype)
@@ -91,10 +92,10 @@ class Estimate(eqx.Module):
         """Some of the values, with all that is known of them.
 
         Raises:
-            IndexError: if the index is out of bounds, where it is known.
+            IndexError: if an index that is known is out of bounds.
         """
         if concrete(*jax.tree.leaves(index)):
-            np.broadcast_to(0, self.value.shape)[index]  # JAX would clamp it
+            np.broadcast_to(0.0, self.value.shape)[index]  # JAX takes the nearest one
         arrays = self.stderr[index], self.how, self.growth[index], self.freedom[index]
         return Estimate(self.value[index], *arrays)
 
@@ -228,6 +229,7 @@ def _like(value, error) -> Array:
     """An error in the shape and precision of the values; exact ones share their zero."""
     if isinstance(error, float) and error in (0.0, math.inf):
         return _constant(error, value.shape, value.dtype)
+    check_real(error, "an error")
     return jnp.broadcast_to(jnp.asarray(error, value.dtype), value.shape)
 
 
