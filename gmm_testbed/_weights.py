@@ -13,8 +13,7 @@ section 9.2). Its degrees of freedom are Satterthwaite's,
 equal weights, about 1 where one of the weights is most of their squares.
 
 With an effective number \(1/\sum_i w_i^2\) of two or less there is no error (NaN), none of
-a mean over pairs with three or less, and none where all terms that count are equal: of such
-samples it cannot be known.
+a mean over pairs with three or less.
 """
 
 from typing import NamedTuple
@@ -72,8 +71,7 @@ def mean_and_variance(
     mean = jnp.tensordot(weights, offsets, 1)
     chosen = coefficients(weights, found)
     variance = jnp.tensordot(chosen, (offsets - mean[None]) ** 2, 1)
-    known = enough(found.squares) & (variance != 0)
-    return origin + mean, jnp.where(known, variance, jnp.nan)
+    return origin + mean, jnp.where(enough(found.squares), variance, jnp.nan)
 
 
 def coefficients(weights: Float[Array, " n"], found: Parts) -> Float[Array, " n"]:

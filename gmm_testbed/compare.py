@@ -284,9 +284,10 @@ def _method(name, values, floors, tail):
     cases = len(values)
     error, _ = _error(*values.T)
     level = np.mean([float(floor.mean.value) for floor in floors])
-    unsure = np.mean([float(floor.mean.stderr) for floor in floors])  # may be shared
-    spread = np.sqrt(sum(float(floor.spread) ** 2 for floor in floors)) / cases
+    spreads = np.array([float(floor.spread) for floor in floors])
     repeats = min(floor.values.shape[0] for floor in floors)
+    unsure = spreads.mean() / np.sqrt(repeats)  # floors may be shared
+    spread = np.sqrt((spreads**2).sum()) / cases
     ceiling = level + stdtrit(repeats - 1, 1.0 - tail) * np.hypot(spread, unsure)
     floor = Estimate(level, unsure, floors[0].mean.how)
     value = values[:, 0].mean()

@@ -68,7 +68,7 @@ class Estimate(eqx.Module):
         With equal weights the usual \(s/\sqrt n\), with n - 1 degrees of freedom; with
         others it is self-normalised, and its error that of importance sampling with few
         samples allowed for (`gmm_testbed._weights` has the formula). The error is NaN of
-        two effective terms or fewer, and of terms that are all the same.
+        two effective terms or fewer, and rounding where all terms are the same.
 
         Args:
             terms: (n, ...), independent.
@@ -83,7 +83,10 @@ class Estimate(eqx.Module):
         weights = vector(weights, "weights", terms.shape[0])
         value, variance = _weights.mean_and_variance(terms, weights)
         freedom = _weights.freedom(weights)
-        return cls(value, jnp.sqrt(variance), how, freedom=freedom)
+        kind = jnp.finfo(terms.dtype)
+        rounding = jnp.maximum(kind.eps * jnp.abs(value), kind.tiny)
+        error = jnp.where(variance == 0, rounding, jnp.sqrt(variance))
+        return cls(value, error, how, freedom=freedom)
 
     def __getitem__(self, index) -> "Estimate":
         """Some of the values, with all that is known of them.

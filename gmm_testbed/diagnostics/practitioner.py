@@ -13,7 +13,7 @@ from .. import _weights
 from .._checks import check_shape, floating, require, scalar
 from .._types import Scalar
 from ..divergences import closed_form
-from ..divergences.samples.checks import checked, weighted
+from ..divergences.samples.checks import checked, sample_mean, weighted
 from ..divergences.samples.moments import total_variance
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
@@ -200,7 +200,7 @@ def _dim(samples) -> int:
 
 def _mean(terms, weights, log_weights) -> Estimate:
     """Over samples, with the error of a mean."""
-    return Estimate.mean_of(terms, None if log_weights is None else weights)
+    return sample_mean(terms, weights, log_weights)
 
 
 def _decibel(square, peak):

@@ -242,10 +242,10 @@ def of_samples(
         log_weights: (n,), uniform by default.
     """
     posterior, weighted = target.posterior(t), {"log_weights": log_weights}
-    x = checked(x, posterior, log_weights)[0]
+    x, masses = checked(x, posterior, log_weights)
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
     covariance = divergences.covariance_error(x, posterior, **weighted)
-    spread = total_variance(*checked(x, posterior, log_weights), log_weights)
+    spread = total_variance(x, masses, log_weights)
     found = {
         "sliced_w2": divergences.sliced_wasserstein(
             key, x, posterior, directions=DIRECTIONS, **weighted

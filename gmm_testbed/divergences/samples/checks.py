@@ -109,8 +109,23 @@ def warn_of_heavy(log_weights: np.ndarray) -> None:
 
 
 def variance_of_mean(terms: Float[Array, " n"], weights: Float[Array, " n"]) -> Scalar:
-    """Of the weighted mean of terms (n,)."""
-    return _weights.mean_and_variance(terms, weights)[1]
+    """Of the weighted mean of terms (n,); NaN where no two differ: none is known."""
+    variance = _weights.mean_and_variance(terms, weights)[1]
+    return jnp.where(variance == 0, jnp.nan, variance)
+
+
+def sample_mean(terms, weights: Float[Array, " n"], log_weights=None):
+    """Estimate of the mean of terms (n, ...) of samples; no error where no two differ.
+
+    Args:
+        terms: (n, ...), a function of every sample.
+        weights: (n,) normalised.
+        log_weights: as the user gave them; for the words of the estimate.
+    """
+    value, variance = _weights.mean_and_variance(terms, weights)
+    error = jnp.sqrt(jnp.where(variance == 0, jnp.nan, variance))
+    how, freedom = described(weights, log_weights), _weights.freedom(weights)
+    return estimate.Estimate(value, error, how, freedom=freedom)
 
 
 def share_error(

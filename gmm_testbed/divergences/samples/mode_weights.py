@@ -13,7 +13,7 @@ from ...estimate import Estimate
 from ...mixture import GaussianMixture
 from ...samples import takes_sample_sets
 from ..grid import over_points
-from .checks import checked, described, share_error
+from .checks import checked, sample_mean, share_error
 
 
 class ModeWeights(NamedTuple):
@@ -86,7 +86,7 @@ def mode_weights(
         hint="0.95 is usual",
     )
     shares = _shares(points, mixture, labels == "hard")
-    found = Estimate.mean_of(shares, weights, described(weights, log_weights))
+    found = sample_mean(shares, weights, log_weights)
     error = share_error(shares, weights)
     found = Estimate(found.value, error, found.how, freedom=found.freedom)
     tail = jnp.asarray((1.0 - level) / (2 * mixture.num_components), points.dtype)

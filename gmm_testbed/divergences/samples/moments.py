@@ -9,7 +9,7 @@ from ... import _weights
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
 from ...samples import takes_sample_sets
-from .checks import checked, described
+from .checks import checked, described, sample_mean
 
 
 @takes_sample_sets
@@ -26,7 +26,7 @@ def mean_error(samples, mixture: GaussianMixture, *, log_weights=None) -> Estima
     """
     points, weights = checked(samples, mixture, log_weights)
     offset = points - mixture.mean()[None]
-    return Estimate.mean_of(offset, weights, described(weights, log_weights))
+    return sample_mean(offset, weights, log_weights)
 
 
 @takes_sample_sets
@@ -72,7 +72,7 @@ def total_variance(
 
 
 def _of_squares(value, error, weights, log_weights) -> Estimate:
-    known = _weights.enough(jnp.sum(weights**2), _weights.PAIRS)
+    known = _weights.enough(jnp.sum(weights**2), _weights.PAIRS) & (error > 0)
     error, freedom = (
         jnp.where(known, error, jnp.nan),
         _weights.freedom_of_squares(weights),

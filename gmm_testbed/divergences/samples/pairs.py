@@ -165,7 +165,8 @@ def estimated(value, rows, masses, by_pairs, weights, how: str) -> Estimate:
         how: in words.
     """
     squares, (by_pairs, outer) = jnp.sum(weights**2), by_pairs
-    known = _weights.enough(squares, _weights.PAIRS) & (by_pairs > 0)
+    rounding = 100.0 * jnp.finfo(squares.dtype).eps * jnp.abs(value)
+    known = _weights.enough(squares, _weights.PAIRS) & (by_pairs > rounding**2 * outer)
     number = 1.0 / squares
     below = (number - 2.0) * (number - 3.0)
     inflation = number * (number - 1.0) / jnp.where(known, below, jnp.nan)
