@@ -97,9 +97,9 @@ def of(
         found = of_samples(key, found.x, target, t, log_weights=log_weights)
         return _ordered(found)
     if isinstance(found, AffineLaw):
-        values, how = _of_gaussian(found, target, t), "closed form"
+        values, how = _of_gaussian(found, target, floating(t)), "closed form"
     elif isinstance(found, ReducedLaw):
-        values = _of_reduced(found, target, t)
+        values = _of_reduced(found, target, floating(t))
     else:
         density = found.at(-1) if isinstance(found, AbstractLaw) else found
         if isinstance(density, LineDensity) and np.all(

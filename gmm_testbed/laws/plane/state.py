@@ -126,7 +126,7 @@ def _beyond(ends, mass, leave: float) -> np.ndarray:
 def fits(wanted, most: int) -> bool:
     """Whether a grid of these many nodes along each axis (2,) is allowed."""
     longest, shortest = max(wanted), max(min(wanted), FEWEST)
-    return longest <= most and longest * shortest <= MOST**2
+    return bool(longest <= most and longest * shortest <= MOST**2)
 
 
 def fine_enough(lower, upper, wanted, fewest) -> tuple[Grid, Grid]:
