@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._checks import check_real, choose, fail, require, unsupported, warn
+from ._checks import check_real, choose, concrete, fail, require, unsupported, warn
 from ._types import Key, Times
 from .method import Cost, Facts, check_needs
 from .problem import Linear, Target
@@ -222,6 +222,13 @@ class External(AbstractSampler):
                 got="initial=..." if options.initial is not None else "trajectory=True",
                 expected="neither initial nor trajectory",
                 hint="write both into the program",
+            )
+        if not concrete(*jax.tree.leaves((key, target, times))):
+            unsupported(
+                "a program on the host cannot be traced by JAX",
+                got="gt.sample of an External inside jit, vmap or grad",
+                expected="keys, targets and times that are known",
+                hint="call gt.sample outside of them, once for each key or target",
             )
         seed = int(jax.random.bits(key, dtype=jnp.uint32))
         made = self.views(self.fn, target, times, num, seed)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Real
 
+from .. import _weights
 from .._checks import check_shape, floating, require, scalar
 from .._types import Scalar
 from ..divergences import closed_form
@@ -50,7 +51,7 @@ def psnr_of_mean(
     `psnr`.
     """
     points, truth, weights = _of_truth(samples, truth, log_weights)
-    gap = weights @ points - truth
+    gap = weights @ (points - truth[None])
     square = jnp.mean(gap**2)
     slopes = 2.0 * ((points - truth[None]) @ gap) / gap.shape[0]
     error = _mean(slopes, weights, log_weights)
@@ -108,9 +109,10 @@ def coordinate_variance(samples, *, log_weights=None) -> Estimate:
     mean over samples of \(\|x - \bar x\|^2 / d\). Arguments and errors as `psnr`.
     """
     points, weights = weighted(samples, _dim(samples), log_weights)
-    centred = points - (weights @ points)[None]
-    terms = jnp.mean(centred**2, axis=1) / (1.0 - jnp.sum(weights**2))
-    return _mean(terms, weights, log_weights)
+    _, centred, total = _centred(points, weights)
+    found = _mean(jnp.mean(centred**2, axis=1) / total, weights, log_weights)
+    freedom = _weights.freedom_of_squares(weights)
+    return Estimate(found.value, found.stderr, found.how, freedom=freedom)
 
 
 @takes_sample_sets
@@ -136,10 +138,8 @@ def frechet(samples, mixture: GaussianMixture, *, log_weights=None) -> Scalar:
         InputError: as `psnr`.
     """
     points, weights = weighted(samples, mixture.dim, log_weights)
-    mean = weights @ points
-    centred = points - mean[None]
-    covariance = (weights[:, None] * centred).T @ centred
-    covariance = covariance / (1.0 - jnp.sum(weights**2))
+    mean, centred, total = _centred(points, weights)
+    covariance = (weights[:, None] * centred).T @ centred / total
     truth = mixture.mean(), mixture.covariance()
     return closed_form.w2_squared(mean, covariance, *truth)
 
@@ -193,6 +193,12 @@ def _of_truth(samples, truth, log_weights) -> tuple[Array, Array, Array]:
     return points, truth, weights
 
 
+def _centred(points, weights) -> tuple[Array, Array, Array]:
+    r"""Mean (d,) of points (n, d), their offsets from it, and \(1 - \sum_i w_i^2\)."""
+    mean, _ = _weights.mean_and_variance(points, weights)
+    return mean, points - mean[None], weights @ _weights.parts(weights).rest
+
+
 def _dim(samples) -> int:
     """d of samples (n, d); 0 of what has no columns, which fits no samples."""
     shape = jnp.shape(samples)
@@ -200,7 +206,7 @@ def _dim(samples) -> int:
 
 
 def _mean(terms, weights, log_weights) -> Estimate:
-    """Over samples, with the error of a mean; NaN for one effective sample."""
+    """Over samples, with the error of a mean."""
     return Estimate.mean_of(terms, None if log_weights is None else weights)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import ArrayLike
 
 from .. import _weights, diagnostics, divergences
+from .._checks import floating
 from .._types import Key
 from ..divergences import AbstractDensity, LineDensity
 from ..divergences.on_the_host import HostDensity
@@ -105,7 +106,7 @@ def of(
         ):
             values = at_the_end(HostDensity(density), target, t)
         else:
-            values = _of_density(density, target, jnp.asarray(t))
+            values = _of_density(density, target, floating(t))
     return _ordered({n: Estimate(v, how=how) for n, v in values.items()})
 
 
@@ -181,7 +182,7 @@ def _sums(density, target, t) -> dict[str, Any]:
 
 
 def _of_gaussian(law: AffineLaw, target: Target, t) -> dict[str, Any]:
-    posterior, data = target.posterior(jnp.asarray(t)), target.problem.posterior()
+    posterior, data = target.posterior(t), target.problem.posterior()
     return {
         "kl": law.kl(posterior),
         "kl_from": law.kl_from(posterior),
@@ -195,7 +196,7 @@ def _of_gaussian(law: AffineLaw, target: Target, t) -> dict[str, Any]:
 
 
 def _of_reduced(law: ReducedLaw, target: Target, t) -> dict[str, Any]:
-    posterior = target.posterior(jnp.asarray(t))
+    posterior = target.posterior(t)
     lower, upper = law.tv(posterior)
     found = {
         "kl": law.kl(posterior),
@@ -210,7 +211,7 @@ def _of_reduced(law: ReducedLaw, target: Target, t) -> dict[str, Any]:
     found["mean_error"] = law.mean() - posterior.mean()
     found["spread_ratio"] = total / posterior.total_variance()
     # Beyond the frame the components are alike: modes are those of the law inside.
-    density, modes = law.inside.at(-1), law.inside.target.posterior(jnp.asarray(t))
+    density, modes = law.inside.at(-1), law.inside.target.posterior(t)
     found["mode_weight"] = diagnostics.mode_weights(density, modes)
     found["mode_weight_exact"] = jnp.exp(modes.log_weights)
     return found | {"escaped_mass": law.escaped_mass}
@@ -239,7 +240,7 @@ def of_samples(
             that is most standard errors from zero.
         log_weights: (n,), uniform by default.
     """
-    posterior, weighted = target.posterior(jnp.asarray(t)), {"log_weights": log_weights}
+    posterior, weighted = target.posterior(t), {"log_weights": log_weights}
     x = checked(x, posterior, log_weights)[0]
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
     covariance = divergences.covariance_error(x, posterior, **weighted)

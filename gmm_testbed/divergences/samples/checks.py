@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ... import _weights, estimate
+from ..._arguments import check_kinds, is_numeric
 from ..._checks import concrete, floating, require, warn
 from ..._types import Scalar
 from ...mixture import GaussianMixture
@@ -20,6 +21,7 @@ _FEW = 5  # effective samples, up to which every use of weights is warned of
 
 def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array, Array]:
     """`weighted` for samples in the dimension of a mixture."""
+    check_truth("metric(samples, mixture)", mixture, samples=samples)
     return weighted(samples, mixture.dim, log_weights)
 
 
@@ -69,6 +71,23 @@ def weighted(samples, dim: int, log_weights=None) -> tuple[Array, Array]:
         )
         warn_of_heavy(np.asarray(log_weights, np.float64))
     return samples, jax.nn.softmax(log_weights)
+
+
+def check_truth(call: str, mixture, **samples) -> None:
+    """Refuses what is no mixture in the place of the truth, and what are no samples.
+
+    Args:
+        call: how the function is written.
+        mixture: the truth.
+        samples: samples=..., the samples (n, d).
+
+    Raises:
+        ArgumentError: that says how samples of the truth become a mixture.
+    """
+    words = "the truth, a gt.GaussianMixture; samples of it (n, d) become one by"
+    words = f"{words} gt.GaussianMixture.empirical(samples)"
+    given = {name: (x, is_numeric, "samples (n, d)") for name, x in samples.items()}
+    check_kinds(call, mixture=(mixture, GaussianMixture, words), **given)
 
 
 def warn_of_heavy(log_weights: np.ndarray) -> None:

@@ -100,7 +100,7 @@ def mode_weights(
 
 @eqx.filter_jit
 def _shares(points, mixture, hard: bool):
-    shares = over_points(mixture.responsibilities, points)
+    shares = over_points(mixture.responsibilities, points, mixture.num_components)
     if hard:
         best = jnp.argmax(shares, axis=1)
         one = jax.nn.one_hot(best, mixture.num_components, dtype=shares.dtype)

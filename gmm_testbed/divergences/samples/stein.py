@@ -95,7 +95,7 @@ KERNELS = {"imq": InverseMultiquadric, "gaussian": Gaussian}
 
 
 def _features(mixture, points):
-    score = over_points(mixture.score, points)
+    score = over_points(mixture.score, points, mixture.num_components)
     return Features((points - mixture.mean()[None], score), ())
 
 
