@@ -79,6 +79,7 @@ def test_whole_numbers_are_no_other_problem():
         ("T21-training-posterior", {"points": 1024}, "at most 512"),
         ("T22-collapse", {"dim": 32}, "at most 16"),
         ("T16-particle-filters", {"num": 64}, "at most 32"),
+        ("T11-dps-limit", {"kappa": 100.0}, "at most 10"),
         ("T12-dps-density-corrected", {"dim": 2}, "1 or 3"),
         ("C18-prior-baseline", {"dim": 2}, "1 or 3"),
         ("T31-split-gibbs", {"dim": 2}, "1 or 3"),
