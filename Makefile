@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # jaxlib 0.10 can deadlock on one or two cores; more threads avoid it.
 export NPROC ?= 4
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow mutants lint clean
 
 demo: $(VENV)/.installed
 	$(BIN)/gmm-testbed demo
@@ -18,6 +18,11 @@ test: $(VENV)/.installed-test
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/pytest -n 2 -q -m slow
+
+# Which planted faults the tests notice: a sample of them (SAMPLE, SEED), or ALL=1.
+mutants: $(VENV)/.installed-test
+	$(BIN)/python -m tests.mutants.run $(if $(ALL),--all,--sample $(or $(SAMPLE),20)) \
+	    --seed $(or $(SEED),0)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

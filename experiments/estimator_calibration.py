@@ -201,8 +201,7 @@ def estimators(where):
     def entry(metric, pick):
         def picked(key, x, **kw):
             found = metric(x, P, **kw)
-            found = getattr(found, "weights", found)
-            return gt.Estimate(found.value[pick], found.stderr[pick])
+            return getattr(found, "weights", found)[pick]
 
         return picked
 
@@ -364,8 +363,7 @@ def filter_mean(clouds):
         else:
             x = gt.smc.filters(key, model, target, times, 20, FEW).drawn
             weights = None
-        found = D.mean_error(x, exact, log_weights=weights)
-        return gt.Estimate(found.value[0], found.stderr[0])
+        return D.mean_error(x, exact, log_weights=weights)[0]
 
     return estimate, 0.0, False
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import smc as smc
     from . import sweep as sweep
     from . import testbeds as problems  # noqa: F401
+    from . import torch as torch
     from ._checks import InputError as InputError
     from ._checks import UnsupportedError as UnsupportedError
     from .algorithms import Guided as Guided
@@ -74,7 +75,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .problem import downsampling as downsampling
     from .problem import inpainting as inpainting
     from .problem import random_projection as random_projection
-    from .sampling import SampleSet as SampleSet
+    from .samples import SampleSet as SampleSet
     from .sampling import sample as sample
     from .sampling import sample_together as sample_together
     from .sweep import Experiment as Experiment
@@ -98,6 +99,7 @@ _MODULES = (
     "problems",
     "smc",
     "sweep",
+    "torch",
 )
 _NAMES = {
     "_checks": ("InputError", "UnsupportedError"),
@@ -148,7 +150,8 @@ _NAMES = {
         "inpainting",
         "random_projection",
     ),
-    "sampling": ("SampleSet", "sample", "sample_together"),
+    "samples": ("SampleSet",),
+    "sampling": ("sample", "sample_together"),
     "sweep": ("Experiment", "experiment"),
 }
 _ALIASES = {"denoisers": "problem.denoisers", "problems": "testbeds"}

@@ -6,6 +6,7 @@ are concrete; inside `jit` they are not, and the check is left out.
 
 import difflib
 import numbers
+import operator
 import sys
 import warnings
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ class UnsupportedError(InputError):
 
 def fail(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
     """Raises `InputError` with the three lines every error of this package has."""
-    raise InputError(_message(what, got, expected, hint))
+    raise InputError(message(what, got, expected, hint))
 
 
 def require(ok: Any, what: str, *, got: Any, expected: str, hint: str) -> None:
@@ -40,7 +41,7 @@ def require(ok: Any, what: str, *, got: Any, expected: str, hint: str) -> None:
 
 def unsupported(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
     """Raises `UnsupportedError`, which a sweep records as a reason to skip."""
-    raise UnsupportedError(_message(what, got, expected, hint))
+    raise UnsupportedError(message(what, got, expected, hint))
 
 
 def warn(what: str, *, got: Any, expected: str, hint: str) -> None:
@@ -48,7 +49,7 @@ def warn(what: str, *, got: Any, expected: str, hint: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in _INSIDE:
         frame, level = frame.f_back, level + 1
-    warnings.warn(_message(what, got, expected, hint), stacklevel=level)
+    warnings.warn(message(what, got, expected, hint), stacklevel=level)
 
 
 def concrete(*values: Any) -> bool:
@@ -57,11 +58,158 @@ def concrete(*values: Any) -> bool:
 
 
 def floating(value: Any) -> Array:
-    """`value` as a floating-point array of the precision in use."""
+    """`value` as an array of the precision in use: single is promoted to double.
+
+    Raises:
+        InputError: if it is complex.
+    """
     array = jnp.asarray(value)
-    if jnp.issubdtype(array.dtype, jnp.floating):
-        return array
-    return array.astype(jnp.result_type(float))
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        check_real(array)
+    return jnp.asarray(array, jnp.result_type(float))
+
+
+def promoted(tree: Any) -> Any:
+    """The same tree; its floating-point arrays have the precision in use."""
+
+    def one(leaf):
+        real = isinstance(leaf, jax.Array | np.ndarray) and jnp.issubdtype(
+            leaf.dtype, jnp.floating
+        )
+        return floating(leaf) if real else leaf
+
+    return jax.tree.map(one, tree)
+
+
+def check_real(value: Any, what: str = "an array") -> None:
+    """Refuses complex numbers (...), of which only the real part would be used."""
+    require(
+        not np.iscomplexobj(value),
+        f"{what} is complex",
+        got=f"complex numbers of shape {np.shape(value)}",
+        expected="real numbers",
+        hint="stack real and imaginary parts: z (d,) becomes [z.real, z.imag] (2 d,), and "
+        "a matrix A becomes [[A.real, -A.imag], [A.imag, A.real]]",
+    )
+
+
+def check_shape(value: Any, shape: tuple[int, ...], what: str, hint: str) -> None:
+    """Refuses an array of another shape, also one that would broadcast.
+
+    Args:
+        value: (...), the array.
+        shape: what it must be.
+        what: what the user calls it.
+        hint: what to do next.
+    """
+    require(
+        np.shape(value) == shape,
+        f"{what} has the wrong shape",
+        got=f"{what} {np.shape(value)}",
+        expected=str(shape),
+        hint=hint,
+    )
+
+
+def vector(value: Any, what: str, size: int | None = None) -> Array:
+    """One vector (size,) of real numbers as an array; refuses anything else.
+
+    Args:
+        value: (size,).
+        what: what the user calls it.
+        size: its length, any by default.
+    """
+    array = floating(value)
+    expected = "(n,)" if size is None else f"({size},)"
+    require(
+        array.ndim == 1 and array.shape[0] == (array.size if size is None else size),
+        f"{what} has the wrong shape",
+        got=f"{what} {array.shape}",
+        expected=f"{expected}, one vector",
+        hint="everything acts on one point: use jax.vmap for many",
+    )
+    return array
+
+
+def scalar(value: Any, what: str) -> Array:
+    """One real number () as an array; refuses anything else."""
+    array = floating(value)
+    check_shape(array, (), what, "use jax.vmap for many values")
+    return array
+
+
+def check_index(index: int, count: int, what: str) -> None:
+    """Refuses an index, which may count from the end, of what is not there."""
+    require(
+        isinstance(index, numbers.Integral) and -count <= index < count,
+        f"there is no such {what}",
+        got=f"index {index!r} of {count}",
+        expected=f"a whole number from {-count} to {count - 1}",
+        hint="the first is 0, and the last is -1",
+    )
+
+
+def check_indices(given: Any, count: int, what: str) -> np.ndarray:
+    """Indices (k,) in 0, ..., count - 1, of indices or of a mask (count,) of booleans.
+
+    Args:
+        given: indices (k,), or a mask.
+        count: how many there are to choose from.
+        what: what is chosen, in the singular: "coordinate".
+
+    Raises:
+        InputError: if an index is out of range (JAX would take the nearest one) or
+            stands twice, if it is no whole number, or if it may be a mask of 0 and 1.
+    """
+    require(
+        concrete(given),
+        f"the {what}s are chosen where a problem is built",
+        got="indices that are traced",
+        expected="numbers known now",
+        hint="pass a Python list or a NumPy array",
+    )
+    found = np.asarray(given)
+    expected = f"indices from 0 to {count - 1}, or a mask ({count},) of booleans"
+    if found.dtype == bool:
+        require(
+            found.shape == (count,) and found.any(),
+            f"the mask of {what}s does not fit",
+            got=f"a mask {found.shape} with {int(found.sum())} chosen",
+            expected=f"({count},), at least one of them True",
+            hint=f"one entry a {what}",
+        )
+        return np.flatnonzero(found)
+    require(
+        found.ndim == 1 and found.size > 0 and np.issubdtype(found.dtype, np.integer),
+        f"these are not indices of {what}s",
+        got=f"{found.dtype} {found.shape}",
+        expected=expected,
+        hint="write a single index as [i], and a mask of numbers as mask.astype(bool)",
+    )
+    values, uses = np.unique(found, return_counts=True)
+    require(
+        found.shape != (count,) or count == 1 or not set(values) <= {0, 1},
+        f"these may be indices of {what}s or a mask",
+        got=f"{found.tolist()}, only 0 and 1, one for each of {count} {what}s",
+        expected=expected,
+        hint="write a mask as mask.astype(bool); all of them are np.ones(d, bool)",
+    )
+    outside = values[(values < 0) | (values >= count)]
+    require(
+        outside.size == 0,
+        f"there is no such {what}",
+        got=", ".join(map(str, outside[:3])),
+        expected=expected,
+        hint=f"they are counted from 0, and the last is {count - 1}, not -1",
+    )
+    require(
+        np.all(uses == 1),
+        f"a {what} is chosen twice",
+        got=str(values[np.argmax(uses)]),
+        expected=expected + ", each once",
+        hint="of two measurements of one, give their mean, at half the variance",
+    )
+    return found
 
 
 def check_finite(value: Array, what: str) -> None:
@@ -76,15 +224,31 @@ def check_finite(value: Array, what: str) -> None:
         )
 
 
-def check_count(value: Any, what: str, least: int = 1) -> None:
-    """Refuses what is not a whole number of at least `least`."""
+def check_count(value: Any, what: str, least: int = 1) -> int:
+    """The whole number, of Python, NumPy or JAX; refuses any below `least`.
+
+    Raises:
+        InputError: for anything else, and where JAX traces it.
+    """
     require(
-        isinstance(value, numbers.Integral) and value >= least,
+        concrete(value),
+        f"{what} cannot be traced",
+        got=f"{what} as an argument of jit, vmap or grad",
+        expected="a number that is known: it is the shape of an array",
+        hint=f"close over {what}, or name it in static_argnames of jax.jit",
+    )
+    try:
+        count = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = None
+    require(
+        count is not None and count >= least,
         f"{what} must be a whole number",
         got=f"{what} {value!r}",
         expected=f"a whole number, at least {least}",
         hint="write int(...) around a float that is whole",
     )
+    return count
 
 
 def check_range(
@@ -176,5 +340,6 @@ def check_covariance(matrix: Array, what: str, *, definite: bool) -> None:
     )
 
 
-def _message(what: str, got: Any, expected: str, hint: str) -> str:
+def message(what: str, got: Any, expected: str, hint: str) -> str:
+    """The lines of an error or a warning."""
     return f"{what}\n  got:      {got}\n  expected: {expected}\n  hint:     {hint}"

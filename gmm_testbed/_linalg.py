@@ -51,6 +51,19 @@ def log_det(factor: Float[Array, "m m"]) -> Float[Array, ""]:
     return 2.0 * jnp.sum(jnp.log(jnp.diagonal(factor)))
 
 
+def log_det_of_one_plus(matrix: Float[Array, "m m"]) -> Float[Array, ""]:
+    """`log det(I + matrix)`, matrix semi-definite and small or large, to its own digits."""
+    size = matrix.shape[0]
+
+    def column(j, carry):
+        rest, total = carry
+        pivot = rest[j, j]
+        rest = rest - jnp.outer(rest[:, j], rest[j] / (1.0 + pivot))
+        return rest, total + jnp.log1p(pivot)
+
+    return _loop(size, column, (matrix, jnp.zeros((), matrix.dtype)))[1]
+
+
 def sign_and_log_det(matrix: Float[Array, "m m"]) -> tuple[Array, Array]:
     """Sign and log of the absolute value of a determinant, by rows with pivots."""
     size = matrix.shape[0]

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtri
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from . import divergences
-from ._checks import require
+from ._checks import floating, require
 from ._types import Key
+from .divergences.samples.checks import check_truth
 from .divergences.samples.floors import estimate_of
 from .estimate import Estimate
 from .mixture import GaussianMixture
@@ -34,7 +34,7 @@ class Ranking(StrEnum):
     WORSE = "worse"
     FLOOR = "not ranked: both inside the floor"
     ERROR = "not ranked: within the error"
-    ONE_RUN = "not ranked: particles of one run, without an error; give several runs"
+    ONE_RUN = "not ranked: one run, without an error; give several runs"
     NONFINITE = "not ranked: not finite"
 
 
@@ -81,8 +81,8 @@ class Comparison(NamedTuple):
         methods: the `Method`s.
         pairs: the `Pair`s.
         cases: number of problems, or of repetitions.
-        z: standard errors a difference must exceed; more for runs of filters, whose
-            error is known from a few.
+        z: standard errors a difference must exceed, where they are known from many
+            samples; more where they are known from a few, or from a few runs.
     """
 
     methods: tuple[Method, ...]
@@ -157,6 +157,8 @@ def compare(
     cases = {name: _cases(given) for name, given in samples.items()}
     counts = {name: [case.x.shape for case in given] for name, given in cases.items()}
     single = isinstance(mixtures, GaussianMixture)
+    for truth in [mixtures] if single else mixtures:
+        check_truth("gt.compare(samples, mixtures)", truth)
     truths = [mixtures] * len(next(iter(cases.values()), [])) if single else [*mixtures]
     shapes = next(iter(counts.values()), [])
     require(
@@ -169,14 +171,14 @@ def compare(
         hint="a distance depends on n: take as many samples of each method",
     )
     require(
-        0 < level < 1 and repeats >= 2,
+        0 < level < 1 and repeats >= 3,
         "no such level or number of repetitions",
         got=f"level={level}, repeats={repeats}",
-        expected="a level between 0 and 1, and 2 repetitions or more",
+        expected="a level between 0 and 1, and 3 repetitions or more",
         hint="0.95 and 20 are usual",
     )
     pairs = len(cases) * (len(cases) - 1) // 2
-    z = -float(ndtri(jnp.asarray((1.0 - level) / (2 * pairs))))
+    tail = 0.5 * (1.0 - level) / pairs
     keys = jax.random.split(key_floor, len(truths))
     values, floors, known = {}, {}, {}
     for name, given in cases.items():
@@ -190,14 +192,13 @@ def compare(
             _floor(known, metric, keys[i], truths[i], case, repeats)
             for i, case in enumerate(given)
         ]
-    methods = [_method(name, values[name], floors[name], z) for name in cases]
+    methods = [_method(name, values[name], floors[name], tail) for name in cases]
     methods.sort(key=_place)
-    freedom = max(len(truths) - 1, 1)
-    beyond = float(stdtrit(freedom, 1.0 - 0.5 * (1.0 - level) / pairs))  # Student's
     judged = [
-        _pair(first, second, values, z, beyond)
+        _pair(first, second, values, tail)
         for first, second in itertools.combinations(methods, 2)
     ]
+    z = float(-ndtri(tail))
     return Comparison(tuple(methods), tuple(judged), len(truths), z)
 
 
@@ -223,7 +224,7 @@ def _cases(given):
 
 def _case(given):
     if not isinstance(given, SampleSet):
-        return _Case(jnp.asarray(given))
+        return _Case(floating(given))
     require(
         not given.info.point,
         "point estimates are no draws of a law",
@@ -235,12 +236,17 @@ def _case(given):
 
 
 def _value(metric, case, truth):
-    """The metric and its error; NaN if no particle is left, or one has no weight."""
+    """The metric, its error and degrees of freedom; NaN if a weight is no number.
+
+    The error is infinite where there is none: of particles that met, or of too few.
+    """
     weights = case.log_weights
     if weights is not None and not jnp.isfinite(jnp.max(weights)):
-        return np.nan, np.nan
+        return np.nan, np.nan, np.inf
     found = _number_of(metric(case.x, truth, **_weights(weights)))
-    return float(found.value), np.inf if case.met else float(found.stderr)
+    value, error = float(found.value), float(found.stderr)
+    unknown = case.met or (np.isfinite(value) and np.isnan(error))
+    return (value, np.inf, np.inf) if unknown else (value, error, float(found.freedom))
 
 
 def _number_of(found):
@@ -274,44 +280,54 @@ def _floor(known, metric, key, truth, case, repeats):
     return known[place]
 
 
-def _method(name, values, floors, z):
+def _method(name, values, floors, tail):
     cases = len(values)
-    value, error = values[:, 0].mean(), _error(*values.T)
+    error, _ = _error(*values.T)
     level = np.mean([float(floor.mean.value) for floor in floors])
     unsure = np.mean([float(floor.mean.stderr) for floor in floors])  # may be shared
     spread = np.sqrt(sum(float(floor.spread) ** 2 for floor in floors)) / cases
-    ceiling = level + z * np.hypot(spread, unsure)
+    repeats = min(floor.values.shape[0] for floor in floors)
+    ceiling = level + stdtrit(repeats - 1, 1.0 - tail) * np.hypot(spread, unsure)
     floor = Estimate(level, unsure, floors[0].mean.how)
+    value = values[:, 0].mean()
     found = Estimate(value, error, f"mean of {cases} cases")
     return Method(name, found, floor, float(ceiling), bool(value <= ceiling))
 
 
-def _error(values, errors):
-    """Of the mean over cases; where single errors are unknown (infinite), by its spread."""
+def _error(values, errors, freedoms):
+    """Of the mean over cases, with its freedom; by the spread where errors are unknown."""
     cases = len(values)
     if np.isinf(errors).any():
-        return values.std(ddof=1) / np.sqrt(cases) if cases > 1 else np.nan
-    return np.sqrt((errors**2).sum()) / cases
+        spread = values.std(ddof=1) / np.sqrt(cases) if cases > 1 else np.nan
+        return spread, cases - 1.0
+    total = (errors**2).sum()
+    shares = errors**2 / total if total > 0 else np.zeros(cases)
+    inverse = (shares**2 / freedoms).sum()
+    return np.sqrt(total) / cases, 1.0 / inverse if inverse > 0 else np.inf
 
 
-def _pair(first, second, values, z, beyond):
-    """`z` and `beyond` are the thresholds where single errors are known, and where not."""
-    gaps = values[first.name][:, 0] - values[second.name][:, 0]
-    errors = np.hypot(values[first.name][:, 1], values[second.name][:, 1])
-    cases, met = len(gaps), np.isinf(errors).any()
-    error = _error(gaps, errors)
-    if cases > 1:
-        error = max(error, gaps.std(ddof=1) / np.sqrt(cases))
-    difference = Estimate(gaps.mean(), error, f"{cases} pairs")
+def _pair(first, second, values, tail):
+    """The verdict on two methods; `tail` is the probability beyond its threshold."""
+    both = values[first.name], values[second.name]
+    gaps = both[0][:, 0] - both[1][:, 0]
+    errors, freedoms = np.concatenate([each[:, 1:] for each in both]).T
+    cases, unknown = len(gaps), np.isinf(errors).any()
+    spread, freedom = _error(gaps, np.full(cases, np.inf), None)
+    error = spread
+    if not unknown:
+        single, freedom = _error(np.zeros(2 * cases), errors, freedoms)
+        error = np.fmax(2.0 * single, spread)  # of a sum over cases, not of their mean
+    difference = Estimate(gaps.mean(), error, f"{cases} pairs", freedom=freedom)
+    quantile = stdtrit(freedom, 1.0 - tail) if np.isfinite(freedom) else -ndtri(tail)
     if not np.isfinite(gaps.mean()):
         ranking = Ranking.NONFINITE
     elif first.inside and second.inside:
         ranking = Ranking.FLOOR
-    elif met and cases == 1:
+    elif unknown and cases == 1:
         ranking = Ranking.ONE_RUN
     elif not np.isfinite(error):
         ranking = Ranking.NONFINITE
-    elif abs(gaps.mean()) <= (beyond if met else z) * error:
+    elif abs(gaps.mean()) <= quantile * error:
         ranking = Ranking.ERROR
     else:
         ranking = Ranking.BETTER if gaps.mean() < 0 else Ranking.WORSE
@@ -331,8 +347,4 @@ def _number(estimate):
 
 def _aligned(rows):
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [
-        [text.ljust(width) for text, width in zip(row, widths, strict=True)]
-        for row in rows
-    ]
-    return ["  ".join(row).rstrip() for row in cells]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -4,17 +4,23 @@ Anything estimated carries its error; anything exact has the error 0 and says ho
 had. Errors of two estimates are taken to be independent.
 """
 
+import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtri
+from jax.scipy.special import betainc, ndtri
 from jaxtyping import Array, Float
 
-from ._checks import floating
+from . import _weights
+from ._checks import concrete, floating
 from ._types import Scalar
+
+_MANY = 1000.0  # degrees of freedom, from which the expansion is good to 1e-10
+_HALVINGS = 60
 
 
 class Between(NamedTuple):
@@ -36,54 +42,67 @@ class Estimate(eqx.Module):
         how: what it rests on, in a few words: "quadrature", "1000 samples".
         growth: the same shape; by how much the square of the error grows with the true
             value, for `interval`. Arithmetic drops it.
+        freedom: the same shape; degrees of freedom of the error, infinite where it is
+            known as well as it need be. `interval` takes Student's quantile.
     """
 
     value: Float[Array, "*shape"]
     stderr: Float[Array, "*shape"]
     how: str = eqx.field(static=True)
     growth: Float[Array, "*shape"]
+    freedom: Float[Array, "*shape"]
 
-    def __init__(self, value, stderr=0.0, how: str = "exact", growth=0.0):
-        self.value = floating(value)
-        stderr = jnp.asarray(stderr, self.value.dtype)
-        self.stderr = jnp.broadcast_to(stderr, self.value.shape)
-        self.how = how
-        growth = jnp.asarray(growth, self.value.dtype)
-        self.growth = jnp.broadcast_to(growth, self.value.shape)
+    def __init__(
+        self, value, stderr=0.0, how: str = "exact", growth=0.0, freedom=math.inf
+    ):
+        self.value, self.how = floating(value), how
+        self.stderr = _like(self.value, stderr)
+        self.growth = _like(self.value, growth)
+        self.freedom = _like(self.value, freedom)
 
     @classmethod
     def mean_of(cls, terms, weights=None, how: str = "") -> "Estimate":
         r"""Mean of terms (n, ...) over the first axis, and its standard error.
 
+        With equal weights the usual \(s/\sqrt n\), with n - 1 degrees of freedom; with
+        others it is self-normalised, and its error that of importance sampling with few
+        samples allowed for (`gmm_testbed._weights` has the formula). The error is NaN of
+        two effective terms or fewer, and of terms that are all the same.
+
         Args:
             terms: (n, ...), independent.
-            weights: (n,) normalised; with them the mean is self-normalised and its
-                variance \(\sum_i w_i^2 (x_i - \bar x)^2 / (1 - \sum_i w_i^2)\); with
-                equal weights this is the usual \(s^2/n\).
-            how: "n samples" by default.
+            weights: (n,) normalised.
+            how: "n samples" by default, with the effective number where it is known.
         """
         terms = floating(terms)
-        count = terms.shape[0]
+        how = how or described(terms.shape[0], weights)
         if weights is None:
+            count = terms.shape[0]
             weights = jnp.full(count, 1.0 / count, terms.dtype)
-        value = jnp.tensordot(weights, terms, 1)
-        squares = jnp.tensordot(weights**2, (terms - value[None]) ** 2, 1)
-        squares = squares / (1.0 - jnp.sum(weights**2))
-        return cls(value, jnp.sqrt(squares), how or f"{count} samples")
+        value, variance = _weights.mean_and_variance(terms, weights)
+        freedom = _weights.freedom(weights)
+        return cls(value, jnp.sqrt(variance), how, freedom=freedom)
+
+    def __getitem__(self, index) -> "Estimate":
+        """Some of the values, with all that is known of them."""
+        arrays = self.stderr[index], self.how, self.growth[index], self.freedom[index]
+        return Estimate(self.value[index], *arrays)
 
     def map(self, function: Callable[[Array], Array]) -> "Estimate":
         """`function` of every value, to first order: for roots and logarithms."""
         value, slope = jax.jvp(function, (self.value,), (jnp.ones_like(self.value),))
-        return Estimate(value, jnp.abs(slope) * self.stderr, self.how)
+        error = jnp.abs(slope) * self.stderr
+        return Estimate(value, error, self.how, freedom=self.freedom)
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
         r"""Lower and upper end of the confidence interval.
 
         The true values \(\theta\) for which the value v is within z errors *there*,
-        \((\theta - v)^2 \le z^2 (\mathrm{stderr}^2 + \mathrm{growth}\,(\theta - v))\):
-        the normal interval where the growth is zero.
+        \((\theta - v)^2 \le z^2 (\mathrm{stderr}^2 + \mathrm{growth}\,(\theta - v))\),
+        z Student's quantile: the normal interval where the growth is zero and the degrees
+        of freedom are many.
         """
-        z = ndtri(jnp.asarray(0.5 + 0.5 * level, self.value.dtype))
+        z = student_quantile(level, self.freedom)
         shift = 0.5 * z**2 * self.growth
         reach = jnp.hypot(shift, z * self.stderr)
         return self.value + shift - reach, self.value + shift + reach
@@ -97,19 +116,18 @@ class Estimate(eqx.Module):
 
     def __add__(self, other) -> "Estimate":
         other = _estimate(other)
-        error = jnp.hypot(self.stderr, other.stderr)
-        return Estimate(self.value + other.value, error, _both(self, other))
+        return self._with(self.value + other.value, self.stderr, other, other.stderr)
 
     def __mul__(self, other) -> "Estimate":
         other = _estimate(other)
-        error = jnp.hypot(self.stderr * other.value, other.stderr * self.value)
-        return Estimate(self.value * other.value, error, _both(self, other))
+        errors = self.stderr * other.value, other, other.stderr * self.value
+        return self._with(self.value * other.value, *errors)
 
     def __truediv__(self, other) -> "Estimate":
         return self * _estimate(other).map(jnp.reciprocal)
 
     def __neg__(self) -> "Estimate":
-        return Estimate(-self.value, self.stderr, self.how)
+        return Estimate(-self.value, self.stderr, self.how, freedom=self.freedom)
 
     def __sub__(self, other) -> "Estimate":
         return self + (-_estimate(other))
@@ -126,6 +144,13 @@ class Estimate(eqx.Module):
     def __rtruediv__(self, other) -> "Estimate":
         return _estimate(other) / self
 
+    def _with(self, value, error, other, error_of_other) -> "Estimate":
+        """A value to which both contribute errors, with Satterthwaite's freedom."""
+        whole = jnp.hypot(error, error_of_other)
+        share = jnp.where(whole > 0, error / jnp.where(whole > 0, whole, 1.0), 0.0) ** 2
+        inverse = share**2 / self.freedom + (1.0 - share) ** 2 / other.freedom
+        return Estimate(value, whole, _both(self, other), freedom=1.0 / inverse)
+
     def __str__(self) -> str:
         if self.value.ndim:
             rows = zip(self.value.ravel(), self.stderr.ravel(), strict=True)
@@ -133,8 +158,73 @@ class Estimate(eqx.Module):
         return f"{_text(self.value, self.stderr)} ({self.how})"
 
 
+def described(count: int, weights=None, kind: str = "samples") -> str:
+    """As "1000 samples", or "1000 weighted samples, 12.3 effective", for `Estimate.how`.
+
+    Args:
+        count: how many.
+        weights: (n,) normalised, if they are weighted; the effective number is left out
+            where they are traced.
+        kind: of what.
+    """
+    if weights is None:
+        return f"{count} {kind}" + (", too few for an error" if count < 3 else "")
+    words = f"{count} weighted {kind}"
+    if not concrete(weights):
+        return words
+    squares = float(jnp.sum(weights**2))
+    few = "" if _weights.enough(squares) else ": too few for an error"
+    return f"{words}, {1.0 / squares:.3g} effective{few}"
+
+
+def student_quantile(
+    level: float, freedom: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """Half-width of the central interval of Student's law, in standard errors.
+
+    By bisection; for more than 1000 degrees of freedom by the expansion of Fisher and
+    Cornish, Technometrics 2 (1960), 209-225.
+
+    Args:
+        level: mass of the interval.
+        freedom: degrees of freedom, at least 1, of any shape; infinity for a normal law.
+    """
+    z = ndtri(jnp.asarray(0.5 + 0.5 * level, freedom.dtype))
+    g1 = (z**3 + z) / 4.0
+    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96.0
+    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384.0
+    many = jnp.maximum(freedom, _MANY)
+    wide = z + (g1 + (g2 + g3 / many) / many) / many
+    few = jnp.minimum(freedom, _MANY)
+
+    def halve(_, ends):
+        low, high = ends
+        middle = 0.5 * (low + high)
+        inside = betainc(0.5, 0.5 * few, jnp.sin(middle) ** 2) < level
+        return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
+
+    ends = jnp.zeros_like(few), jnp.full_like(few, 0.5 * jnp.pi)
+    low, high = jax.lax.fori_loop(0, _HALVINGS, halve, ends)
+    narrow = jnp.sqrt(few) * jnp.tan(0.5 * (low + high))
+    found = jnp.where(freedom > _MANY, wide, narrow)
+    return jnp.where(jnp.isnan(freedom), jnp.nan, found)
+
+
 def _estimate(value) -> Estimate:
     return value if isinstance(value, Estimate) else Estimate(value)
+
+
+def _like(value, error) -> Array:
+    """An error in the shape and precision of the values; exact ones share their zero."""
+    if isinstance(error, float) and error in (0.0, math.inf):
+        return _constant(error, value.shape, value.dtype)
+    return jnp.broadcast_to(jnp.asarray(error, value.dtype), value.shape)
+
+
+@functools.lru_cache(maxsize=64)
+def _constant(number, shape, dtype) -> Array:
+    with jax.ensure_compile_time_eval():
+        return jnp.full(shape, number, dtype)
 
 
 def _both(left: Estimate, right: Estimate) -> str:

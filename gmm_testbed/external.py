@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._checks import choose, fail, require, unsupported, warn
+from ._checks import check_real, choose, concrete, fail, require, unsupported, warn
 from ._types import Key, Times
 from .method import Cost, Facts, check_needs
 from .problem import Linear, Target
@@ -154,8 +154,13 @@ class HostDenoiser:
         return rows, *scales
 
 
+def in_numpy(fn: Callable, target: Target, times: Times, num: int, seed: int) -> Any:
+    """What a program returns that is shown the target in NumPy."""
+    return fn(host_problem(target, times), HostDenoiser(target), num, seed)
+
+
 class External(AbstractSampler):
-    """A sampler of another program, in NumPy or anything that NumPy can read.
+    """A sampler of another program, in NumPy, PyTorch or anything that NumPy can read.
 
     Attributes:
         fn: called as fn(problem, denoiser, num, seed), with a `HostProblem`, a
@@ -164,6 +169,7 @@ class External(AbstractSampler):
             samples of x0.
         needs: of the problem or grid, as in `Facts.needs`: ("linear",).
         reference: of the program.
+        views: in what the program sees all this; `gt.torch.Views()` are tensors.
 
     Raises:
         InputError: if fn is no function, or the level unknown.
@@ -173,6 +179,7 @@ class External(AbstractSampler):
     level: str = eqx.field(static=True, default="t")
     needs: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
     reference: str = eqx.field(static=True, default="the author of the program")
+    views: Callable = eqx.field(static=True, default=in_numpy)
 
     def __check_init__(self):
         choose(self.level, _LEVELS, "level")
@@ -182,6 +189,13 @@ class External(AbstractSampler):
             got=type(self.fn).__name__,
             expected="fn(problem, denoiser, num, seed) -> (num, d)",
             hint="pass the function itself, not what it returns",
+        )
+        require(
+            callable(self.views) and not isinstance(self.views, type),
+            "views is an object that calls the program",
+            got=repr(self.views),
+            expected="views(fn, target, times, num, seed)",
+            hint="leave it out for NumPy; views=gt.torch.Views() for PyTorch",
         )
 
     @property
@@ -209,8 +223,15 @@ class External(AbstractSampler):
                 expected="neither initial nor trajectory",
                 hint="write both into the program",
             )
+        if not concrete(*jax.tree.leaves((key, target, times))):
+            unsupported(
+                "a program on the host cannot be traced by JAX",
+                got="gt.sample of an External inside jit, vmap or grad",
+                expected="keys, targets and times that are known",
+                hint="call gt.sample outside of them, once for each key or target",
+            )
         seed = int(jax.random.bits(key, dtype=jnp.uint32))
-        made = self.fn(host_problem(target, times), HostDenoiser(target), num, seed)
+        made = self.views(self.fn, target, times, num, seed)
         x = _returned(made, num, target.problem.prior)
         uniform = jnp.full(num, -np.log(num), x.dtype)
         none = jnp.asarray(jnp.nan, x.dtype)
@@ -254,8 +275,9 @@ def _returned(made: Any, num: int, prior) -> jax.Array:
             "what the external program returned is no array",
             got=f"{type(made).__name__}: {error}",
             expected="an array that NumPy can read",
-            hint="of a torch tensor return x.detach().cpu().numpy()",
+            hint="for PyTorch pass views=gt.torch.Views(), or return x.detach().cpu()",
         )
+    check_real(x, "what the external program returned")
     require(
         np.issubdtype(x.dtype, np.floating),
         "the external program returned no real numbers",
@@ -283,6 +305,7 @@ def _returned(made: Any, num: int, prior) -> jax.Array:
 
 def _batch(value: Any, dim: int, dtype, name: str) -> np.ndarray:
     rows = np.asarray(value)
+    check_real(rows, name)
     require(
         rows.ndim == 2 and rows.shape[1] == dim,
         f"{name} is not a batch of points",
@@ -295,9 +318,10 @@ def _batch(value: Any, dim: int, dtype, name: str) -> np.ndarray:
 
 def _scale(value: Any, count: int, dtype) -> np.ndarray:
     """(n,), of a number or of one for each point."""
+    check_real(value, "a scale")
     scale = np.asarray(value, dtype)
     require(
-        scale.size == 1 or scale.shape in {(count,), (count, 1)},
+        scale.shape in {(), (1,), (1, 1), (count,), (count, 1)},
         "this scale does not fit the points",
         got=f"shape {scale.shape} for {count} points",
         expected=f"a number, ({count},) or ({count}, 1)",

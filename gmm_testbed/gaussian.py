@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from . import _linalg
+from ._checks import scalar, vector
+from ._decompositions import eigh
 from ._types import Matrix, Scalar, Vector
 from .mixture import GaussianMixture, components
 from .mixture.components import LOG_2PI
@@ -134,7 +136,7 @@ class Lower(AbstractRoot):
         return factor @ factor.T
 
     def spectral(self) -> Spectral:
-        spectrum, basis = jnp.linalg.eigh(self.covariance())
+        spectrum, basis = eigh(self.covariance())
         return Spectral(jnp.zeros((), spectrum.dtype), basis, spectrum)
 
 
@@ -162,10 +164,11 @@ class Gaussian(AbstractStepLaw):
 
     def at(self, noise: Vector) -> Vector:
         """mean + root noise, (d,), for a standard normal noise (d,)."""
-        return self.mean + self.root @ noise
+        return self.mean + self.root @ vector(noise, "noise", self.mean.shape[0])
 
     def log_prob(self, x: Vector) -> Scalar:
         """Log-density at x (d,), for a root without a zero scale."""
+        x = vector(x, "x", self.mean.shape[0])
         z = self.root.whiten(x - self.mean)
         return -0.5 * (x.shape[0] * LOG_2PI + jnp.sum(z**2)) - self.root.log_det()
 
@@ -221,11 +224,13 @@ class Implicit(AbstractStepLaw):
 
 def isotropic(mean: Vector, variance: Scalar) -> Gaussian:
     """N(mean, variance I) for a mean (d,) and a variance ()."""
+    mean = vector(mean, "mean")
     zero = jnp.zeros((mean.shape[0], 0), mean.dtype)
-    base = jnp.asarray(variance, mean.dtype)
+    base = scalar(variance, "variance").astype(mean.dtype)
     return Gaussian(mean, Spectral(base, zero, jnp.zeros(0, mean.dtype)))
 
 
 def point(mean: Vector) -> Gaussian:
     """The deterministic law at mean (d,)."""
+    mean = vector(mean, "mean")
     return isotropic(mean, jnp.zeros((), mean.dtype))

@@ -168,7 +168,7 @@ def _expectation(mixture, snr, function, key, num) -> Estimate:
         jnp.concatenate(part)[: snr.size].reshape(snr.shape)
         for part in zip(*blocks, strict=True)
     )
-    return Estimate(value, error, how)
+    return Estimate(value, error, how, freedom=np.inf if exact else num - 1.0)
 
 
 @eqx.filter_jit

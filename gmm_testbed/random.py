@@ -120,8 +120,7 @@ def from_mixture(
         level: () uniform in (0, 1); it chooses the component.
         noise: (d,) standard normal.
     """
-    cumulative = jnp.cumsum(jnp.exp(mixture.log_weights))
-    k = jnp.sum(cumulative[:-1] <= level * cumulative[-1])  # a count: no search
+    k = components.chosen(jnp.exp(mixture.log_weights), level)
     basis = mixture.basis[0] if mixture.basis.shape[0] == 1 else mixture.basis[k]
     scales = jnp.sqrt(mixture.base[k]), basis, jnp.sqrt(mixture.spectrum[k])
     return mixture.means[k] + components.apply(noise, *scales)

@@ -1,10 +1,15 @@
 """Affine laws: against samples, closed forms, and refusals with the reason."""
 
+from typing import ClassVar
+
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Array, Float
 
 import gmm_testbed as gt
+from gmm_testbed.method import standard_start
 from tests.oracles import problems
 from tests.oracles.library import to_target
 
@@ -92,3 +97,32 @@ def test_closed_forms_refuse_a_mixture(gaussian):
     two = gt.GaussianMixture.isotropic([0.5, 0.5], jnp.eye(4)[:2], 1.0)
     with pytest.raises(gt.InputError, match="one Gaussian"):
         law.kl(two)
+
+
+class Halving(gt.AbstractMarkov):
+    """N(F x + bend sin(x), (0.2 + spread x_1^2) I), which says that it is affine."""
+
+    bend: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+    spread: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    facts: ClassVar[gt.Facts] = gt.Facts("halves", "test", affine=True)
+
+    start = standard_start
+
+    def transition(self, target, x, t, s):
+        mean = 0.5 * x + 0.3 * jnp.pad(x[:-1], (1, 0)) + self.bend * jnp.sin(x)
+        return gt.gaussian.isotropic(mean, 0.2 + self.spread * x[0] ** 2)
+
+
+def test_a_step_that_is_not_affine_is_found_out(gaussian):
+    """By a mean that bends, or a covariance that varies; the straight one is exact."""
+    times = gt.time_grid(gaussian.path, 2, t_max=0.9, t_min=0.1)
+    law = gt.laws.affine(Halving(0.0, 0.0), gaussian, times)
+    F = 0.5 * np.eye(4) + 0.3 * np.eye(4, k=-1)
+    covariance = float(gaussian.path.sigma(times[0])) ** 2 * np.eye(4)
+    for _ in range(2):
+        covariance = F @ covariance @ F.T + 0.2 * np.eye(4)
+    np.testing.assert_allclose(law.covariance(), covariance, rtol=1e-12, atol=1e-14)
+    for bend, spread in ((1e-3, 0.0), (0.0, 1e-3)):
+        with pytest.raises(gt.InputError, match="not affine"):
+            gt.laws.affine(Halving(bend, spread), gaussian, times)

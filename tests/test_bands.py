@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gmm_testbed.laws import resolution
 from gmm_testbed.laws.line import bands
 
 
@@ -69,3 +70,17 @@ def test_equal_steps_give_the_same_sums(coarse, at_once):
         density = plain(density * weight, mean, scale, points)
         atol = 1e-15 * density.max()
         np.testing.assert_allclose(row, density, rtol=2e-12, atol=atol)
+
+
+@pytest.mark.parametrize("ratio", [1.5, 2.0, 2.5])
+def test_aliasing_is_the_ripple_of_equal_gaussians(ratio):
+    """Equal Gaussians whose means are `ratio` scales apart: a constant and a ripple."""
+    means = ratio * np.arange(-20, 21)
+    points = np.linspace(-0.5 * ratio, 0.5 * ratio, 101)
+    law = plain(np.full(41, ratio), means, np.ones(41), points)
+    found = resolution.aliasing(np.full(5, 0.2), np.full(5, ratio))
+    np.testing.assert_allclose(found, np.abs(law - 1.0).max(), rtol=1e-3)
+    room = resolution.allowance(np.full(5, 0.2), np.full(5, ratio))
+    largest = ratio * room, ratio * room * 2**0.25
+    errors = [2.0 * np.exp(-2.0 * (np.pi / each) ** 2) for each in largest]
+    assert errors[0] <= resolution.TOLERANCE < errors[1]

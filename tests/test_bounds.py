@@ -39,6 +39,9 @@ def claim(left, right, errors=(0.0, 0.0), **rest):
         (claim(1.0, 1.1, (0.1, 0.0), equal=True), Verdict.UNDECIDED),
         (claim(1.0, 1.01, (0.01, 0.0), equal=True), Verdict.HOLDS),
         (claim(2.0, 1.0, assumptions=(True, False)), Verdict.OUTSIDE),
+        (claim(1.0 + 1e-10, 1.0), Verdict.HOLDS),  # rounding
+        (claim(1.0 + 1e-7, 1.0), Verdict.VIOLATED),
+        (claim(1.0, 1.0 + 1e-7, equal=True), Verdict.VIOLATED),
     ],
 )
 def test_verdicts(given, verdict):

@@ -98,15 +98,6 @@ def test_energy_distance_of_two_mixtures(key, tolerance):
 # --- theorems -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n, s", [(1, 0.5), (2, 0.3), (3, 1.4)])
-def test_the_slope_of_a_normal_density_in_n_dimensions(n, s):
-    r = np.linspace(0.0, 4.0 * s, 40001)  # along a ray
-    density = np.exp(-0.5 * (r / s) ** 2) / (2.0 * np.pi * s**2) ** (0.5 * n)
-    largest = np.max(np.abs(np.diff(density))) / (r[1] - r[0])
-    repaired = np.exp(-0.5) / (s * (2.0 * np.pi * s**2) ** (0.5 * n))
-    np.testing.assert_allclose(repaired, largest, rtol=1e-6)
-
-
 @pytest.mark.slow
 def test_too_few_sweeps_are_not_the_stationary_law(key, monkeypatch):
     monkeypatch.setattr(split, "_SWEEPS", 1)

@@ -175,6 +175,17 @@ def test_references_agree_with_the_observation(exact):
     np.testing.assert_allclose(back @ MEASUREMENT.A.T, exact.pairs.y, rtol=1e-9)
 
 
+def test_references_and_truths_share_no_noise(key):
+    """Along what A does not see, where the first do not depend on y; at a late time."""
+    case = GAUSSIAN, MEASUREMENT, PATH, PosteriorDraws(), jnp.asarray([1.0, 0.5])
+    pairs = gt.diagnostics.simulate(key, *case, PAIRS, DRAWS)
+    unseen = np.array([0.4, -1.0])
+    both = np.stack([pairs.truth @ unseen, pairs.references @ unseen])
+    assert abs(np.corrcoef(both)[0, 1]) < 4.5 / np.sqrt(PAIRS)
+    draws = np.asarray(pairs.draws)[:, 0] @ unseen
+    assert abs(np.corrcoef(both[1], draws)[0, 1]) < 4.5 / np.sqrt(PAIRS)
+
+
 @pytest.mark.parametrize("scale, shift", [(0.5, 0.0), (1.6, 0.0), (1.0, -0.4)])
 def test_levels_of_a_gaussian_have_their_closed_forms(key, tolerance, scale, shift):
     r"""Rank: \(\Phi(-b/\sqrt{1 + s^2})\); density in the plane: \(1/(1 + s^2)\)."""
@@ -330,7 +341,7 @@ def test_whole_algorithms_are_calibrated_and_compared(key, sampler):
     drawn = gt.sample(key, sampler, target, times, 100)
     exact = target.posterior(times[-1])
     others = {"sampler": drawn, "far": drawn.x + 5.0}
-    judged = gt.compare(others, exact, metric=gt.divergences.mmd_squared, repeats=2)
+    judged = gt.compare(others, exact, metric=gt.divergences.mmd_squared, repeats=3)
     assert judged.methods[0].name == "sampler"
     ranking = Ranking.ONE_RUN if isinstance(sampler, gt.smc.TDS) else Ranking.BETTER
     assert judged.pairs[0].ranking == ranking

@@ -44,7 +44,10 @@ def test_the_floor_is_that_of_exact_samples(key, tolerance):
     deviation = 2 * above * (1 - F) * stats.binom.pmf(above, COUNT, F) / COUNT
     exact = np.trapezoid(deviation, x)
     assert abs(float(found.mean.distance(exact))) < tolerance.z
-    assert float(found.values[0]) < float(found.quantile(0.5)) < float(found.values[-1])
+    for level in (0.5, 0.95):
+        quantile = np.quantile(np.asarray(found.values), level)
+        np.testing.assert_allclose(found.quantile(level), quantile, rtol=1e-12)
+    assert found.quantile() == found.quantile(0.95) > found.quantile(0.5)
 
 
 def test_ranks_what_differs_and_nothing_else(samples, key):
@@ -71,7 +74,7 @@ def test_cases_are_paired(key, tolerance):
         drawn(k, shift) for k, shift in zip(keys, np.linspace(4, 7, 6), strict=True)
     ]
     pairs = {"a": base, "b": [x + 0.5 for x in base]}
-    found = gt.compare(pairs, MIXTURE, metric=METRIC, key=key, repeats=2)
+    found = gt.compare(pairs, MIXTURE, metric=METRIC, key=key, repeats=3)
     (pair,) = found.pairs
     np.testing.assert_allclose(pair.difference.value, -0.5, rtol=tolerance.identity)
     assert (pair.ranking, pair.wins, found.cases) == (Ranking.BETTER, 6, 6)
@@ -140,7 +143,7 @@ def test_particles_of_one_run_have_no_error(key):
         runs(k, shift)
         for k, shift in zip(jax.random.split(key, 3), (2.0, 2.0, 9.0), strict=True)
     )
-    options = {"metric": METRIC, "key": key, "repeats": 2}
+    options = {"metric": METRIC, "key": key, "repeats": 3}
     single = gt.compare({"a": first[0], "b": third[0]}, MIXTURE, **options)
     assert [pair.ranking for pair in single.pairs] == [Ranking.ONE_RUN]
     assert np.isnan(single.methods[0].value.stderr)
@@ -161,11 +164,11 @@ def test_runs_of_a_filter_are_not_ranked_above_others_of_their_own():
     ranked = 0
     for _ in range(400):
         values = {
-            name: np.stack([rng.normal(2.0, 0.3, 3), np.full(3, np.inf)], 1)
+            name: np.stack([rng.normal(2.0, 0.3, 3), *np.full((2, 3), np.inf)], 1)
             for name in "ab"
         }
         methods = [_plain(name, values[name]) for name in "ab"]
-        ranking = _pair(*methods, values, 1.96, stats.t.ppf(0.975, 2)).ranking
+        ranking = _pair(*methods, values, 0.025).ranking
         ranked += ranking in (Ranking.BETTER, Ranking.WORSE)
     assert abs(ranked - 20) < 4.5 * np.sqrt(400 * 0.05 * 0.95)
 
@@ -262,3 +265,102 @@ def test_sinkhorn_of_points(tolerance):
     x, z = jnp.zeros((8, 1)), jnp.full((8, 1), 3.0)
     found = gt.divergences.sinkhorn_divergence(x, z, regularisation=1.0, batch_size=4)
     np.testing.assert_allclose(found.value, 9.0, rtol=tolerance.identity)
+
+
+# --- thresholds, by hand ---------------------------------------------------------------
+
+POINT = gt.GaussianMixture.isotropic([1.0], [[0.0]], 1e-12)  # whose floor is zero
+
+
+def given(errors, freedom=np.inf):
+    """A metric that is the first sample, with the second sample's place in `errors`."""
+
+    def metric(x, mixture, **weights):
+        place = jnp.clip(jnp.round(x[1, 0]), 0, len(errors) - 1).astype(int)
+        error = jnp.asarray(errors)[place]
+        return gt.Estimate(x[0, 0], error, freedom=freedom)
+
+    return metric
+
+
+def pair_of(value, place=0):
+    return jnp.asarray([[value], [float(place)]])
+
+
+def verdicts(found):
+    return {frozenset(pair[:2]): pair.ranking for pair in found.pairs}
+
+
+@pytest.mark.parametrize("freedom", [np.inf, 4.0])
+def test_the_threshold_is_bonferronis(key, freedom):
+    """Two methods: the quantile at .975; three: at 1 - .05/6. Student's, of few."""
+    law = stats.norm() if np.isinf(freedom) else stats.t(2 * freedom)  # of two errors
+    alone, together = law.ppf(0.975), law.ppf(1 - 0.05 / 6)
+    error = 0.1 * np.sqrt(2)
+    metric = given([0.1], freedom)
+    for factor, expected in (
+        (0.99 * alone, Ranking.ERROR),
+        (1.01 * alone, Ranking.BETTER),
+    ):
+        two = {"a": pair_of(1.0), "b": pair_of(1.0 + factor * error)}
+        found = gt.compare(two, POINT, metric=metric, key=key, repeats=3)
+        assert verdicts(found)[frozenset("ab")] == expected
+    for factor in (0.99, 1.01):
+        gap = factor * together * error
+        three = {"a": pair_of(1.0), "b": pair_of(1.0 + gap), "c": pair_of(99.0)}
+        found = gt.compare(three, POINT, metric=metric, key=key, repeats=3)
+        expected = Ranking.ERROR if factor < 1 else Ranking.BETTER
+        assert verdicts(found)[frozenset("ab")] == expected
+    np.testing.assert_allclose(found.z, stats.norm.ppf(1 - 0.05 / 6), rtol=1e-12)
+
+
+def test_errors_over_cases(key):
+    """Of a mean: the root of the sum of squares, over their number; or the spread."""
+    errors = [0.1, 0.3, 0.2, 0.4]
+    first = [pair_of(1.0, 0), pair_of(2.0, 1)]
+    second = [pair_of(1.5, 2), pair_of(2.6, 3)]
+    both = {"a": first, "b": second}
+    found = gt.compare(both, POINT, metric=given(errors), key=key, repeats=3)
+    stderr = [method.value.stderr for method in found.methods]
+    np.testing.assert_allclose(stderr, np.hypot([0.1, 0.2], [0.3, 0.4]) / 2, rtol=1e-9)
+    (pair,) = found.pairs
+    np.testing.assert_allclose(pair.difference.value, -0.55, rtol=1e-9)
+    np.testing.assert_allclose(pair.difference.stderr, np.sqrt(0.3) / 2, rtol=1e-9)
+    assert pair.ranking == Ranking.BETTER or 0.55 < 1.96 * np.sqrt(0.3) / 2
+    found = gt.compare(both, POINT, metric=given([0.01] * 4), key=key, repeats=3)
+    spread = np.std([-0.5, -0.6], ddof=1) / np.sqrt(2)
+    np.testing.assert_allclose(found.pairs[0].difference.stderr, spread, rtol=1e-9)
+
+
+def test_a_single_run_without_an_error_is_not_ranked(key):
+    both = {"a": pair_of(1.0), "b": pair_of(5.0)}
+    found = gt.compare(both, POINT, metric=given([np.nan]), key=key, repeats=3)
+    assert found.pairs[0].ranking == Ranking.ONE_RUN
+
+
+def test_floors_are_of_as_many_samples(key):
+    """A metric that counts: of every case its own number, and the mean of both."""
+
+    def counted(x, mixture, **weights):
+        return gt.Estimate(float(x.shape[0]), 0.1)
+
+    cases = [jnp.zeros((5, 1)), jnp.zeros((9, 1))]
+    found = gt.compare(
+        {"a": cases, "b": cases}, MIXTURE, metric=counted, key=key, repeats=3
+    )
+    assert [float(method.floor.value) for method in found.methods] == [7.0, 7.0]
+
+
+def test_the_quantile_of_a_floor_is_at_its_level(key):
+    """Of a metric that is the first sample: quantiles of the values, as NumPy has them."""
+
+    def first(x, mixture):
+        return gt.Estimate(x[0, 0], 0.1)
+
+    found = gt.divergences.floor(first, key, MIXTURE, 3, repeats=21)
+    draws = [MIXTURE.sample(k, 3)[0, 0] for k in jax.random.split(key, 21)]
+    for level in (0.05, 0.3, 0.95):
+        exact = np.sort(draws)[round(20 * level)]
+        np.testing.assert_allclose(found.quantile(level), exact, rtol=1e-12)
+    np.testing.assert_allclose(found.quantile(), np.sort(draws)[19], rtol=1e-12)
+    np.testing.assert_allclose(found.spread, np.std(draws, ddof=1), rtol=1e-12)

@@ -29,6 +29,7 @@ from gmm_testbed.conformance.report import Answer, Report, ask
 from gmm_testbed.gaussian import isotropic, point
 from gmm_testbed.kernels.reverse import reverse
 from gmm_testbed.method import AbstractComposed, AbstractMarkov, standard_start
+from gmm_testbed.sampling import sample_set
 
 A, K, M, S = gt.approximations, gt.kernels, gt.algorithms, gt.smc
 FACTS = gt.Facts("what it does", "nobody 2026")
@@ -319,6 +320,55 @@ TRUE = [
 def test_the_truth_is_believed(name, question):
     answer = ask(question, _subject(name))
     assert answer.ok and not answer.skipped, str(answer)
+
+
+# --- laws of samples, by numbers that are given ---------------------------------------
+
+
+def _sampled(exact_when=(), order=2, output="sample"):
+    facts = FACTS._replace(exact_when=exact_when, order=order, output=output)
+    return laws.Sampled(M.Jump(), facts, num=4)
+
+
+@pytest.mark.parametrize("distance, right", [(3.0, True), (6.0, False)])
+def test_a_law_is_judged_by_its_distance(distance, right, monkeypatch):
+    """Exact within four and a half standard errors, and not beyond."""
+    for claimed in (True, False):
+        sampled = _sampled((gt.ExactWhen(),) if claimed else ())
+        monkeypatch.setattr(sampled, "distance", lambda kind, where: distance)
+        assert ask(laws.exact_on_any, sampled).ok == (right == claimed)
+
+
+def test_the_limit_is_extrapolated_by_the_order(monkeypatch):
+    """Means 1 + 0.3 h^p at h and h / 2: the limit is 1."""
+    for order in (1, 2):
+        means = {"fine": 1.3, "finer": 1.0 + 0.3 * 0.5**order}
+        found = {
+            which: laws.Statistics(np.array([mean]), np.array([0.1]))
+            for which, mean in means.items()
+        }
+        sampled = _sampled(order=order)
+        monkeypatch.setattr(sampled, "statistics", lambda _, which, __: found[which])  # noqa: B023
+        limit = sampled.limit("any", "exact")
+        np.testing.assert_allclose(limit.mean, 1.0, rtol=1e-12)
+        error = 0.1 * np.hypot(2**order, 1) / (2**order - 1)
+        np.testing.assert_allclose(limit.error, error, rtol=1e-12)
+
+
+def test_what_is_not_finite_or_not_weighted_is_an_answer(monkeypatch):
+    x, weights = jnp.zeros((4, 3)), np.log([0.4, 0.3, 0.2, 0.1])
+    for output, log_weights, bad, right in (
+        ("sample", np.full(4, -np.log(4)), 0, True),
+        ("sample", np.full(4, -np.log(4)), 1, False),
+        ("sample", weights, 0, False),
+        ("weighted", weights, 0, True),
+    ):
+        made = x.at[0, 1].set(jnp.nan if bad else 0.0)
+        zero = jnp.zeros(())
+        out = sample_set(made, jnp.asarray(log_weights), zero, 1)
+        sampled = _sampled(output=output)
+        monkeypatch.setattr(sampled, "run", lambda *which: out)  # noqa: B023
+        assert ask(laws.runs, sampled).ok == right
 
 
 def test_a_copy_of_each_template_conforms():

@@ -23,12 +23,6 @@ def test_running_integral_of_a_gaussian_is_its_distribution_function():
     assert np.allclose(integral, LAW.cdf(NODES), rtol=0, atol=1e-14)
 
 
-def test_running_integral_is_no_trapezoidal_sum():
-    density = LAW.pdf(NODES)
-    trapezoid = np.cumsum(density) - density / 2
-    assert np.max(np.abs(trapezoid - LAW.cdf(NODES))) > 1e-3
-
-
 def test_derivative_and_values_between_the_nodes_are_spectral():
     density, fine = jnp.asarray(LAW.pdf(NODES)), np.arange(0, 63.01, 0.25)
     derivative = spectral.derivative(density, 4)

@@ -13,7 +13,7 @@ import gmm_testbed as gt
 SOURCE = Path(gt.__file__)
 HEAVY = (
     "matplotlib", "rich", "typer", "sqlite3", "pandas", "scipy", "optax", "jinja2",
-    "markdown_it", "ot", "sklearn", "distributed", "pyarrow",
+    "markdown_it", "ot", "sklearn", "distributed", "pyarrow", "torch",
 )  # fmt: skip
 
 
@@ -79,6 +79,22 @@ print(*(name for name, value in found.items() if isinstance(value, types.ModuleT
     modules = fresh(code)
     assert sorted(modules) == list(gt._MODULES) and "bounds" in modules
     assert gt.bounds.check and gt.plotting.figure and gt.sweep.run
+
+
+def test_the_bridge_says_what_it_needs():
+    code = """
+import sys
+sys.modules["torch"] = None
+import gmm_testbed as gt
+assert "Denoiser" in dir(gt.torch)
+try:
+    gt.torch.Denoiser
+except gt.UnsupportedError as error:
+    print(error)
+"""
+    words = " ".join(fresh(code))
+    assert "needs torch, which is not installed" in words
+    assert words.endswith("pip install 'gmm-testbed[torch]'")
 
 
 def test_type_checkers_see_the_names_that_are_found():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import gmm_testbed as gt
 from gmm_testbed.random import Draws, key_words, standard_normal, threefry
 
 
@@ -56,6 +57,25 @@ def test_streams_and_parts_are_independent_of_each_other(key):
         assert correlation[i, j] > 0.99
         correlation[i, j] = correlation[j, i] = 0.0
     assert np.abs(correlation).max() < 4.5 / np.sqrt(len(u))
+
+
+def test_two_mixtures_of_one_step_are_drawn_independently(key):
+    """Each stream has a component of its own: four pairs of modes, by their weights."""
+    modes = gt.GaussianMixture.isotropic([0.3, 0.7], [[-9.0], [9.0]], 1.0)
+
+    def pair(step):
+        draws = Draws(key_words(key), step)
+        return jnp.stack([draws.of(modes)[0], draws.of(modes, "other")[0]])
+
+    x = np.asarray(jax.jit(jax.vmap(pair))(jnp.arange(20_000)))
+    assert np.abs(np.abs(x) - 9.0).max() < 6.0
+    for left in (False, True):
+        for right in (False, True):
+            share = np.mean(((x > 0) == [left, right]).all(axis=1))
+            exact = np.prod(np.where([left, right], 0.7, 0.3))
+            assert abs(share - exact) < 4.5 * np.sqrt(exact * (1 - exact) / len(x))
+    noise = x - 9.0 * np.sign(x)
+    assert abs(np.mean(noise[:, 0] * noise[:, 1])) < 4.5 / np.sqrt(len(x))
 
 
 def test_extreme_words_give_finite_numbers():

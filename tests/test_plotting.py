@@ -185,6 +185,13 @@ def test_history_is_the_law_at_each_of_its_times(two_modes, law):
     np.testing.assert_allclose(shown.density[-1].sum() * cell, 1.0, rtol=1e-3)
     mean = (shown.density[-1] * x).sum() * cell
     assert mean == pytest.approx(float(law.mean()[0]), abs=2e-3)
+    np.testing.assert_array_equal(shown.times, law.times)
+    for row, index in zip(shown.density, range(13), strict=True):
+        at = law.native(index)
+        density = np.exp(np.asarray(at.log_density))
+        expected = np.interp(x, np.asarray(at.position), density, 0.0, 0.0)
+        np.testing.assert_allclose(row, expected, rtol=1e-9, atol=1e-300)
+    assert np.abs(np.diff(shown.density, axis=0)).max(axis=1).min() > 1e-3
 
 
 def test_exact_history_is_the_posterior_marginal(two_modes, law):

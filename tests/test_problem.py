@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
+from scipy.stats import norm
 
 import gmm_testbed as gt
 
@@ -244,16 +245,37 @@ def test_quadrature_reference_on_the_line_agrees_with_scipy(tolerance):
     assert mine["reference_error"] < 1e-6
 
 
+def _rule_mean(x, R, alpha, sigma, nodes, reach):
+    """E[x0 | x_t, y] by the trapezoidal rule over each component, in NumPy."""
+    law = ref.denoised(LINE.prior, np.array([x]), alpha, sigma)
+    z = np.linspace(-reach, reach, nodes)
+    scales = np.sqrt(law.covariances[:, 0])
+    points = (law.means + scales * z).ravel()
+    heights = np.exp(-0.5 * z**2) / np.exp(-0.5 * z**2).sum()
+    weights = np.outer(np.exp(law.log_weights), heights).ravel()
+    for point, y, variance in zip(
+        (points + 0.3 * points**2, np.sin(2 * points)), (0.5, 0.3), R, strict=True
+    ):
+        weights = weights * norm.pdf(y, point, np.sqrt(variance))
+    return weights @ points / weights.sum()
+
+
 def test_reported_error_of_the_reference_is_its_true_error():
-    """A measurement narrower than the nodes are apart: a large error, and known."""
+    """A measurement narrower than the nodes are apart: a large error, and known.
+
+    It is the change from 32 nodes to 64, to the error that these leave.
+    """
     R, x, t = [0.3, 0.2], 0.4, jnp.asarray(0.35)
-    _, mean, _ = _line_moments(x, R, *scales(PATH, t))
+    at = x, R, *scales(PATH, t)
     with pytest.warns(UserWarning, match="32 nodes a dimension"):
         target = _bent_line(R, 32)
     mine = _reference(target, jnp.asarray([x]), t)
-    error = abs(float(mine["posterior_mean"][0]) - mean)
-    assert error > 1e-3
-    assert_allclose(mine["reference_error"], error, rtol=0.1)
+    coarse, fine = _rule_mean(*at, 32, 10.0), _rule_mean(*at, 64, 12.5)
+    assert_allclose(mine["posterior_mean"], [coarse], rtol=1e-9)
+    assert_allclose(mine["reference_error"], abs(fine - coarse), rtol=1e-9)
+    exact = _line_moments(*at)[1]
+    error, left = abs(coarse - exact), abs(fine - exact)
+    assert left < 0.1 * error and error > 1e-3
 
 
 @pytest.mark.parametrize("x, t", [(0.4, 1.0), (-1.0, 0.35)])
@@ -267,12 +289,16 @@ def test_narrow_measurements_are_resolved_by_the_nodes_there_are(x, t, tolerance
     assert mine["reference_error"] < 1e-9
 
 
-def test_gauss_hermite_nodes_are_as_far_apart_as_two_fifths_of_these():
-    """256 of them as 103 of these, at the centre."""
-    theirs, _ = np.polynomial.hermite_e.hermegauss(256)
-    ours = np.asarray(_bent_line([1.0, 0.8], 103).likelihood.nodes[:, 0])
-    assert_allclose(np.diff(theirs).min(), np.diff(ours), rtol=2e-3)
-    assert_allclose(theirs.max(), np.sqrt(4 * 256), rtol=0.05)
+def test_nodes_are_those_of_the_trapezoidal_rule():
+    """103 of them, as far apart at the centre as 256 of Gauss and Hermite."""
+    likelihood = _bent_line([1.0, 0.8], 103).likelihood
+    points = np.linspace(-10.0, 10.0, 103)
+    assert_allclose(likelihood.nodes[:, 0], points, rtol=1e-12, atol=1e-12)
+    logs = norm.logpdf(points)
+    logs -= np.log(np.exp(logs).sum())
+    assert_allclose(likelihood.log_node_weights, logs, rtol=1e-12)
+    theirs = np.polynomial.hermite_e.hermegauss(256)[0]
+    assert_allclose(np.diff(theirs).min(), points[1] - points[0], rtol=2e-3)
 
 
 def test_a_posterior_too_narrow_for_the_nodes_is_told_and_cured_by_more():

@@ -14,6 +14,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import gmm_testbed as gt
+from gmm_testbed.method import standard_start
+from gmm_testbed.sampling import Chains, padded, sample_set
 
 from .oracles import numpy_mixture as ref
 from .oracles.library import scales, to_target
@@ -322,6 +324,43 @@ def test_samples_that_are_not_finite_are_counted_and_kept(key, tolerance):
     assert out.info.nonfinite == bad.sum()
     assert out.x.shape == (NUM, 3)
     assert np.array_equal(~np.isfinite(np.asarray(out.x)).all(axis=1), bad)
+
+
+class Walk(gt.AbstractMarkov):
+    """N(x, I)."""
+
+    facts: ClassVar[gt.Facts] = gt.Facts("a random walk", "test")
+    start = standard_start
+
+    def transition(self, target, x, t, s):
+        return gt.gaussian.isotropic(x, jnp.ones((), x.dtype))
+
+
+def test_every_step_of_a_chain_has_a_noise_of_its_own(gaussian, key, tolerance):
+    """One chain a key, as calibration draws them: variances of two steps add."""
+    times, keys = jnp.asarray([0.9, 0.5, 0.2]), jax.random.split(key, NUM)
+    chains = Chains(Walk())
+
+    @jax.jit
+    def drawn(keys):
+        return chains.draws(keys, gaussian, padded(times), jnp.asarray(2), 1)
+
+    variance = float(PATH.sigma(0.9)) ** 2 + 2.0
+    assert_moments(drawn(keys), np.zeros(3), variance * np.eye(3), tolerance.z)
+
+
+def test_weights_that_are_nan_are_counted_once_with_their_samples():
+    """Of five: one NaN, one half infinite with a NaN weight, one with a NaN weight."""
+    x = np.array([[0.0, 1.0], [np.nan, 2.0], [1.0, -np.inf], [2.0, 2.0], [3.0, 0.0]])
+    log_weights = np.log(0.2) + np.array([0.0, 0.0, np.nan, np.nan, 0.0])
+
+    def count(x, log_weights):
+        return sample_set(x, log_weights, jnp.zeros(()), 1).info.nonfinite
+
+    for counted in (count, jax.jit(count)):  # on the host, and traced
+        assert int(counted(jnp.asarray(x), jnp.asarray(log_weights))) == 3
+        died = jnp.full(5, -jnp.inf)  # a weight of zero is a number
+        assert int(counted(jnp.asarray(x), died)) == 2
 
 
 def test_a_step_is_the_transition_with_the_noise_put_in(gaussian):

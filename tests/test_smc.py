@@ -366,6 +366,28 @@ def test_conditional_filter_keeps_its_reference(key):
     assert out.log_evidence != _run(key, MIXTURE, MARGINAL).log_evidence
 
 
+def test_posterior_paths_have_their_joint_law(key, tolerance):
+    """Cov(x_t, x_s) = alpha_t / alpha_s Cov(x_s) for s < t: noise is added forwards."""
+    times, num = jnp.asarray(SHORT), 4096
+    paths = jax.jit(jax.vmap(lambda k: smc.posterior_path(k, TARGET, times)))
+    x = np.asarray(paths(jax.random.split(key, num))).reshape(num, -1)
+    at = [scales(PATH, t) for t in times]
+    laws = [ref.noised(ref.posterior(MIXTURE), *one) for one in at]
+    mean = np.concatenate([ref.mean(law) for law in laws])
+    covariance = np.block(
+        [
+            [
+                min(a, b)[0] / max(a, b)[0] * ref.covariance(laws[max(i, j)])
+                for j, b in enumerate(at)
+            ]
+            for i, a in enumerate(at)
+        ]
+    )
+    assert np.all(_z_score(x, mean) < tolerance.z)
+    products = (x - mean)[:, :, None] * (x - mean)[:, None, :]
+    assert np.all(_z_score(products, covariance) < tolerance.z)
+
+
 def test_conditional_filters_refuse(key, without_shape_checks):
     case, path = (TARGET, jnp.asarray(TIMES)), jnp.zeros((4, 2))
     with pytest.raises(gt.InputError, match="reference"):

@@ -78,6 +78,8 @@ def test_what_holds_and_what_is_refuted_is_told_and_written(invoke):
     assert max(map(len, text.splitlines())) <= 100
     assert "2 theorems, 10 claims: 8 hold, 1 violated, 0 undecided, 1 outside" in text
     assert "holds (1): T1-square" in text
+    row = next(line for line in text.splitlines() if line.startswith("T1-square  "))
+    assert row.split()[6] == "0.67"  # the tightest inequality; equalities are at 1
     assert "counterexample: kind=a, n=3, m=1: 1 > 0.9" in text
     with (output / "bounds.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -11,6 +11,7 @@ from .base import BoundReport as BoundReport
 from .base import Case as Case
 from .base import Claim as Claim
 from .base import Facts as Facts
+from .base import Limit as Limit
 from .base import Verdict as Verdict
 from .base import judge as judge
 from .base import report as report
@@ -109,11 +110,14 @@ def check(name: str, key: Key | None = None, **case) -> list[BoundReport]:
         A `BoundReport` for each claim of each case.
 
     Raises:
-        InputError: for an unknown name or label; the message has the nearest one. For
-            a value that is no number, or not one of the words of its label.
+        InputError: for an unknown name or label; the message has the nearest one. For a
+            value that is no number, not one of the words of its label, or beyond one of the
+            limits in `facts`.
     """
     bound = choose(name, CATALOGUE, "bound")
-    cases = [complete(name, bound.cases, case)] if case else bound.cases
+    cases = (
+        [complete(name, bound.cases, case, bound.facts.limits)] if case else bound.cases
+    )
     return [
         report(name, bound, values, claim)
         for values, claims in each_case(bound, cases, key)

@@ -19,6 +19,7 @@ from ..estimate import Estimate
 
 Z = 4.0  # standard errors
 ROUNDING = 1e-9  # relative, of sides that are exact up to quadrature
+FLOOR = 1e-13  # absolute: what sums of terms of order one leave of a side that is 0
 RESOLVED = 0.25  # an equality within an error larger than this share is undecided
 
 BUILT = "by construction"
@@ -38,6 +39,22 @@ class Verdict(StrEnum):
     NAN = "NaN"  # a side is not a number: neither for nor against the theorem
 
 
+class Limit(NamedTuple):
+    """Values of a label for which a theorem is computed; it may hold for others.
+
+    Attributes:
+        label: of the cases.
+        least: smallest value.
+        most: largest value.
+        only: the values, where they are few.
+    """
+
+    label: str
+    least: float = -np.inf
+    most: float = np.inf
+    only: tuple[float, ...] = ()
+
+
 class Facts(NamedTuple):
     """What is known of a theorem.
 
@@ -45,8 +62,10 @@ class Facts(NamedTuple):
         statement: in one line, with its constants.
         assumptions: in words; `Claim.assumptions` says which of them hold in a case.
         source: paper and theorem, or "here" with the argument in the docstring.
-        status: "proved", "published" or "asymptotic".
+        status: "proved", "published", "asymptotic", or "observed" in the cases and not
+            proved.
         refuted: True for a statement kept as printed that some case must violate.
+        limits: of the labels that are not computed for every number.
     """
 
     statement: str
@@ -54,6 +73,7 @@ class Facts(NamedTuple):
     source: str
     status: str
     refuted: bool = False
+    limits: tuple[Limit, ...] = ()
 
 
 class Claim(NamedTuple):
@@ -136,6 +156,12 @@ def computed(
     return Claim(label, *sides, equal, tolerance, assumptions)
 
 
+def outside(assumptions: tuple[bool | str, ...]) -> list[Claim]:
+    """What is said of a case in which an assumption fails, and nothing is computed."""
+    unknown = Estimate(np.nan, how="not computed")
+    return [Claim("", unknown, unknown, assumptions=assumptions)]
+
+
 def judge(claim: Claim) -> Verdict:
     """The verdict on one claim."""
     if not all(claim.assumptions):
@@ -150,7 +176,7 @@ def judge(claim: Claim) -> Verdict:
         return Verdict.VIOLATED if wrong else Verdict.UNDECIDED
     if np.isinf(error):
         return Verdict.UNDECIDED
-    slack, rounding = right - left, ROUNDING * size
+    slack, rounding = right - left, ROUNDING * size + FLOOR
     if claim.equal:
         if abs(slack) > error + claim.tolerance + rounding:
             return Verdict.VIOLATED

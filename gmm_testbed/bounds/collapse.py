@@ -22,10 +22,10 @@ import jax
 import jax.numpy as jnp
 
 from ..estimate import Estimate
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Claim, Facts, Limit
 
 _FEW, _MANY = 64, 512  # points
-_SETS, _MOST = 768, 16  # data sets, dimensions
+_SETS, _MOST = 6144, 16  # data sets, dimensions
 
 
 class Collapse(AbstractBound):
@@ -37,6 +37,7 @@ class Collapse(AbstractBound):
         assumptions=("independent training points",),
         source="here, from T20; Biroli et al., arXiv:2402.18491",
         status="proved",
+        limits=(Limit("dim", 1, _MOST), Limit("information", 1e-3, 50.0)),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"dim": dim, "information": share}  # in units of log N

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Facts, computed
+from .base import AbstractBound, Case, Facts, Limit, computed, outside
 from .tools import space
 from .tools.assumptions import has_density
 
@@ -34,9 +34,10 @@ class ComponentBrackets(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="mean over components <= mmse, I <= Gaussian of the same covariance; ...",
-        assumptions=("components with densities",),
+        assumptions=("components with densities", "snr > 0"),
         source="conditioning, maximum entropy and convexity; docstring",
         status="proved",
+        limits=(Limit("dim", only=(1, 3)),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"snr": snr, "dim": dim}
@@ -46,7 +47,9 @@ class ComponentBrackets(AbstractBound):
 
     def claims(self, key, case):
         prior = space.two_modes(case["dim"])
-        kept = (has_density(prior.whole()),)
+        kept = has_density(prior.whole()), case["snr"] > 0.0
+        if not kept[1]:
+            return outside(kept)
         total = jnp.asarray(np.linalg.eigvalsh(prior.whole().covariance()))
         claims = _claims(prior, total, jnp.asarray(case["snr"]))
         return [claim._replace(assumptions=kept) for claim in claims]

@@ -16,6 +16,7 @@ takes a share \(\theta\) of the first term, the Sobolev inequality the rest, the
 variance, and \(e^{-E(v)} = (s_y^2/(s_y^2 + v))^{1-\theta}\); the law of DPS is that of T11,
 and its divergence from the exact one vanishes at \(v = \infty\). Averages over y.
 
+That theta = 1/2 is below Girsanov is seen for every kappa that was tried, and not proved.
 Source of the idea: Schaeffer, Rosa and Valle (arXiv:2506.11378); the proof is here.
 """
 
@@ -24,10 +25,10 @@ from typing import ClassVar
 import numpy as np
 
 from ..estimate import Estimate
-from .base import AbstractBound, Case, Claim, Facts
+from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
+from .tools.levels import over_levels
 
 PRIOR_VARIANCE = 0.7
-NODES = np.polynomial.legendre.leggauss(200)
 SHARES = (1.0, 0.75, 0.5, 0.25)
 """Values of theta."""
 
@@ -37,7 +38,11 @@ class Contraction(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="KL(q||p) <= (1/2 theta) int e^-E(v) E_q|ghat - g|^2 dv, E by Sobolev",
-        assumptions=("logarithmic Sobolev inequality", "steps that shrink"),
+        assumptions=(
+            "logarithmic Sobolev inequality",
+            "steps that shrink",
+            "a measurement: kappa > 0",
+        ),
         source="here, proof in the docstring; idea: arXiv:2506.11378",
         status="proved",
     )
@@ -47,16 +52,17 @@ class Contraction(AbstractBound):
 
     def claims(self, key, case):
         kappa = case["kappa"]
+        if not kappa > 0.0:
+            return outside((BUILT, BUILT, False))
         left = Estimate(measured(kappa), how="closed form")
         bounds = {theta: bound(kappa, theta) for theta in SHARES}
         claims = [
             Claim(f"theta {theta}", left, Estimate(value, how="quadrature"))
             for theta, value in bounds.items()
         ]
-        if kappa >= 4.0:
-            best, girsanov = Estimate(min(bounds.values())), Estimate(bounds[1.0])
-            claims.append(Claim("contraction helps", best, girsanov))
-        return claims
+        half, girsanov = Estimate(bounds[0.5]), Estimate(bounds[1.0])
+        seen = Claim("half of the dissipation helps", half, girsanov)
+        return [*claims, seen._replace(status="observed")]
 
 
 def measured(kappa) -> float:
@@ -70,16 +76,14 @@ def measured(kappa) -> float:
 
 
 def bound(kappa, theta) -> float:
-    r"""The right side by Gauss-Legendre in \(r = s^2/w\), w = s^2 + v."""
-    nodes, weights = NODES
-    r = 0.5 * (nodes + 1.0)
-    w = PRIOR_VARIANCE / r
+    """The right side."""
     exact = PRIOR_VARIANCE / (1.0 + kappa)
-    forgotten = (exact / (exact + w - PRIOR_VARIANCE)) ** (1.0 - theta)
-    inside = (
-        forgotten * guidance_error(kappa, w, *moments(kappa, w)) * PRIOR_VARIANCE / r**2
-    )
-    return float(0.25 / theta * (weights @ inside))
+
+    def inside(w):
+        forgotten = (exact / (exact + w - PRIOR_VARIANCE)) ** (1.0 - theta)
+        return forgotten * guidance_error(kappa, w, *moments(kappa, w))
+
+    return over_levels(inside, PRIOR_VARIANCE) / (2.0 * theta)
 
 
 def moments(kappa, w):

@@ -53,10 +53,11 @@ def _pair(shift):
 @eqx.filter_jit
 def _claims(q, p):
     tv, kl, back = line_pairs.tv(q, p), line_pairs.kl(q, p), line_pairs.kl(p, q)
+    rest = line_pairs.overlap(q, p)  # 1 - TV, which rounds to 0 for laws far apart
     sides = [
         ("Pinsker", tv, jnp.sqrt(0.5 * kl)),
         ("Bretagnolle-Huber", tv, jnp.sqrt(-jnp.expm1(-kl))),
-        ("Jeffreys", 4.0 * tv * jnp.arctanh(tv), kl + back),
-        ("KL by chi^2", kl, jnp.log1p(line_pairs.chi2(q, p))),
+        ("Jeffreys", 2.0 * tv * jnp.log((2.0 - rest) / rest), kl + back),
+        ("KL by chi^2", kl, line_pairs.log_chi2(q, p)),
     ]
     return [computed(label, left, right) for label, left, right in sides]

@@ -44,7 +44,7 @@ from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..paths import VE
 from ..problem import InverseProblem, Linear, Target
-from .base import BUILT, AbstractBound, Case, Claim, Facts
+from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
 from .tools.assumptions import count
 
 PEAK = 0.23231  # nats, of KL averaged over y; rounded up
@@ -59,7 +59,11 @@ class DPSLimit(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="DPS tends to N(y (1 - e^-kappa), (g^2/2) (1 - e^-2kappa)) by its SDE",
-        assumptions=("one Gaussian prior", "steps that shrink"),
+        assumptions=(
+            "one Gaussian prior",
+            "steps that shrink",
+            "a measurement and guidance: kappa, zeta > 0",
+        ),
         source="here, proof in the docstring; the method is arXiv:2209.14687",
         status="proved",
     )
@@ -72,12 +76,17 @@ class DPSLimit(AbstractBound):
 
     def claims(self, key, case):
         kappa, zeta = case["kappa"], case.get("zeta", 1.0)
+        kept = count(_prior()) == 1, BUILT, kappa > 0.0 and zeta > 0.0
+        if not kept[2]:
+            return outside(kept)
         (mean, variance), on_the_way = extrapolated(kernels.DDPM(), kappa, zeta)
         (flow_mean, flow_variance), _ = extrapolated(kernels.DDIM(), kappa, zeta)
+        made = kl_over_y(kappa, float(mean.value), float(variance.value))
+        made = Estimate(made, how=mean.how)
         sde, way = sde_moments(kappa, zeta), sde_moments(kappa, zeta, v=1.0)
         ode = ode_moments(kappa, zeta)
         fitted = sde_moments(kappa, np.log1p(kappa) / kappa)[1]
-        averaged = kl_over_y(kappa, mean, variance), kl_over_y(kappa, *sde)
+        averaged = made, kl_over_y(kappa, *sde)
         peak = kl_over_y(kappa, *sde_moments(kappa))
         claims = [
             _equal("SDE, mean", mean, sde[0]),
@@ -92,7 +101,6 @@ class DPSLimit(AbstractBound):
                 "exact variance, and where zeta fits the mean", exact(kappa), fitted
             ),
         ]
-        kept = count(_prior()) == 1, BUILT
         return [claim._replace(assumptions=kept) for claim in claims]
 
 
@@ -130,8 +138,10 @@ def kl_over_y(kappa, mean, variance) -> float:
     return float(0.5 * (ratio - 1.0 - np.log(ratio) + square / variance))
 
 
-def extrapolated(kernel, kappa, zeta) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of the sampler without steps, (2,), at the end and at v = 1.
+def extrapolated(kernel, kappa, zeta) -> tuple[list[Estimate], list[Estimate]]:
+    """Mean and variance of the sampler without steps, at the end and at v = 1.
+
+    Their error is what the last extrapolation changes.
 
     The guidance times zeta is that of the noise over zeta. Three grids are geometric in
     v, which ends at 1e-7. Their steps halve, and so do the decades of v: from 1e61, from
@@ -151,14 +161,18 @@ def extrapolated(kernel, kappa, zeta) -> tuple[np.ndarray, np.ndarray]:
         found.append(np.stack(both, axis=1)[[-1, -1 - between]])
     coarse, middle, fine = found
     first, second = 2.0 * middle - coarse, 2.0 * fine - middle  # errors of order 2
-    end, way = (4.0 * second - first) / 3.0
+    values, errors = (4.0 * second - first) / 3.0, abs(second - first) / 3.0
+    how = f"{_STEPS} steps, extrapolated"
+    end, way = (
+        [Estimate(*pair, how) for pair in zip(value, error, strict=True)]
+        for value, error in zip(values, errors, strict=True)
+    )
     return end, way
 
 
-def _equal(label, left, right) -> Claim:
-    sides = Estimate(left, how=f"{_STEPS} steps, extrapolated"), Estimate(right)
+def _equal(label, left: Estimate, right) -> Claim:
     tolerance = _TOLERANCE * min(1.0, abs(float(right)))
-    return Claim(label, *sides, True, tolerance)
+    return Claim(label, left, Estimate(right), True, tolerance)
 
 
 def _below(label, left, right) -> Claim:

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Facts, computed
+from .base import AbstractBound, Case, Facts, Limit, computed, outside
 from .tools import line_pairs, space
 from .tools.assumptions import has_density
 
@@ -33,6 +33,7 @@ _SMALLEST = 0.16  # variance of a component
 _MIXTURE = (-1.0, 1.5), (_SMALLEST, 0.36)  # means and variances
 _GAUSSIAN = 0.6  # variance of the Gaussian
 _DIGITS = 1e-7  # of a transport distance
+_FAINT = 1e-4  # v from which half denoising leaves a distance that is resolved
 
 
 class EarlyStopping(AbstractBound):
@@ -41,9 +42,10 @@ class EarlyStopping(AbstractBound):
     facts: ClassVar[Facts] = Facts(
         statement="W2(p_v, p_0) <= sqrt(d v); denoised narrow; as v -> 0: denoised O(v), "
         "half denoised O(v^2)",
-        assumptions=("p_0 has a density",),
+        assumptions=("p_0 has a density", "v > 0"),
         source="Beyler and Bach 2025, arXiv:2503.12966; proofs in the docstring",
         status="proved",
+        limits=(Limit("dim", only=(1, 3)),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"v": v, "dim": dim} for dim in (1, 3) for v in (1.0, 0.1, 0.03, 0.01, 0.003)
@@ -51,14 +53,16 @@ class EarlyStopping(AbstractBound):
 
     def claims(self, key, case):
         v, prior = case["v"], space.two_modes(case["dim"])
-        kept = (has_density(prior.whole()),)
+        kept = has_density(prior.whole()), v > 0.0
+        if not v > 0.0:
+            return outside(kept)
         proved, orders = _sides(prior, jnp.asarray(v))
         claims = [
             computed(*sides, equal=slack > 0, tolerance=slack, assumptions=kept)
             for *sides, slack in proved
             if case["dim"] == 1 or not slack  # the Gaussian is on the line
         ]
-        if v >= _SMALLEST:
+        if not _FAINT <= v < _SMALLEST:
             return claims
         slack = v / _SMALLEST
         return claims + [

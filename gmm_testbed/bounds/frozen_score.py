@@ -2,7 +2,8 @@ r"""T5: what freezing the score over a step costs.
 
 In the account of `frozen`, F is \(J_t = E\|\nabla\log p_t\|^2 \le d/\sigma_t^2\), and at
 most the mean over components of \(\operatorname{tr} C_k^{-1}\). It does not tend to zero
-with t, so the relative score (T4) is the better one to freeze.
+as t grows, while that of the relative score (T4) does. For these two modes the relative
+score is the better one to freeze; for N(0, 4) and T = 0.3 it is five times the worse.
 
 Source: Chen et al. (2023, arXiv:2209.11215) up to constants, which are proved here.
 """
@@ -12,7 +13,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from ..paths import OU
-from .base import AbstractBound, Case, Facts
+from .base import AbstractBound, Case, Facts, computed
 from .tools.frozen import moments, sides
 from .tools.line_paths import two_modes
 
@@ -34,11 +35,6 @@ class FrozenScore(AbstractBound):
         T, error = case["T"], case["error"]
         found = sides(1.0, T, error)
         shown = []
-        if not error:
-            relative = sides(-1.0, T, 0.0).cells
-            shown.append(
-                ("the relative score is the better one", relative, found.cells)
-            )
         path = OU(T)
         posterior = two_modes(path).problem.posterior()
         for t in (0.1, 0.8):
@@ -48,4 +44,10 @@ class FrozenScore(AbstractBound):
             noisy = alpha**2 * posterior.covariances()[:, 0, 0] + sigma**2
             shown.append((f"J at {t}, components", square, shares @ (1 / noisy)))
             shown.append((f"J at {t}, noise", square, 1.0 / sigma**2))
-        return found.claims(shown)
+        claims = found.claims(shown)
+        if not error:
+            both = sides(-1.0, T, 0.0).cells, found.cells
+            better = computed("the relative score is the better one", *both)
+            better = better._replace(assumptions=found.kept, status="observed")
+            claims.append(better)
+        return claims

@@ -23,8 +23,9 @@ import numpy as np
 from scipy.special import dawsn
 
 from ..estimate import Estimate
-from .base import AbstractBound, Case, Claim, Facts
-from .contraction import NODES, PRIOR_VARIANCE, guidance_error, moments
+from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
+from .contraction import PRIOR_VARIANCE, guidance_error, moments
+from .tools.levels import over_levels
 
 
 class Gronwall(AbstractBound):
@@ -32,7 +33,11 @@ class Gronwall(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="W2(q, p) <= c int e^L(v) (E_q |ghat - g|^2)^(1/2) dv, c = 1, ODE 1/2",
-        assumptions=("one-sided Lipschitz exact score", "steps that shrink"),
+        assumptions=(
+            "one-sided Lipschitz exact score",
+            "steps that shrink",
+            "a measurement: kappa > 0",
+        ),
         source="here; mirror image: Kwon, Fan and Lee 2022, arXiv:2212.06359",
         status="proved",
     )
@@ -41,6 +46,8 @@ class Gronwall(AbstractBound):
     )
 
     def claims(self, key, case):
+        if not case["kappa"] > 0.0:
+            return outside((BUILT, BUILT, False))
         return [
             Claim(
                 label,
@@ -62,14 +69,14 @@ def measured(kappa, law) -> float:
 
 
 def bound(kappa, law, c) -> float:
-    r"""The right side by Gauss-Legendre in \(r = s^2/w\)."""
-    nodes, weights = NODES
-    r = 0.5 * (nodes + 1.0)
-    w = PRIOR_VARIANCE / r
+    """The right side."""
     exact = PRIOR_VARIANCE / (1.0 + kappa)
-    growth = (exact / (exact + w - PRIOR_VARIANCE)) ** c
-    error = np.sqrt(guidance_error(kappa, w, *law(kappa, w)))
-    return float(0.5 * c * (weights @ (growth * error * PRIOR_VARIANCE / r**2)))
+
+    def inside(w):
+        growth = (exact / (exact + w - PRIOR_VARIANCE)) ** c
+        return growth * np.sqrt(guidance_error(kappa, w, *law(kappa, w)))
+
+    return c * over_levels(inside, PRIOR_VARIANCE)
 
 
 def ode_moments(kappa, w):

@@ -97,7 +97,7 @@ def _ratios(key, num: int) -> _Ratios:
     others = others.reshape(_REPEATS, num)
     kept = relative(posterior.sample(key_kept, _REPEATS)[:, 0])
     rest = jnp.sum(others[:, 1:], axis=1)
-    points, weights = line_rule(posterior)
+    points, weights = line_rule(prior)  # as wide as the law of a draw
     weight = relative(points[:, 0])
 
     def measured(rest):
@@ -107,7 +107,7 @@ def _ratios(key, num: int) -> _Ratios:
         ratio = num * shares  # q_n / posterior at the points
         forward = ratio - 1.0 - jnp.log(ratio)
         backward = ratio * jnp.log(ratio) - ratio + 1.0
-        return weights @ jnp.stack([forward, backward], axis=1)
+        return (weights * weight) @ jnp.stack([forward, backward], axis=1)
 
     divergences = jnp.stack([measured(some) for some in rest.reshape(_GROUPS, -1)])
     conditional = (kept + rest) / num

@@ -20,7 +20,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Facts, computed
+from .base import AbstractBound, Case, Facts, Limit, computed
 from .tools import space
 from .tools.assumptions import has_density
 
@@ -30,9 +30,13 @@ class Initialisation(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="KL(p_T || N(0, I)) <= alpha^2 KL(p_0 || N(0, I)), and two others",
-        assumptions=("variance-preserving path", "p_0 has a density"),
+        assumptions=(
+            "variance-preserving path, with signal and noise",
+            "p_0 has a density",
+        ),
         source="Bobkov, Gentil and Ledoux (2001); proofs in the docstring",
         status="proved",
+        limits=(Limit("dim", only=(1, 3)),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"alpha": alpha, "dim": dim}
@@ -44,7 +48,7 @@ class Initialisation(AbstractBound):
         alpha, prior = jnp.asarray(case["alpha"]), _prior(case["dim"])
         sigma = jnp.sqrt(1.0 - alpha**2)
         left, rights = _sides(prior, alpha, sigma)
-        preserving = bool(alpha > 0 and abs(alpha**2 + sigma**2 - 1.0) < 1e-12)
+        preserving = bool(0.0 < alpha < 1.0)
         kept = preserving, has_density(prior.whole())
         labels = "(i) entropy decay", "(ii) convexity", "(iii) transport"
         return [

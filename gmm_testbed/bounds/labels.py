@@ -48,11 +48,10 @@ class LabelDecomposition(AbstractBound):
         posterior = target.posterior(times[-1])
         density = law.at(-1, posterior)
         kl = divergences.kl_from(density, posterior)
-        exact, masses, label, rare = _masses(density, posterior)
+        exact, masses, apart, label, rare = _masses(density, posterior)
         p, q = (np.bincount(label, weights=m) for m in (exact, masses))
-        parts = [
-            _kl(exact[label == j] / p[j], masses[label == j] / q[j]) for j in (0, 1)
-        ]
+        sums = np.bincount(label, weights=apart) / p  # of p log p/q
+        parts = sums - np.log(p / q)
         odd = [np.asarray([m[rare].sum(), m[~rare].sum()]) for m in (exact, masses)]
         tv = 0.5 * np.abs(exact - masses).sum()
         split = _kl(p, q) + p @ parts
@@ -66,17 +65,23 @@ class LabelDecomposition(AbstractBound):
 
 
 def _masses(density, posterior):
-    """Exact and sampled mass, label and whether p is small, at every node."""
+    """Exact and sampled mass p and q, p log p/q, label, and whether p is small, at nodes.
+
+    Logarithms are kept: far out q may be below the smallest number where p is not.
+    """
     x, volumes = np.asarray(density.position), np.asarray(density.volumes())
     means, weights = np.asarray(posterior.means)[:, 0], np.exp(posterior.log_weights)
     variances = np.asarray(posterior.covariances())[:, 0, 0]
     parts = np.exp(-0.5 * (x[:, None] - means) ** 2 / variances)
     parts = np.asarray(weights) * parts / np.sqrt(2.0 * np.pi * variances)
-    p, q = parts.sum(axis=1), np.exp(np.asarray(density.log_density))
-    return volumes * p, volumes * q, parts.argmax(axis=1), p < _RARE * p.max()
+    p, log_q = parts.sum(axis=1), np.asarray(density.log_density)
+    log_p = np.log(p, out=np.zeros_like(p), where=p > 0)
+    apart = volumes * p * np.where(p > 0, log_p - log_q, 0.0)
+    masses = volumes * p, volumes * np.exp(log_q), apart
+    return *masses, parts.argmax(axis=1), p < _RARE * p.max()
 
 
 def _kl(p, q):
-    """sum p log p/q, 0 where p is 0."""
+    """sum p log p/q of a few masses, 0 where p is 0."""
     seen = p > 0
     return float(np.sum(p[seen] * np.log(p[seen] / q[seen])))

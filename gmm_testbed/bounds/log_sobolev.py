@@ -34,7 +34,7 @@ import jax.numpy as jnp
 
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .base import ROUNDING, AbstractBound, Case, Claim, Facts
+from .base import ROUNDING, AbstractBound, Case, Claim, Facts, Limit
 from .tools import line_pairs
 from .tools.assumptions import equal_covariances
 
@@ -50,6 +50,7 @@ class LogSobolev(AbstractBound):
         assumptions=("components of equal covariance",),
         source="Otto and Villani (2000); proof of the constant in the docstring",
         status="proved",
+        limits=(Limit("separation", -20.0, 20.0),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"separation": a} for a in (0.5, 1.0, 2.0, 3.0, 4.0)

@@ -25,7 +25,7 @@ from .._types import Scalar
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..mixture.components import LOG_2PI
-from .base import AbstractBound, Case, Claim, Facts, computed
+from .base import AbstractBound, Case, Claim, Facts, Limit, computed, outside
 from .tools import line_pairs, space
 
 _SLOPE, _Y = 1.3, 0.6
@@ -41,6 +41,7 @@ class PriorBaseline(AbstractBound):
         assumptions=("Gaussian noise with a density",),
         source="definition of the posterior; closed forms in the docstring",
         status="proved",
+        limits=(Limit("dim", only=(1, 3)),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"noise": noise, "dim": dim} for dim in (1, 3) for noise in (0.1, 0.3, 1.0, 3.0)
@@ -48,6 +49,8 @@ class PriorBaseline(AbstractBound):
 
     def claims(self, key, case):
         kept = (case["noise"] > 0,)
+        if not kept[0]:
+            return outside(kept)
         if case["dim"] == 1:
             claims = _claims(jnp.asarray(case["noise"]))
         else:
@@ -66,7 +69,7 @@ def _claims(noise):
     ratio = half - 0.5 * jnp.log(4.0 * jnp.pi * noise**2) - 2.0 * evidence
     most = -0.5 * jnp.log(2.0 * jnp.pi * noise**2) - evidence
     same = {"equal": True, "tolerance": _DIGITS}
-    by_quadrature = jnp.log1p(line_pairs.chi2(posterior, prior))
+    by_quadrature = line_pairs.log_chi2(posterior, prior)
     return [
         computed("closed form", kl, line_pairs.kl(posterior, prior), **same),
         computed("log(1 + chi^2), closed form", ratio, by_quadrature, **same),

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from ..densities.curves import bisect
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Claim, Facts, outside
 from .tools.assumptions import count, equal_covariances, isotropic
 
 _MEANS, _VARIANCE = (-1.1, 1.5), 0.3
@@ -45,6 +45,8 @@ class Speciation(AbstractBound):
     def claims(self, key, case):
         gap = _MEANS[1] - _MEANS[0]
         level = 0.25 * gap**2 - _VARIANCE
+        if not 0.0 < case["weight"] < 1.0:
+            return outside((False,))
         prior = _prior(case["weight"])
         alike = isotropic(prior) and equal_covariances(prior)
         kept = (alike and count(prior) == 2,)
@@ -68,10 +70,13 @@ def _prior(weight):
 def _measured(weight):
     """The level by bisection, and the largest curvature at v = 0.1."""
     prior = _prior(weight)
-    x = jnp.linspace(-3.0, 4.0, 4001)
+    gap, middle = _MEANS[1] - _MEANS[0], 0.5 * (_MEANS[0] + _MEANS[1])
+    logits = jnp.linspace(-12.0, 12.0, 4001) + jnp.log(weight / (1.0 - weight))
 
     def curvature(v):
+        """At points where both responsibilities run from 0 to 1, wherever they do."""
         law = prior.noised(jnp.ones_like(v), jnp.sqrt(v))
+        x = middle + (_VARIANCE + v) / gap * logits
         slope = jax.vmap(jax.grad(lambda x: law.score(x[None])[0]))
         return jnp.max(slope(x))
 

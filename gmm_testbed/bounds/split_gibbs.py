@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from ..divergences import line_rule
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Facts, computed
+from .base import BUILT, AbstractBound, Case, Facts, Limit, computed, outside
 from .prior_baseline import expected_log_likelihood
 from .tools import line_pairs, split_gibbs_space
 
@@ -38,9 +38,10 @@ class SplitGibbs(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="stationary law = posterior with G + r^2 A A^T; KL O(r^4) as r -> 0",
-        assumptions=("exact conditionals",),
+        assumptions=("exact conditionals", "r > 0"),
         source="here, proof in the docstring; arXiv:2403.17042, arXiv:2405.18782",
         status="proved",
+        limits=(Limit("dim", only=(1, 3)),),
     )
     cases: ClassVar[tuple[Case, ...]] = (
         *({"coupling": r, "dim": 1} for r in (0.02, 0.05, 0.1, 0.3, 1.0)),
@@ -48,6 +49,9 @@ class SplitGibbs(AbstractBound):
     )
 
     def claims(self, key, case):
+        kept = BUILT, case["coupling"] > 0.0
+        if not kept[1]:
+            return outside(kept)
         coupling, line = jnp.asarray(case["coupling"]), case["dim"] == 1
         if line:
             claims, (slope, reach) = _on_the_line(coupling)
@@ -61,7 +65,7 @@ class SplitGibbs(AbstractBound):
                 "order", slope, four, equal=True, tolerance=2.0 * float(reach)
             )
             claims.append(found._replace(status="asymptotic"))
-        return claims
+        return [claim._replace(assumptions=kept) for claim in claims]
 
 
 def _on_the_line(coupling):

@@ -27,7 +27,7 @@ from jax.scipy.special import erf
 
 from ..divergences import line_rule
 from ..estimate import Estimate
-from .base import AbstractBound, Case, Claim, Facts, computed
+from .base import AbstractBound, Case, Claim, Facts, Limit, computed
 from .log_sobolev import RIGHT_WEIGHT, WRONG_WEIGHT, blindness, fisher_of, two_modes
 from .tools import line_pairs
 
@@ -44,6 +44,7 @@ class SteinDiscrepancy(AbstractBound):
         assumptions=("k(x, x) <= 1",),
         source="Liu, Lee and Jordan 2016, arXiv:1602.03253; proof in the docstring",
         status="proved",
+        limits=(Limit("separation", -20.0, 20.0),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"separation": a} for a in (0.5, 1.0, 2.0, 3.0, 4.0)

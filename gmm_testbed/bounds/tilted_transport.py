@@ -28,7 +28,7 @@ import numpy as np
 
 from ..divergences import line_rule
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Facts, computed
+from .base import AbstractBound, Case, Facts, computed, outside
 from .tools.assumptions import equal_covariances
 
 _SLOPE, _NOISE, _Y = 1.3, 0.9, 0.3
@@ -53,8 +53,10 @@ class TiltedTransport(AbstractBound):
     def claims(self, key, case):
         share = case["share"]
         v = share * (_NOISE / _SLOPE) ** 2
-        below = 0.0 < v < largest_level(_OPERATOR, _COVARIANCE)
-        kept = (below, equal_covariances(_prior()))
+        most = largest_level(_OPERATOR, _COVARIANCE) * (1.0 - _DIGITS)
+        kept = (0.0 < v < most, equal_covariances(_prior()))
+        if not kept[0]:
+            return outside(kept)
         sides = _sides(jnp.asarray(share))
         return [
             computed(

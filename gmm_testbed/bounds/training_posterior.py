@@ -28,7 +28,7 @@ from .._types import Matrix, Observation, Scalar
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..mixture.components import LOG_2PI
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Claim, Facts, Limit
 from .tools import training_sets as sets
 
 _SETS, _MOST = 256, 512
@@ -61,6 +61,7 @@ class TrainingPosterior(AbstractBound):
         assumptions=("independent training points",),
         source="here, with the proof in the docstring",
         status="proved",
+        limits=(Limit("points", 1, _MOST), Limit("sigma", sets.SMALLEST)),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"points": n, "sigma": s} for s in (0.15, 0.5) for n in (16, 64, _MOST)

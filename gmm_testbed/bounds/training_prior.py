@@ -27,7 +27,7 @@ from jax.tree_util import Partial
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..mixture.components import LOG_2PI
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Claim, Facts, Limit
 from .tools import training_sets as sets
 
 _SETS, _MOST = 512, 128
@@ -44,6 +44,7 @@ class TrainingPrior(AbstractBound):
         source="here; chi-square information: Goldfeld et al., IEEE Trans. Inf. Theory "
         "66 (2020)",
         status="proved",
+        limits=(Limit("points", 1, _MOST), Limit("sigma", sets.SMALLEST)),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"points": n, "sigma": s} for s in (0.3, 0.6, 2.0, 3.0) for n in (2, 16, _MOST)
@@ -101,15 +102,22 @@ def _exact(prior: GaussianMixture, sigma):
     marginal = prior.noised(one, sigma)
     grid = sets.grid_of(marginal)
     density = grid.density(marginal)
-    narrow = grid.density(prior.noised(one, sigma / jnp.sqrt(2.0)))
-    square = sets.kernel_square(sigma) * narrow
     entropy = -grid.integral(density * jnp.log(density))
     information = entropy - 0.5 * (LOG_2PI + 1.0) - jnp.log(sigma)
-    chi2 = grid.integral(square / density) - 1.0
-    spread = jnp.sqrt(
-        jnp.maximum(square - density**2, 0.0)
-    )  # a variance, up to rounding
-    return grid, density, information, chi2, 0.5 * grid.integral(spread)
+    chi2, spread = _kernels(prior, sigma)
+    return grid, density, information, chi2, spread
+
+
+def _kernels(prior, sigma):
+    """The chi-square information, and the constant of the total variation."""
+    one, far = jnp.ones_like(sigma), sets.far_grid(prior, sigma)
+    log_p = far.log_density(prior.noised(one, sigma))
+    log_square = far.log_density(prior.noised(one, sigma / jnp.sqrt(2.0)))
+    log_square = log_square + jnp.log(sets.kernel_square(sigma))
+    chi2 = far.integral(jnp.exp(log_square - log_p)) - 1.0
+    variance = jnp.exp(log_square) - jnp.exp(2.0 * log_p)
+    # The variance of K, which is not negative up to rounding.
+    return chi2, 0.5 * far.integral(jnp.sqrt(jnp.maximum(variance, 0.0)))
 
 
 def _distances(grid, density, sigma, atoms, log_weights):

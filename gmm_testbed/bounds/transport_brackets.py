@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from ..divergences import closed_form
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Facts, computed
+from .base import AbstractBound, Case, Facts, Limit, computed
 from .tools import space
 from .tools.assumptions import finite_moments
 
@@ -35,6 +35,7 @@ class TransportBrackets(AbstractBound):
         assumptions=("finite second moments",),
         source="Gelbrich (1990); Delon and Desolneux (2020)",
         status="proved",
+        limits=(Limit("dim", only=(1, 3)),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"shift": shift, "dim": dim} for dim in (1, 3) for shift in (0.0, 0.3, 1.0, 3.0)

@@ -49,12 +49,32 @@ def path_log_ratio(
             explicit or the step has several legs.
         InputError: if the grid does not decrease within [0, 1].
     """
+    call = "gt.path_log_ratio(key, sampler, target, times, num)"
+    target, times = check_run(call, sampler, target, times, key=key)
     require_one_law(sampler)
-    times = check_run(sampler, target, times)
     target.posterior(times[0])  # raises if there is none
     initial = initial_law(sampler, target, times[0], initial)
     drawn = sample(key, sampler, target, times, num, initial=initial, trajectory=True)
     paths = np.asarray(drawn.info.trajectory)
+    return log_ratio_of(paths, sampler, target, times, initial)
+
+
+def log_ratio_of(
+    paths: Float[np.ndarray, "num n d"],
+    sampler: AbstractDescribed,
+    target: Target,
+    times: Times,
+    initial: GaussianMixture,
+) -> Float[Array, " num"]:
+    """log dQ/dP of given paths, drawn from whatever law.
+
+    Args:
+        paths: states at every time.
+        sampler: as `path_log_ratio`.
+        target: with a posterior that is a mixture.
+        times: (N + 1,), decreasing.
+        initial: law of the sampler at times[0].
+    """
     total = _start(target, times[0], initial, paths[:, 0])
     for first, (windows, used) in zip(itertools.count(0, BLOCK), blocks(times)):
         steps = np.minimum(first + np.arange(BLOCK), times.shape[0] - 2)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._checks import concrete, floating, require
+from .._checks import check_real, check_shape, concrete, floating, require, vector
 from .._types import Scalar
 from . import curves, spectral
 from .base import AbstractDensity, Amplitude
@@ -55,6 +55,9 @@ class LineDensity(AbstractDensity):
             expected=f"(n,) each, n at least {curves.STENCIL}",
             hint="one entry a node",
         )
+        hint = "it is one number for the grid"
+        check_shape(self.spacing, (), "spacing", hint)
+        check_shape(self.escaped_mass, (), "escaped_mass", hint)
         if concrete(self.position, self.jacobian, self.spacing):
             step = np.diff(np.asarray(self.position)).min()
             jacobian, spacing = np.asarray(self.jacobian).min(), float(self.spacing)
@@ -70,7 +73,9 @@ class LineDensity(AbstractDensity):
     @classmethod
     def uniform(cls, lower, upper, log_density, escaped_mass=0.0) -> "LineDensity":
         """On n equally spaced positions from `lower` to `upper`; log_density (n,)."""
-        log_density = floating(log_density)
+        log_density = vector(log_density, "log_density")
+        for end in (lower, upper):
+            check_real(end, "an end of the line")
         dtype, count = log_density.dtype, log_density.shape[0]
         # NumPy where it can: nothing to compile for each number of nodes.
         xp = np if concrete(lower, upper) else jnp

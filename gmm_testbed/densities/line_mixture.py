@@ -11,7 +11,7 @@ from jax.scipy.special import log_ndtr, logsumexp, ndtr, ndtri
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from .._checks import require
+from .._checks import check_real, check_shape, require
 from .._types import Scalar
 from ..mixture import GaussianMixture
 from .curves import bisect
@@ -33,6 +33,7 @@ def mixture_survival(mixture: GaussianMixture, x: Scalar) -> Scalar:
 
 def mixture_tail(mixture: GaussianMixture, x: Scalar, side: Scalar | float) -> Scalar:
     """`mixture_cdf` for side 1, `mixture_survival` for side -1."""
+    _check_number(x, "x")
     weights, means, scales = _components(mixture)
     return weights @ ndtr(side * _standardised(x, means, scales))
 
@@ -65,6 +66,7 @@ def mixture_quantile(mixture: GaussianMixture, level: Scalar) -> Scalar:
     By bisection between the extreme quantiles of the components. A mixture of atoms has
     its first and last atom at levels 0 and 1.
     """
+    _check_number(level, "level")
     _, means, scales = _components(mixture)
     spread = jnp.where(scales > 0, scales * ndtri(level), 0.0)
     quantiles = means + spread
@@ -115,6 +117,12 @@ def mixture_square_above(
     """As `mixture_square_below`, for the highest `level` of the mass."""
     mirrored = eqx.tree_at(lambda law: law.means, mixture, -mixture.means)
     return mixture_square_below(mirrored, -centre, level)
+
+
+def _check_number(value, what: str) -> None:
+    """Refuses what would broadcast with the components."""
+    check_real(value, what)
+    check_shape(value, (), what, "use jax.vmap for many values")
 
 
 def _components(mixture):

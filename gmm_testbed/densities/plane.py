@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import concrete, floating, require
+from .._checks import check_shape, concrete, floating, require
 from .._types import Scalar
 from . import curves, spectral
 from .base import AbstractDensity, Amplitude, over_points
@@ -48,6 +48,8 @@ class PlaneDensity(AbstractDensity):
             expected=f"(n1,), (n2,), (n1, n2), each n at least {curves.STENCIL}",
             hint="first index x, second y: jnp.meshgrid(x, y, indexing='ij')",
         )
+        hint = "it is one number for the grid"
+        check_shape(self.escaped_mass, (), "escaped_mass", hint)
         for name, nodes in (("x", self.x), ("y", self.y)):
             if concrete(nodes):
                 steps = jnp.diff(nodes)
@@ -108,7 +110,7 @@ class PlaneDensity(AbstractDensity):
         A row is exact to 1e-7 of the density. Where the curve q = p touches a row, the
         integral over rows has a square-root cusp in its derivative, which leaves 1e-6.
         """
-        log_p = over_points(mixture.log_prob, self.points())
+        log_p = over_points(mixture.log_prob, self.points(), mixture.num_components)
         difference = jnp.exp(self.log_density) - jnp.exp(log_p).reshape(
             self.log_density.shape
         )

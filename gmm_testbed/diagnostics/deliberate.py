@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from .._checks import concrete, floating, unsupported
+from .._checks import concrete, floating, require, unsupported
 from .._types import Key
 from ..densities.base import over_points
 from ..estimate import Estimate
@@ -72,7 +72,7 @@ def spread_scaled(
 
     With `unseen` directions the law of A x is what it was.
     """
-    directions, dtype = floating(directions), law.means.dtype
+    directions, dtype = _directions(directions, law.dim), law.means.dtype
     along = directions @ directions.T
     stretch = (jnp.eye(law.dim, dtype=dtype) + (factor - 1.0) * along)[None]
     covariances = stretch @ law.covariances() @ stretch
@@ -145,7 +145,7 @@ def from_the_data(
         deviations: how far.
     """
     k = jnp.argmax(law.log_weights)
-    covariance, directions = law.covariances()[k], floating(directions)
+    covariance, directions = law.covariances()[k], _directions(directions, law.dim)
     variances, axes = jnp.linalg.eigh(directions.T @ covariance @ directions)
     axis = directions @ axes[:, -1]
     axis = axis * jnp.sign(axis[jnp.argmax(jnp.abs(axis))])  # its sign is the machine's
@@ -178,6 +178,19 @@ def _weights(law: GaussianMixture) -> tuple[Array, Array]:
         )
     weights = jnp.exp(law.log_weights)
     return weights, jnp.argsort(-weights)
+
+
+def _directions(directions: ArrayLike, dim: int) -> Array:
+    """Columns (d, k) as an array, once they fit."""
+    directions = floating(directions)
+    require(
+        directions.ndim == 2 and directions.shape[0] == dim >= directions.shape[1] > 0,
+        "the directions have the wrong shape",
+        got=directions.shape,
+        expected=f"({dim}, k), one direction a column",
+        hint="write a single direction as a column: direction[:, None]",
+    )
+    return directions
 
 
 def _single(mean: ArrayLike, covariance: ArrayLike) -> GaussianMixture:

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Real
 
-from .._checks import floating, require
+from .._checks import floating, require, scalar, vector
 from .._types import Scalar, Times
 from ..densities.base import over_points
 from ..divergences import AbstractDensity, variance
@@ -101,10 +101,11 @@ def hallucinated_prior_mass(
     Raises:
         UnsupportedError: if the posterior is not a mixture.
     """
+    threshold = scalar(threshold, "threshold")
     prior, posterior = target.marginal(t), target.posterior(t)
     law = mode_weights(density, prior)
     exact = density.expectation_under(posterior, prior.responsibilities)
-    ruled_out = exact < floating(threshold)
+    ruled_out = exact < threshold
     return RegionMass(
         jnp.sum(jnp.where(ruled_out, law, 0.0)),
         jnp.sum(jnp.where(ruled_out, exact, 0.0)),
@@ -140,7 +141,8 @@ def hallucinated_likelihood_mass(
     """
     t = floating(t)
     laws = target.marginal(t), target.posterior(t)
-    return _likely_region(density, target, t, *laws, floating(outside), floating(level))
+    shares = scalar(outside, "outside"), scalar(level, "level")
+    return _likely_region(density, target, t, *laws, *shares)
 
 
 @eqx.filter_jit
@@ -181,6 +183,7 @@ def early_stopping(
         InputError: if there is not one law a time.
         UnsupportedError: if the posterior is not a mixture.
     """
+    times = vector(times, "times")
     require(
         len(densities) == times.shape[0],
         "laws and times do not fit",

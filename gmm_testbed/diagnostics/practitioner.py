@@ -7,52 +7,68 @@ of them can see at all.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Real
+from jaxtyping import Array, ArrayLike, Real
 
-from .._checks import floating, require
+from .. import _weights
+from .._checks import check_shape, floating, require, scalar
 from .._types import Scalar
 from ..divergences import closed_form
+from ..divergences.samples.checks import weighted
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem
+from ..samples import takes_sample_sets
 
 
-def psnr(samples, truth, peak: Real[ArrayLike, ""] = 2.0) -> Estimate:
+@takes_sample_sets
+def psnr(
+    samples, truth, peak: Real[ArrayLike, ""] = 2.0, *, log_weights=None
+) -> Estimate:
     r"""Mean over samples of \(10 \log_{10}(\text{peak}^2 d / \|x - x^*\|^2)\), in dB.
 
     Args:
-        samples: (n, d).
+        samples: (n, d), or a `SampleSet`, whose weights count.
         truth: \(x^*\), (d,), what was measured.
         peak: (), the range of a coordinate; 2 for pixels from -1 to 1.
+        log_weights: (n,), need not be normalised; uniform by default.
 
     Raises:
-        InputError: if the samples are not (n, d) with n at least 2.
+        InputError: if the samples are not (n, d) with n at least 2, or the truth or the
+            weights do not fit them.
     """
-    return Estimate.mean_of(_decibel(_square_errors(samples, truth), peak))
+    points, truth, weights = _of_truth(samples, truth, log_weights)
+    squares = jnp.mean((points - truth[None]) ** 2, axis=1)
+    return _mean(_decibel(squares, peak), weights, log_weights)
 
 
-def psnr_of_mean(samples, truth, peak: Real[ArrayLike, ""] = 2.0) -> Estimate:
+@takes_sample_sets
+def psnr_of_mean(
+    samples, truth, peak: Real[ArrayLike, ""] = 2.0, *, log_weights=None
+) -> Estimate:
     r"""PSNR of the mean of the samples, as of an estimator, in dB.
 
     The standard error is of first order in that of the mean. Arguments and errors as
     `psnr`.
     """
-    points = _checked(samples)
-    gap = jnp.mean(points, axis=0) - floating(truth)
+    points, truth, weights = _of_truth(samples, truth, log_weights)
+    gap = weights @ (points - truth[None])
     square = jnp.mean(gap**2)
-    slopes = 2.0 * (points @ gap) / gap.shape[0]
-    error = Estimate.mean_of(slopes)
-    return Estimate(square, error.stderr, error.how).map(lambda s: _decibel(s, peak))
+    slopes = 2.0 * ((points - truth[None]) @ gap) / gap.shape[0]
+    error = _mean(slopes, weights, log_weights)
+    found = Estimate(square, error.stderr, error.how, freedom=error.freedom)
+    return found.map(lambda s: _decibel(s, peak))
 
 
-def residual_chi2(samples, problem: InverseProblem) -> Estimate:
+@takes_sample_sets
+def residual_chi2(samples, problem: InverseProblem, *, log_weights=None) -> Estimate:
     r"""Mean over samples of \(\|y - f(x)\|^2_{R^{-1}} / m\).
 
     One for the truth, on average; for the exact posterior it is often below one.
 
     Args:
-        samples: (n, d).
+        samples: (n, d), or a `SampleSet`, whose weights count.
         problem: with m measurements.
+        log_weights: (n,), need not be normalised; uniform by default.
 
     Raises:
         InputError: as `psnr`.
@@ -64,57 +80,66 @@ def residual_chi2(samples, problem: InverseProblem) -> Estimate:
         )
         return jnp.mean(whitened**2)
 
-    return Estimate.mean_of(jax.vmap(one)(_checked(samples)))
+    points, weights = weighted(samples, problem.prior.dim, log_weights)
+    return _mean(jax.vmap(one)(points), weights, log_weights)
 
 
-def log_density(samples, mixture: GaussianMixture) -> Estimate:
+@takes_sample_sets
+def log_density(samples, mixture: GaussianMixture, *, log_weights=None) -> Estimate:
     """Mean over samples of log p(x), p usually the prior: how plausible samples are.
 
     Args:
-        samples: (n, d).
+        samples: (n, d), or a `SampleSet`, whose weights count.
         mixture: p, with a density.
+        log_weights: (n,), need not be normalised; uniform by default.
 
     Raises:
         InputError: as `psnr`; or if the mixture is a set of atoms.
     """
-    return Estimate.mean_of(jax.vmap(mixture.log_prob)(_checked(samples)))
+    points, weights = weighted(samples, mixture.dim, log_weights)
+    return _mean(jax.vmap(mixture.log_prob)(points), weights, log_weights)
 
 
-def coordinate_variance(samples) -> Estimate:
-    r"""Variance of the samples (denominator n - 1), averaged over the d coordinates.
+@takes_sample_sets
+def coordinate_variance(samples, *, log_weights=None) -> Estimate:
+    r"""Variance of the samples, averaged over the d coordinates.
 
-    The usual measure of diversity. The standard error is that of the mean over samples of
-    \(\|x - \bar x\|^2 / d\). Arguments and errors as `psnr`.
+    The usual measure of diversity, with denominator n - 1; of weighted samples
+    \(\sum_i w_i (x_i - \bar x)^2 / (1 - \sum_i w_i^2)\). The standard error is that of the
+    mean over samples of \(\|x - \bar x\|^2 / d\). Arguments and errors as `psnr`.
     """
-    points = _checked(samples)
-    count = points.shape[0]
-    centred = points - jnp.mean(points, axis=0)[None]
-    return Estimate.mean_of(jnp.mean(centred**2, axis=1) * (count / (count - 1)))
+    points, weights = weighted(samples, _dim(samples), log_weights)
+    _, centred, total = _centred(points, weights)
+    found = _mean(jnp.mean(centred**2, axis=1) / total, weights, log_weights)
+    freedom = _weights.freedom_of_squares(weights)
+    return Estimate(found.value, found.stderr, found.how, freedom=freedom)
 
 
-def frechet(samples, mixture: GaussianMixture) -> Scalar:
+@takes_sample_sets
+def frechet(samples, mixture: GaussianMixture, *, log_weights=None) -> Scalar:
     r"""Squared Fréchet distance of the first two moments, as FID is, of x itself.
 
     \[ \|\bar x - \mu\|^2
        + \operatorname{tr}(S + \Sigma - 2 (S^{1/2} \Sigma S^{1/2})^{1/2}) , \]
 
-    \(\bar x, S\) mean and covariance (denominator n - 1) of the samples, and
+    \(\bar x, S\) mean and covariance of the samples (denominator n - 1; of weighted ones
+    as in `coordinate_variance`), and
     \(\mu, \Sigma\) those of the mixture, which stands for a reference set without end.
     Exact samples give more than zero, the more so the fewer they are. It factors
     matrices: once a result, not inside a loop.
     Source: Heusel et al., NeurIPS 2017, arXiv:1706.08500.
 
     Args:
-        samples: (n, d).
+        samples: (n, d), or a `SampleSet`, whose weights count.
         mixture: of dimension d: the prior, or the posterior.
+        log_weights: (n,), need not be normalised; uniform by default.
 
     Raises:
         InputError: as `psnr`.
     """
-    points = _checked(samples)
-    mean = jnp.mean(points, axis=0)
-    centred = points - mean[None]
-    covariance = centred.T @ centred / (points.shape[0] - 1)
+    points, weights = weighted(samples, mixture.dim, log_weights)
+    mean, centred, total = _centred(points, weights)
+    covariance = (weights[:, None] * centred).T @ centred / total
     truth = mixture.mean(), mixture.covariance()
     return closed_form.w2_squared(mean, covariance, *truth)
 
@@ -158,21 +183,33 @@ def separation(values, exact) -> Estimate:
     return Estimate(z, jnp.sqrt(variance), how)
 
 
-def _square_errors(samples, truth) -> Float[Array, " n"]:
-    return jnp.mean((_checked(samples) - floating(truth)[None]) ** 2, axis=1)
+def _of_truth(samples, truth, log_weights) -> tuple[Array, Array, Array]:
+    """Samples (n, d), the truth (d,) and normalised weights (n,), once they fit."""
+    dim = _dim(samples)
+    points, weights = weighted(samples, dim, log_weights)
+    truth = floating(truth).astype(points.dtype)
+    hint = "one image is one vector: flatten it, and the samples to (n, d)"
+    check_shape(truth, (dim,), "truth", hint)
+    return points, truth, weights
+
+
+def _centred(points, weights) -> tuple[Array, Array, Array]:
+    r"""Mean (d,) of points (n, d), their offsets from it, and \(1 - \sum_i w_i^2\)."""
+    mean, _ = _weights.mean_and_variance(points, weights)
+    return mean, points - mean[None], weights @ _weights.parts(weights).rest
+
+
+def _dim(samples) -> int:
+    """d of samples (n, d); 0 of what has no columns, which fits no samples."""
+    shape = jnp.shape(samples)
+    return shape[1] if len(shape) == 2 else 0
+
+
+def _mean(terms, weights, log_weights) -> Estimate:
+    """Over samples, with the error of a mean."""
+    return Estimate.mean_of(terms, None if log_weights is None else weights)
 
 
 def _decibel(square, peak):
-    return 10.0 / jnp.log(10.0) * (2.0 * jnp.log(floating(peak)) - jnp.log(square))
-
-
-def _checked(samples) -> Float[Array, "n d"]:
-    samples = floating(samples)
-    require(
-        samples.ndim == 2 and samples.shape[0] > 1,
-        "these are not samples",
-        got=f"samples {samples.shape}",
-        expected="(n, d) with n at least 2",
-        hint="in one dimension write the samples as a column: samples[:, None]",
-    )
-    return samples
+    peak = scalar(peak, "peak")
+    return 10.0 / jnp.log(10.0) * (2.0 * jnp.log(peak) - jnp.log(square))

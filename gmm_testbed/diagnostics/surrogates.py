@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import floating, require
+from .._checks import floating, require, vector
 from .._types import Scalar
 from ..approximations import AbstractApproximation
 from ..problem import Target
@@ -52,7 +52,8 @@ def surrogate_log_density(
         expected="d = 1, where every guidance is a gradient",
         hint="take a problem on the line",
     )
-    t, marginal = floating(t), target.marginal(t)
+    t, x = floating(t), vector(x, "x")
+    marginal = target.marginal(t)
     spacing = (x[-1] - x[0]) / (x.shape[0] - 1)
     guidance = jax.vmap(lambda point: approximation.guidance(target, point[None], t)[0])
     at, between = guidance(x), guidance(x[:-1] + 0.5 * spacing)

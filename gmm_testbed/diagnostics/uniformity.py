@@ -19,7 +19,7 @@ import numpy as np
 from jax.scipy.special import gammaincc
 from jaxtyping import Array, Float, Int
 
-from .._checks import concrete, require
+from .._checks import concrete, floating, require
 from .._types import Scalar
 from ..estimate import Estimate
 
@@ -79,7 +79,8 @@ def uniformity(levels: Float[Array, "*tests n"], bins: int = 20) -> Uniformity:
     Raises:
         InputError: if fewer than five levels are expected in a cell, or under jit.
     """
-    count = levels.shape[-1]
+    levels = floating(levels)
+    count = levels.shape[-1] if levels.ndim else 0
     require(
         bins >= 2 and count >= _PER_BIN * bins,
         "too few levels for so many bins",

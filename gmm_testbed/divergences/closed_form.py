@@ -14,8 +14,12 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, ArrayLike, Real
 
-from .._checks import concrete, require
+from .._checks import check_shape, concrete, floating, require, scalar, vector
+from .._decompositions import eigh, root
 from .._types import Matrix, Scalar, Vector
+
+_NEAR = 0.5  # of a ratio of variances from one
+_TERMS = 16  # of a series in 1/9 at most: to 1e-17
 
 
 def kl(
@@ -26,14 +30,21 @@ def kl(
     \[ \tfrac12 \sum_i (\lambda_i - 1 - \log\lambda_i)
        + \tfrac12 \|m_q - m_p\|^2_{S_p^{-1}} . \]
 
-    \(\lambda_i\) are the eigenvalues of \(S_p^{-1} S_q\); each term of the sum is
-    non-negative, so nearly equal Gaussians lose no digits to a difference of
-    log-determinants.
+    \(\lambda_i\) are the eigenvalues of \(S_p^{-1} S_q\), and \(\lambda_i - 1\) those of
+    \(S_p^{-1} (S_q - S_p)\), from which each term is had where it is small: nearly equal
+    Gaussians lose no digits.
     """
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
     factor = jnp.linalg.cholesky(covariance_p)
     ratios = jnp.linalg.eigvalsh(_whitened(factor, covariance_q))
+    gaps = jnp.linalg.eigvalsh(_whitened(factor, covariance_q - covariance_p))
+    near = jnp.abs(gaps) < _NEAR
+    far = jnp.where(near, 1.0, ratios)
+    terms = jnp.where(near, _beyond_log(gaps), far - 1.0 - jnp.log(far))
     shift = _solve_lower(factor, mean_q - mean_p)
-    return 0.5 * (jnp.sum(ratios - 1.0 - jnp.log(ratios)) + shift @ shift)
+    return 0.5 * (jnp.sum(terms) + shift @ shift)
 
 
 def renyi(
@@ -56,6 +67,10 @@ def renyi(
     Raises:
         InputError: if the order is not positive, or is 1.
     """
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
+    order = scalar(order, "order").astype(mean_q.dtype)
     require(
         not concrete(order) or (float(order) > 0 and float(order) != 1),
         "no Rényi divergence of this order",
@@ -63,13 +78,18 @@ def renyi(
         expected="a positive order other than 1",
         hint="the limit at order 1 is kl",
     )
-    order = jnp.asarray(order, mean_q.dtype)
     factor = jnp.linalg.cholesky(covariance_p)
     # In coordinates that turn S_p into the identity and S_q into diag(ratios).
-    ratios, axes = jnp.linalg.eigh(_whitened(factor, covariance_q))
-    blend = order + (1.0 - order) * ratios
+    ratios = jnp.linalg.eigvalsh(_whitened(factor, covariance_q))
+    gaps, axes = eigh(_whitened(factor, covariance_q - covariance_p))
+    leans = (1.0 - order) * gaps
+    near = (jnp.abs(gaps) < _NEAR) & (jnp.abs(leans) < _NEAR)
+    blend = jnp.where(near, 1.0 + leans, order + (1.0 - order) * ratios)
     shift = axes.T @ _solve_lower(factor, mean_q - mean_p)
-    log_volume = jnp.sum(jnp.log(blend) - (1.0 - order) * jnp.log(ratios))
+    volumes = jnp.log(blend) - (1.0 - order) * jnp.log(ratios)
+    # log(1 + leans) - (1 - a) log(1 + gaps), of which the first order cancels.
+    small = (1.0 - order) * _beyond_log(gaps) - _beyond_log(leans)
+    log_volume = jnp.sum(jnp.where(near, small, volumes))
     value = 0.5 * (order * jnp.sum(shift**2 / blend) - log_volume / (order - 1.0))
     return jnp.where(jnp.any(blend <= 0), jnp.inf, value)
 
@@ -90,10 +110,14 @@ def fisher(
 ) -> Scalar:
     r"""\(FI(q\|p) = E_q \|\nabla \log (q/p)\|^2\), in units of one over length squared.
 
-    With \(D = S_p^{-1} - S_q^{-1}\): \(\operatorname{tr}(D S_q D)
-    + \|S_p^{-1}(m_q - m_p)\|^2\).
+    With \(D = S_p^{-1} - S_q^{-1} = S_p^{-1} (S_q - S_p) S_q^{-1}\):
+    \(\operatorname{tr}(D S_q D) + \|S_p^{-1}(m_q - m_p)\|^2\).
     """
-    difference = jnp.linalg.inv(covariance_p) - jnp.linalg.inv(covariance_q)
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
+    half = jnp.linalg.solve(covariance_p, covariance_q - covariance_p)
+    difference = jnp.linalg.solve(covariance_q, half.T).T
     pull = jnp.linalg.solve(covariance_p, mean_q - mean_p)
     return jnp.sum((difference @ covariance_q) * difference) + pull @ pull
 
@@ -110,8 +134,12 @@ def w2_squared(
     does not lose half of the digits for nearly equal covariances, as the trace does.
     Source: Bhatia, Jain and Lim, Expositiones Mathematicae 37 (2019), 165-191.
     """
-    root_q, root_p = _root(covariance_q), _root(covariance_p)
-    left, _, right = jnp.linalg.svd(root_p @ root_q)
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
+    root_q, root_p = root(covariance_q), root(covariance_p)
+    left, _, right = jnp.linalg.svd(jax.lax.stop_gradient(root_p @ root_q))
+    # The turn is the best one, so that the distance does not change with it.
     bures = jnp.sum((root_q - root_p @ (left @ right)) ** 2)
     return jnp.sum((mean_q - mean_p) ** 2) + bures
 
@@ -136,6 +164,9 @@ def tv(
     Raises:
         InputError: if d is not 1.
     """
+    mean_q, covariance_q, mean_p, covariance_p = _checked(
+        mean_q, covariance_q, mean_p, covariance_p
+    )
     require(
         mean_q.shape == (1,),
         "no closed form for the total variation beyond the line",
@@ -162,6 +193,31 @@ def tv(
     return jnp.where(equal, 0.0, gap)
 
 
+def _beyond_log(x: Array) -> Array:
+    r"""\(x - \log(1 + x)\) for \(|x| < 1/2\), to its own digits.
+
+    With \(r = x/(2 + x)\) it is \(x r - 2 r (r^2/3 + r^4/5 + \dots)\).
+    """
+    x = jnp.where(jnp.abs(x) < _NEAR, x, 0.0)
+    r = x / (2.0 + x)
+    square, series = r**2, jnp.zeros_like(r)
+    for k in range(_TERMS, 0, -1):
+        series = square * (series + 1.0 / (2 * k + 1))
+    return x * r - 2.0 * r * series
+
+
+def _checked(mean_q, covariance_q, mean_p, covariance_p) -> tuple[Array, ...]:
+    """The means (d,) and covariances (d, d) as arrays, once they fit."""
+    mean_q = vector(mean_q, "mean_q")
+    dim = mean_q.shape[0]
+    mean_p = vector(mean_p, "mean_p", dim)
+    covariances = floating(covariance_q), floating(covariance_p)
+    for name, given in zip(("covariance_q", "covariance_p"), covariances, strict=True):
+        hint = "variances alone are jnp.diag(variances)"
+        check_shape(given, (dim, dim), name, hint)
+    return mean_q, covariances[0], mean_p, covariances[1]
+
+
 def _whitened(factor: Matrix, covariance: Matrix) -> Matrix:
     """L^{-1} S L^{-T} for a lower factor L."""
     half = _solve_lower(factor, covariance)
@@ -170,9 +226,3 @@ def _whitened(factor: Matrix, covariance: Matrix) -> Matrix:
 
 def _solve_lower(factor: Matrix, right: Array) -> Array:
     return jax.scipy.linalg.solve_triangular(factor, right, lower=True)
-
-
-def _root(covariance: Matrix) -> Matrix:
-    """Symmetric square root; eigenvalues that rounding made negative count as zero."""
-    values, vectors = jnp.linalg.eigh(covariance)
-    return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None]) @ vectors.T

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import require, unsupported
+from .._checks import check_index, require, unsupported
 from .._types import Scalar, Times
 from ..divergences import closed_form
 from ..method import AbstractComposed, AbstractDescribed, AbstractMethod, name_of
@@ -39,6 +39,7 @@ class AffineLaw(eqx.Module):
 
     def at(self, index: int) -> GaussianMixture:
         """The law at times[index], a mixture of one component."""
+        check_index(index, self.means.shape[0], "time of this law")
         one = jnp.ones(1, self.means.dtype)
         return GaussianMixture.full(
             one, self.means[index][None], self.covariances[index][None]
@@ -92,9 +93,10 @@ def affine(
             linear, or a part of the step is not affine or not explicit.
         InputError: if the grid does not decrease within [0, 1].
     """
+    call = "gt.laws.affine(sampler, target, times)"
+    target, times = check_run(call, sampler, target, times)
     require_explicit(sampler)
     require_no_memory(sampler)
-    times = check_run(sampler, target, times)
     stages = legs_of(sampler)
     _require_affine(sampler, target, times)
     initial = initial_law(sampler, target, times[0], initial)

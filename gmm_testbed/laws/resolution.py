@@ -32,8 +32,9 @@ def allowance(mass: np.ndarray, ratio: np.ndarray, tolerance=TOLERANCE) -> float
 
 def gap_ratio(mean: np.ndarray, scale: np.ndarray, axis: int = 0) -> np.ndarray:
     """Largest distance of a mean (n, ...) to its neighbours along an axis, in scales."""
-    gaps = np.abs(np.diff(mean, axis=axis))
-    before = [(0, 0)] * mean.ndim
-    after = [(0, 0)] * mean.ndim
-    before[axis], after[axis] = (1, 0), (0, 1)
-    return np.maximum(np.pad(gaps, before), np.pad(gaps, after)) / scale
+    mean, scale = np.moveaxis(mean, axis, -1), np.moveaxis(scale, axis, -1)
+    gaps = np.abs(mean[..., 1:] - mean[..., :-1])
+    widest = np.zeros(mean.shape, mean.dtype)
+    widest[..., 1:] = gaps
+    np.maximum(widest[..., :-1], gaps, out=widest[..., :-1])
+    return np.moveaxis(widest / scale, -1, axis)

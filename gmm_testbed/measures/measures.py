@@ -14,15 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from .. import diagnostics, divergences
+from .. import _weights, diagnostics, divergences
+from .._checks import floating
 from .._types import Key
 from ..divergences import AbstractDensity, LineDensity
 from ..divergences.on_the_host import HostDensity
+from ..divergences.samples.checks import checked
 from ..estimate import Estimate
 from ..laws import AbstractLaw, AffineLaw, ReducedLaw
 from ..mixture import GaussianMixture
+from ..paths.grids import check_time
 from ..problem import Target
-from ..sampling.sample_set import SampleSet
+from ..samples import SampleSet, equal_weights
 from .on_the_line import at_the_end
 from .on_the_line import in_time as in_time
 
@@ -84,10 +87,11 @@ def of(
     Raises:
         UnsupportedError: if the posterior is not a mixture.
     """
+    check_time(t)
     how = "quadrature"
     if isinstance(found, SampleSet):
         key = jax.random.key(0) if key is None else key
-        equal = np.ptp(np.asarray(found.log_weights)) == 0.0
+        equal = equal_weights(found.log_weights)
         log_weights = None if equal else found.log_weights
         found = of_samples(key, found.x, target, t, log_weights=log_weights)
         return _ordered(found)
@@ -102,7 +106,7 @@ def of(
         ):
             values = at_the_end(HostDensity(density), target, t)
         else:
-            values = _of_density(density, target, jnp.asarray(t))
+            values = _of_density(density, target, floating(t))
     return _ordered({n: Estimate(v, how=how) for n, v in values.items()})
 
 
@@ -113,10 +117,7 @@ def scalars(values: dict[str, Estimate]) -> dict[str, Estimate]:
         if np.ndim(e.value) == 0:
             found[name] = e
         else:
-            pairs = zip(np.asarray(e.value), np.asarray(e.stderr), strict=True)
-            found |= {
-                f"{name}[{i}]": Estimate(*pair, e.how) for i, pair in enumerate(pairs)
-            }
+            found |= {f"{name}[{i}]": e[i] for i in range(e.value.shape[0])}
     return found
 
 
@@ -181,7 +182,7 @@ def _sums(density, target, t) -> dict[str, Any]:
 
 
 def _of_gaussian(law: AffineLaw, target: Target, t) -> dict[str, Any]:
-    posterior, data = target.posterior(jnp.asarray(t)), target.problem.posterior()
+    posterior, data = target.posterior(t), target.problem.posterior()
     return {
         "kl": law.kl(posterior),
         "kl_from": law.kl_from(posterior),
@@ -195,7 +196,7 @@ def _of_gaussian(law: AffineLaw, target: Target, t) -> dict[str, Any]:
 
 
 def _of_reduced(law: ReducedLaw, target: Target, t) -> dict[str, Any]:
-    posterior = target.posterior(jnp.asarray(t))
+    posterior = target.posterior(t)
     lower, upper = law.tv(posterior)
     found = {
         "kl": law.kl(posterior),
@@ -210,7 +211,7 @@ def _of_reduced(law: ReducedLaw, target: Target, t) -> dict[str, Any]:
     found["mean_error"] = law.mean() - posterior.mean()
     found["spread_ratio"] = total / posterior.total_variance()
     # Beyond the frame the components are alike: modes are those of the law inside.
-    density, modes = law.inside.at(-1), law.inside.target.posterior(jnp.asarray(t))
+    density, modes = law.inside.at(-1), law.inside.target.posterior(t)
     found["mode_weight"] = diagnostics.mode_weights(density, modes)
     found["mode_weight_exact"] = jnp.exp(modes.log_weights)
     return found | {"escaped_mass": law.escaped_mass}
@@ -239,12 +240,12 @@ def of_samples(
             that is most standard errors from zero.
         log_weights: (n,), uniform by default.
     """
-    posterior, weighted = target.posterior(jnp.asarray(t)), {"log_weights": log_weights}
+    posterior, weighted = target.posterior(t), {"log_weights": log_weights}
+    x = checked(x, posterior, log_weights)[0]
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
     covariance = divergences.covariance_error(x, posterior, **weighted)
-    weights = None if log_weights is None else jax.nn.softmax(log_weights)
-    centre = jnp.average(x, axis=0, weights=weights)
-    spread = jnp.sum((x - centre[None]) ** 2, axis=1)
+    mean_error = divergences.mean_error(x, posterior, **weighted)
+    spread = x - (mean_error.value + posterior.mean())[None]
     found = {
         "sliced_w2": divergences.sliced_wasserstein(
             key, x, posterior, directions=DIRECTIONS, **weighted
@@ -252,13 +253,13 @@ def of_samples(
         "mmd_squared": divergences.mmd_squared(
             x, posterior, partners=partners, **weighted
         ),
-        "mean_error": divergences.mean_error(x, posterior, **weighted),
-        "variance_error": _at(covariance, jnp.diag_indices(x.shape[1])),
-        "spread_ratio": Estimate.mean_of(spread, weights) / posterior.total_variance(),
+        "mean_error": mean_error,
+        "variance_error": covariance[jnp.diag_indices(x.shape[1])],
+        "spread_ratio": _spread(spread, log_weights) / posterior.total_variance(),
     }
     if x.shape[1] > 1:
         i, j = entry or furthest(x, posterior, log_weights)
-        found[f"covariance_error[{i},{j}]"] = _at(covariance, (i, j))
+        found[f"covariance_error[{i},{j}]"] = covariance[i, j]
     if not posterior.atomic:
         found["mode_weight"] = divergences.mode_weights(
             x, posterior, **weighted
@@ -278,10 +279,21 @@ def furthest(
     below = np.tril_indices(x.shape[1], -1)
     if below[0].size == 0:
         return None
-    z = np.abs(np.asarray(error.value)[below]) / np.asarray(error.stderr)[below]
+    value, stderr = np.asarray(error.value)[below], np.asarray(error.stderr)[below]
+    known = np.isfinite(stderr).all()  # else the largest
+    z = np.abs(value) / stderr if known else np.abs(value)
     worst = int(np.argmax(z))
     return int(below[0][worst]), int(below[1][worst])
 
 
-def _at(estimate: Estimate, index) -> Estimate:
-    return Estimate(estimate.value[index], estimate.stderr[index], estimate.how)
+def _spread(offsets, log_weights) -> Estimate:
+    """Mean square of offsets (n, d) from their mean, unbiased."""
+    count = offsets.shape[0]
+    weights = jnp.full(count, 1.0 / count, offsets.dtype)
+    if log_weights is not None:
+        weights = jax.nn.softmax(log_weights)
+    known = None if log_weights is None else weights
+    found = Estimate.mean_of(jnp.sum(offsets**2, axis=1), known)
+    total, freedom = _weights.parts(weights), _weights.freedom_of_squares(weights)
+    whole = found / (weights @ total.rest)
+    return Estimate(whole.value, whole.stderr, whole.how, freedom=freedom)

@@ -6,7 +6,14 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array
 
-from .._checks import check_covariance, check_finite, concrete, floating, require
+from .._checks import (
+    check_covariance,
+    check_finite,
+    concrete,
+    floating,
+    require,
+    vector,
+)
 
 
 def merged(log_weights, atoms):
@@ -62,8 +69,27 @@ def weights_and_means(weights, means):
 @jax.jit
 def _normalised(weights):
     """Logarithms of the weights, normalised: one program in place of six."""
-    log_weights = jnp.log(weights)
+    log_weights = _log(weights)
     return log_weights - logsumexp(log_weights)
+
+
+@jax.custom_jvp
+def _log(weights):
+    """Logarithms of weights (K,), of which some may be zero.
+
+    While they are differentiated a weight of zero is the root of the smallest number
+    (1e-154 in double precision), whose share in anything is below rounding: 0 times the
+    infinite slope of the logarithm would be NaN, and the derivative is often not zero, as
+    that of log p(x), N_k(x) / p(x). Of first order only.
+    """
+    return jnp.log(weights)
+
+
+@_log.defjvp
+def _(primals, tangents):
+    least = jnp.sqrt(jnp.finfo(primals[0].dtype).tiny)
+    weights = jnp.where(primals[0] == 0, least, primals[0])
+    return jnp.log(weights), tangents[0] / weights
 
 
 def variances(values, shapes, what: str):
@@ -159,15 +185,7 @@ def check_noise(R: Array, rows: int, *, definite: bool = True) -> None:
 
 def point(x, dim: int) -> Array:
     """One point (d,) as an array; refuses anything else."""
-    x = floating(x)
-    require(
-        x.shape == (dim,),
-        "x has the wrong shape",
-        got=x.shape,
-        expected=f"({dim},), one point",
-        hint="use jax.vmap for many points",
-    )
-    return x
+    return vector(x, "x", dim)
 
 
 def scales(alpha, sigma) -> tuple[Array, Array]:

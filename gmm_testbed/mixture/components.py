@@ -35,6 +35,7 @@ def exponents(x, means, base, basis, spectrum):
     if rank == 0:
         return -0.5 * _isotropic(x, means, base)
     if projects(basis, means.shape[0]):
+        x, means = _centred(x, means)
         quadratic = _quadratic(x @ basis[0], means @ basis[0], 1.0 / spectrum)
         if rank < dim:
             outside, others = (v - v @ basis[0] @ basis[0].T for v in (x, means))
@@ -102,9 +103,16 @@ def projects(basis, count):
     return basis.shape[0] == 1 and max(basis.shape[1], count) > _FEW
 
 
+def _centred(x, means):
+    """Both from the middle of the means: far from the origin products would cancel."""
+    middle = jnp.mean(means - means[:1], axis=0) + means[0]
+    return x - middle, means - middle[None]
+
+
 def coordinates(x, means, basis):
     """U_k^T (x - mean_k) for bases (K, d, r) or (1, d, r), (K, r)."""
     if projects(basis, means.shape[0]):
+        x, means = _centred(x, means)
         return (x @ basis[0])[None] - means @ basis[0]
     if basis.shape[0] == 1:
         return jax.vmap(lambda mean: basis[0].T @ (x - mean))(means)
@@ -156,15 +164,20 @@ def apply(vector, base, basis, spectrum):
 def pull(share, x, means, base, basis, spectrum):
     """sum_k share_k (b_k (I - U U^T) + U diag(spectrum_k) U^T) (mean_k - x), (d,).
 
-    It is summed over the components before anything has the size of (K, d).
+    Of many components, it is summed before anything has the size of (K, d).
     """
     dim, rank = basis.shape[1:]
+    x, means = _centred(x, means)
     if rank > 0:
         along = coordinates(x, means, basis)
     if rank == dim:
         return -combine(basis, share[:, None] * spectrum * along)
     factors = share * base
-    outside = weighted(factors, means) - weighted(factors, jnp.ones_like(factors)) * x
+    if means.shape[0] <= _FEW:
+        outside = weighted(factors, means - x[None])
+    else:
+        outside = weighted(factors, means)
+        outside = outside - weighted(factors, jnp.ones_like(factors)) * x
     if rank == 0:
         return outside
     return outside + combine(basis, share[:, None] * (base[:, None] - spectrum) * along)
@@ -241,16 +254,46 @@ def _exponentials(log_terms):
     return top, jnp.exp(log_terms - top)
 
 
+def cumulative(weights):
+    """Sums of weights (K,) from the first to each, (K,): they rise at positive ones only.
+
+    A parallel sum rounds each entry its own way, so that it may fall, or rise where the
+    weight is zero.
+    """
+    return jax.lax.cummax(_sums(weights))
+
+
+def chosen(weights, level):
+    """The component () in whose share of the weights (K,) a level () in (0, 1) falls.
+
+    What a search in `cumulative` finds, for weights that are used once.
+    """
+    sums = _sums(weights)
+    return jnp.argmax(sums > below_total(level, jnp.max(sums)))
+
+
+def below_total(level, total):
+    """A level from 0 to 1, of any shape, times the total: below it, also when rounded.
+
+    The first sum above it is thus that of an entry that has weight.
+    """
+    return jnp.minimum(level * total, jnp.nextafter(total, jnp.zeros_like(total)))
+
+
+def _sums(weights):
+    return jnp.where(weights > 0, jnp.cumsum(weights), 0.0)
+
+
 def sampler(log_weights, means, base, basis, spectrum):
     """A function from a key to one sample (d,) of the mixture."""
-    cumulative = jnp.cumsum(jnp.exp(log_weights))
+    sums = cumulative(jnp.exp(log_weights))
     count, dim = means.shape
 
     def draw(key):
         key_component, key_noise = jax.random.split(key)
-        level = jax.random.uniform(key_component, (), cumulative.dtype) * cumulative[-1]
-        k = jnp.searchsorted(cumulative, level, side="right")
-        k = jnp.minimum(k, count - 1)
+        level = jax.random.uniform(key_component, (), sums.dtype)
+        k = jnp.searchsorted(sums, below_total(level, sums[-1]), side="right")
+        k = jnp.minimum(k, count - 1)  # beyond it only where weights are NaN
         noise = jax.random.normal(key_noise, (dim,), means.dtype)
         columns = basis[0] if basis.shape[0] == 1 else basis[k]
         return means[k] + apply(

@@ -21,9 +21,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._checks import check_finite, floating, require
+from .._decompositions import apart, eigen_slopes, eigh, symmetric
 from .._types import Scalar
 from . import checks as inputs
-from .components import LOG_2PI, each, spectral_form
+from .components import LOG_2PI, each, matrix, spectral_form
 
 
 class Whitened(NamedTuple):
@@ -61,7 +62,7 @@ def factorised(covariances: Float[Array, "K d d"]):
     Rounding leaves the zero eigenvalue of a singular matrix on either side of zero: what
     is below d eps times the largest is zero.
     """
-    spectrum, basis = jnp.linalg.eigh(covariances)
+    spectrum, basis = jax.vmap(eigh)(covariances)
     rounding = spectrum.shape[1] * jnp.finfo(spectrum.dtype).eps * spectrum[:, -1:]
     spectrum = jnp.where(spectrum > rounding, spectrum, 0.0)
     zero = jnp.zeros_like(spectrum[:, 0])
@@ -103,12 +104,67 @@ def components(means, base, basis, spectrum, seen: Whitened):
         return each(
             lambda *component: condition(*component, seen), means, base, basis, spectrum
         )
+    return conditioned_isotropic(means, base, seen)
+
+
+@jax.custom_jvp
+def conditioned_isotropic(means, variances, seen: Whitened):
+    """The same of components N(mean, variance I), which then share one basis."""
     wide = seen.A.shape[0] <= seen.A.shape[1]  # then (d, d) is not needed
     svd = jnp.linalg.svd(seen.A, full_matrices=not wide)
     evidence, means, spectrum = jax.vmap(
         lambda mean, variance: condition_isotropic(mean, variance, svd, seen)
-    )(means, base)
+    )(means, variances)
     return evidence, means, svd[2][: spectrum.shape[1]].T[None], spectrum
+
+
+@conditioned_isotropic.defjvp
+def _(primals, tangents):
+    evidence, means, basis, _ = conditioned_isotropic(*primals)
+    (_, variances, seen), (_, slopes, moved) = primals, tangents
+    vectors, A = basis[0], seen.A
+    image = A @ vectors
+    squares = jnp.sum(image**2, axis=0)
+    # What the measurement does not see has no derivative of first order.
+    rounding = (max(A.shape) * jnp.finfo(A.dtype).eps) ** 2 * jnp.max(squares)
+    squares = apart(jnp.where(squares > rounding, squares, 0.0)[::-1])[::-1]
+    turned = moved.A.T @ image + A.T @ (moved.A @ vectors)
+    nothing = jnp.zeros((), A.dtype)
+    steps, turned = eigen_slopes(vectors, squares, turned, nothing)
+
+    def spectra(variances, squares):
+        return variances[:, None] / (1.0 + variances[:, None] * squares[None])
+
+    spectrum, slope = jax.jvp(spectra, (variances, squares), (slopes, steps))
+
+    def updated(means, variances, seen):
+        def one(mean, variance):
+            joint = variance * seen.A.T
+            return _updated(mean, joint, seen)[:2]
+
+        return jax.vmap(one)(means, variances)
+
+    found = jax.jvp(updated, primals, tangents)[1]
+    return (evidence, means, basis, spectrum), (*found, turned[None], slope)
+
+
+def _updated(mean, joint, seen: Whitened):
+    """Log-evidence, mean and gain (d, m) given a measurement, without a factor of it.
+
+    They are differentiated in place of what `condition` computes, which is more accurate.
+
+    Args:
+        mean: (d,), before.
+        joint: (d, m), the covariance of x and A x.
+        seen: the whitened measurement.
+    """
+    eye = jnp.eye(joint.shape[1], dtype=joint.dtype)
+    factor = jnp.linalg.cholesky(eye + seen.A @ joint)
+    residual = seen.y - seen.A @ mean
+    half = jax.scipy.linalg.solve_triangular(factor, residual, lower=True)
+    log_det = seen.log_det + jnp.sum(jnp.log(jnp.diagonal(factor)))
+    gain = jax.scipy.linalg.cho_solve((factor, True), joint.T).T
+    return log_normal_whitened(half, log_det), mean + gain @ residual, gain
 
 
 def condition_isotropic(mean, variance, operator_svd, seen: Whitened):
@@ -136,6 +192,7 @@ def condition_isotropic(mean, variance, operator_svd, seen: Whitened):
     )
 
 
+@jax.custom_jvp
 def condition(mean, base, basis, spectrum, seen: Whitened) -> Conditioned:
     """Conditions one component of rank r >= 1; the new rank is min(r + m, d)."""
     rank = basis.shape[1]
@@ -157,6 +214,30 @@ def condition(mean, base, basis, spectrum, seen: Whitened) -> Conditioned:
         frame @ rotation,
         root**2,
     )
+
+
+@condition.defjvp
+def _(primals, tangents):
+    found = condition(*primals)
+    base, (dim, rank) = primals[1], found.basis.shape
+
+    def updated(mean, base, basis, spectrum, seen):
+        before = matrix(mean, base, basis, spectrum)
+        evidence, mean, gain = _updated(mean, before @ seen.A.T, seen)
+        kept = jnp.eye(dim, dtype=mean.dtype) - gain @ seen.A
+        return evidence, mean, kept @ before @ kept.T + gain @ gain.T  # Joseph's form
+
+    evidence, mean, change = jax.jvp(updated, primals, tangents)[1]
+    values = found.spectrum
+    if rank < dim:  # there are directions of variance `base` too: away from it
+        least = jnp.sqrt(jnp.finfo(values.dtype).eps)
+        near = jnp.abs(values - base) < least * base
+        values = jnp.where(near, base * (1.0 - (rank + 1) * least), values)
+    values = apart(values[::-1])[::-1]
+    turned = symmetric(change) @ found.basis
+    slopes, turned = eigen_slopes(found.basis, values, turned, base)
+    moved = Conditioned(evidence, mean, turned, slopes)
+    return found._replace(spectrum=values), moved
 
 
 def _frame(basis, operator):

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._checks import concrete, floating
+from .._checks import vector as given
 from .._types import Key, Matrix, Scalar, Vector
 from . import checks as inputs
 from . import components, conditioning, moments
@@ -135,7 +136,8 @@ class GaussianMixture(eqx.Module):
 
     def mean(self) -> Vector:
         """E[X], (d,)."""
-        return components.weighted(jnp.exp(self.log_weights), self.means)
+        offsets = self.means - self.means[:1]
+        return self.means[0] + components.weighted(jnp.exp(self.log_weights), offsets)
 
     def covariance(self) -> Matrix:
         """Cov[X], (d, d)."""
@@ -144,13 +146,10 @@ class GaussianMixture(eqx.Module):
 
     def covariance_product(self, vector: Vector) -> Vector:
         """Cov[X] v without forming the matrix: O(K d r)."""
+        vector = inputs.point(vector, self.dim)
         weights = jnp.exp(self.log_weights)
         centred = self.means - self.mean()[None]
-        within = self._over_components(
-            lambda mean, base, basis, spectrum: components.apply(
-                vector, base, basis, spectrum
-            )
-        )
+        within = self._over_components(lambda _, *form: components.apply(vector, *form))
         along = weights * jnp.sum(centred * vector[None], axis=1)
         return components.weighted(weights, within) + components.weighted(
             along, centred
@@ -246,15 +245,17 @@ class GaussianMixture(eqx.Module):
         if self.basis.shape[0] == 1:
             form = self.means, self.base, self.basis[0], self.spectrum
             return moments.shared_basis(x, log_joint, alpha, sigma, *form)
-        mean = components.average(log_joint, self._denoised_means(x, alpha, sigma))
-        law = self.denoised(x, alpha, sigma)
+        middle = jnp.mean(self.means, axis=0)  # far out, means would be rounded
+        near = eqx.tree_at(lambda gm: gm.means, self, self.means - middle[None])
+        law = near.denoised(x - alpha * middle, alpha, sigma)
+        mean = middle + components.average(log_joint, law.means)
         return Moments(mean, law.covariance_product)
 
     def _denoised_means(self, x, alpha, sigma):
         def moved(mean, base, basis, spectrum):
-            gain_base = alpha * base / (alpha**2 * base + sigma**2)
-            gain = alpha * spectrum / (alpha**2 * spectrum + sigma**2)
-            return mean + components.apply(x - alpha * mean, gain_base, basis, gain)
+            both = base, spectrum
+            gain, gains = (alpha * v / (alpha**2 * v + sigma**2) for v in both)
+            return mean + components.apply(x - alpha * mean, gain, basis, gains)
 
         return self.means if self.atomic else self._over_components(moved)
 
@@ -330,6 +331,7 @@ class GaussianMixture(eqx.Module):
         self, log_factors: Float[Array, " K"]
     ) -> tuple["GaussianMixture", Scalar]:
         """The mixture with weights times exp(log_factors), and the log normaliser."""
+        log_factors = given(log_factors, "log_factors", self.num_components)
         log_joint = self.log_weights + log_factors
         total = components.log_total(log_joint)
         return eqx.tree_at(lambda gm: gm.log_weights, self, log_joint - total), total

@@ -41,9 +41,11 @@ def shared_basis(
 ) -> Moments:
     r"""Moments at x (d,) of components with one basis.
 
-    Gains are \(g_1 + (g_k - g_1)\), with the difference in closed form, so that the spread
-    of the \(m_k\), which is \(O(\sigma^2)\), keeps its accuracy. The covariance is centred
-    twice: where one component has all the weight, what rounding leaves is squared.
+    Everything is measured from the middle of the means, as products of what is far from
+    the origin would cancel. Gains are \(g_1 + (g_k - g_1)\), with the difference in closed
+    form, so that the spread of the \(m_k\), which is \(O(\sigma^2)\), keeps its accuracy.
+    The covariance is centred twice: where one component has all the weight, what rounding
+    leaves is squared.
 
     Args:
         x: (d,).
@@ -55,6 +57,8 @@ def shared_basis(
         basis: (d, r) orthonormal columns, 0 <= r <= d.
         spectrum: (K, r).
     """
+    origin = jnp.mean(means - means[:1], axis=0) + means[0]
+    x, means = x - alpha * origin, means - origin[None]
     frame = _Frame(basis)
     variances = frame.variances(base, spectrum)
     noisy = alpha**2 * variances + sigma**2
@@ -84,7 +88,7 @@ def shared_basis(
         return frame.point(joined(spread) + frame.each(within) * along)
 
     first = frame.each(alpha * variances[0] / noisy[0]) * where
-    return Moments(frame.point(first + joined(average)), times_covariance)
+    return Moments(origin + frame.point(first + joined(average)), times_covariance)
 
 
 class _Frame(NamedTuple):

@@ -9,8 +9,11 @@ covariances \(S_k\) (`GaussianMixture.denoised`). Three cases are exact or certi
 - any measurement in d <= 2: quadrature over each component.
 
 Each gives the log-likelihood and the *correction* \(E[x_0|x_t,y] - E[x_0|x_t]\), written
-without the difference of the two means, so that both keep their accuracy as
-\(\sigma_t \to 0\), where the correction is \(O(\sigma_t^2)\).
+without the difference of the two means. So it keeps its digits where it is small beside
+them: as \(\sigma_t \to 0\), where it is \(O(\sigma_t^2)\), and for a measurement with
+little to say. With \(d_k\) the log-likelihood of component k minus that of a reference,
+had as a sum of small terms and not as a difference, the new weights exceed the old by
+\(q_k - r_k = r_k\,(e^{d_k - \lambda} - 1)\), \(\lambda = \log \sum_k r_k e^{d_k}\).
 """
 
 from abc import abstractmethod
@@ -22,6 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _linalg
+from .._checks import concrete, require
 from .._types import Matrix, Observation, Scalar, Vector
 from ..mixture import GaussianMixture, components
 from ..mixture.conditioning import Whitened, log_normal_whitened
@@ -64,38 +68,41 @@ class LinearLikelihood(AbstractLikelihood):
 
     def log_likelihood(self, denoised: GaussianMixture) -> Scalar:
         """Log-sum-exp over components of log r_k + log N(y; A m_k, R_k)."""
-        return components.log_total(denoised.log_weights + self._pulls(denoised)[0])
+        log_terms, _ = self._pulls(denoised, self._factors(denoised)[1])
+        return components.log_total(denoised.log_weights + log_terms)
 
     def correction(self, denoised: GaussianMixture) -> Vector:
         r"""\(\sum_k (q_k - r_k) m_k + \sum_k q_k S_k A^T R_k^{-1} (y - A m_k)\)."""
-        log_terms, duals = self._pulls(denoised)
+        excess, factors = self._factors(denoised)
+        log_terms, duals = self._pulls(denoised, factors)
+        top = jnp.argmax(denoised.log_weights + log_terms)
+        ratios = self._ratios(denoised, excess, factors, duals, top)
         shifts = _apply_components(denoised, duals @ self.seen.A)
-        return _reweighting(denoised, log_terms, shifts)
+        return _reweighting(denoised.log_weights, ratios, denoised.means, shifts)
 
     def posterior_moments(self, denoised: GaussianMixture) -> tuple[Vector, Matrix]:
         """By conditioning every component: for reference, not for loops (LAPACK)."""
         posterior, _ = denoised.condition_on(self.seen)
         return posterior.mean(), posterior.covariance()
 
-    def _pulls(self, denoised):
-        """Per component: log N(y; A m_k, R_k) and the dual R_k^{-1}(y - A m_k)."""
+    def _factors(self, denoised):
+        """Per component R_k - I, in units of the noise, and the factor of R_k."""
         rank, dim = denoised.spectrum.shape[1], denoised.dim
         eye = jnp.eye(self.seen.A.shape[0], dtype=self.seen.A.dtype)
 
         def factor(mean, base, projection, spectrum):
             inside, outside = projection
-            covariance = eye + (inside * spectrum[None, :]) @ inside.T
+            excess = (inside * spectrum[None, :]) @ inside.T
             if rank < dim:
-                covariance = covariance + base * outside
-            return _linalg.cholesky(covariance)
+                excess = excess + base * outside
+            return excess, _linalg.cholesky(eye + excess)
 
-        factors = components.each(
-            factor,
-            denoised.means,
-            denoised.base,
-            (self.inside, self.outside),
-            denoised.spectrum,
-        )
+        projections = self.inside, self.outside
+        form = denoised.means, denoised.base, projections, denoised.spectrum
+        return components.each(factor, *form)
+
+    def _pulls(self, denoised, factors):
+        """Per component: log N(y; A m_k, R_k) and the dual R_k^{-1}(y - A m_k)."""
 
         def pull(mean, factor):
             half = _linalg.solve_lower(factor, self.seen.y - self.seen.A @ mean)
@@ -104,11 +111,35 @@ class LinearLikelihood(AbstractLikelihood):
 
         return jax.vmap(pull)(denoised.means, factors)
 
+    def _ratios(self, denoised, excess, factors, duals, top):
+        r"""log N(y; A m_k, R_k) minus that of the component `top`, (K,).
+
+        With residuals r: the quadratic forms differ by
+        \((r_k - r_0)^T R_0^{-1} (r_k + r_0) - (R_0^{-1} r_k)^T (R_k - R_0) R_k^{-1} r_k\).
+        """
+        volumes = jax.vmap(_linalg.log_det_of_one_plus)(excess)
+
+        def ratio(mean, excess_k, dual, volume):
+            own = self.seen.y - self.seen.A @ mean
+            moved = self.seen.A @ (denoised.means[top] - mean)
+            turned = _linalg.solve(factors[top], own)
+            square = moved @ (turned + duals[top])
+            square = square - turned @ ((excess_k - excess[top]) @ dual)
+            return -0.5 * (square + volume - volumes[top])
+
+        return jax.vmap(ratio)(denoised.means, excess, duals, volumes)
+
 
 class AtomicLikelihood(AbstractLikelihood):
-    """Any measurement of atoms: log p(y | a_k), (K,), computed once."""
+    """Any measurement of atoms.
+
+    Attributes:
+        log_factors: (K,) log p(y | a_k), computed once.
+        ratios: (K,) the same minus the largest, without a difference.
+    """
 
     log_factors: Float[Array, " K"]
+    ratios: Float[Array, " K"]
 
     def log_likelihood(self, denoised: GaussianMixture) -> Scalar:
         """Log-sum-exp over atoms."""
@@ -116,8 +147,7 @@ class AtomicLikelihood(AbstractLikelihood):
 
     def correction(self, denoised: GaussianMixture) -> Vector:
         """The atoms reweighted, minus the atoms."""
-        zero = jnp.zeros_like(denoised.means)
-        return _reweighting(denoised, self.log_factors, zero)
+        return _reweighting(denoised.log_weights, self.ratios, denoised.means)
 
     def posterior_moments(self, denoised: GaussianMixture) -> tuple[Vector, Matrix]:
         """Of the reweighted atoms."""
@@ -160,20 +190,25 @@ class QuadratureLikelihood(AbstractLikelihood):
 
     def log_likelihood(self, denoised: GaussianMixture) -> Scalar:
         """Log-sum-exp over components and nodes."""
-        return components.log_total(self._points(denoised)[1])
+        return components.log_total(self._log_joint(denoised)[1])
 
     def correction(self, denoised: GaussianMixture) -> Vector:
-        """Weighted mean of the nodes about the prior's mean."""
-        points, log_joint = self._points(denoised)
-        return components.shares(log_joint) @ (points - denoised.mean()[None])
+        """The nodes reweighted, minus the nodes."""
+        points, log_weights = self._points(denoised)
+        ratios = log_ratios(self.measurement, self.y, points)
+        return _reweighting(log_weights, ratios, points)
 
     def posterior_moments(self, denoised: GaussianMixture) -> tuple[Vector, Matrix]:
         """Of the weighted nodes."""
-        points, log_joint = self._points(denoised)
+        points, log_joint = self._log_joint(denoised)
         share = components.shares(log_joint)
         mean = share @ points
         centred = points - mean[None]
         return mean, (share[:, None] * centred).T @ centred
+
+    def undefined(self, denoised: GaussianMixture) -> Scalar:
+        """Number of nodes of this law where the forward model is NaN, ()."""
+        return jnp.sum(jnp.isnan(self._points(denoised)[1]))
 
     def _points(self, denoised):
         def place(mean, base, basis, spectrum):
@@ -185,19 +220,53 @@ class QuadratureLikelihood(AbstractLikelihood):
         points = components.each(
             place, denoised.means, denoised.base, denoised.basis, denoised.spectrum
         )
-        log_joint = denoised.log_weights[:, None] + self.log_node_weights[None, :]
-        points = points.reshape(-1, denoised.dim)
+        log_weights = denoised.log_weights[:, None] + self.log_node_weights[None, :]
+        return points.reshape(-1, denoised.dim), log_weights.reshape(-1)
+
+    def _log_joint(self, denoised):
+        points, log_weights = self._points(denoised)
         log_y = jax.vmap(lambda point: self.measurement.log_prob(self.y, point))(points)
-        return points, log_joint.reshape(-1) + log_y
+        return points, log_weights + log_y
 
 
-def _reweighting(denoised, log_terms, shifts):
-    """sum_k (q_k - r_k) m_k + q_k shift_k, with q_k ~ r_k exp(log_terms_k)."""
-    before = jnp.exp(denoised.log_weights)
-    after = components.shares(denoised.log_weights + log_terms)
-    centred = denoised.means - components.weighted(before, denoised.means)[None]
-    moved = components.weighted(after - before, centred)
-    return moved + components.weighted(after, shifts)
+def log_ratios(
+    measurement: AbstractMeasurement, y: Observation, points: Float[Array, "K d"]
+) -> Float[Array, " K"]:
+    """log p(y | point) minus its largest, for points (K, d), without a difference."""
+    seen = jax.vmap(measurement.apply)(points)
+    residuals = (y[None] - seen) @ measurement.whitener.T
+    squares = jnp.sum(residuals**2, axis=1)
+    best = jnp.argmin(jnp.where(jnp.isnan(squares), jnp.inf, squares))
+    moved = (seen[best][None] - seen) @ measurement.whitener.T
+    return -0.5 * jnp.sum(moved * (residuals + residuals[best][None]), axis=1)
+
+
+def _reweighting(log_before, ratios, means, shifts=None):
+    """sum_k (q_k - r_k) m_k + q_k shift_k, with q_k ~ r_k exp(ratio_k).
+
+    Args:
+        log_before: (K,) log r.
+        ratios: (K,) logarithms, up to a constant.
+        means: (K, d) m.
+        shifts: (K, d), none by default.
+    """
+    before, log_joint = jnp.exp(log_before), log_before + ratios
+    ratios = ratios - ratios[jnp.argmax(log_joint)]
+    total = components.log_total(log_before + ratios)
+    near = jnp.abs(total) < 0.5
+    gained = components.weighted(before, jnp.expm1(jnp.minimum(ratios, 1.0)))
+    excess = jnp.exp(log_before + ratios) - jnp.exp(
+        log_before + jnp.minimum(ratios, 1.0)
+    )
+    gained = gained + components.weighted(jnp.ones_like(excess), excess)
+    total = jnp.where(near, jnp.log1p(jnp.where(near, gained, 0.0)), total)
+    small = ratios - total < 1.0
+    change = before * jnp.expm1(jnp.where(small, ratios - total, 0.0))
+    after = jnp.exp(log_before + ratios - total)
+    change = jnp.where(small, change, after - before)
+    centred = means - components.weighted(before, means)[None]
+    moved = components.weighted(change, centred)
+    return moved if shifts is None else moved + components.weighted(after, shifts)
 
 
 def _apply_components(denoised, vectors):
@@ -222,13 +291,52 @@ def linear_likelihood(prior: GaussianMixture, measurement: Linear, y: Observatio
     return LinearLikelihood(prior, measurement.whitened(y))
 
 
+def atomic_likelihood(
+    measurement: AbstractMeasurement, y: Observation, atoms: Float[Array, "K d"]
+) -> AtomicLikelihood:
+    """The likelihood of any measurement of atoms (K, d)."""
+    if isinstance(measurement, Linear):
+        ratios = _compiled_log_ratios(measurement, y, atoms)
+    else:
+        ratios = log_ratios(measurement, y, atoms)  # else compiled for each function
+    return AtomicLikelihood(log_factors(measurement, y, atoms), ratios)
+
+
 def log_factors(
     measurement: AbstractMeasurement, y: Observation, atoms: Float[Array, "K d"]
 ) -> Float[Array, " K"]:
-    """log p(y | atom) for each of the atoms (K, d), (K,)."""
+    """log p(y | atom) for each of the atoms (K, d), (K,).
+
+    Raises:
+        InputError: if it is known to be NaN at an atom, or zero at all of them.
+    """
     if isinstance(measurement, Linear):
         return _compiled_log_factors(measurement, y, atoms)
-    return _log_factors(measurement, y, atoms)  # else compiled for each function
+    found = _log_factors(measurement, y, atoms)  # else compiled for each function
+    if concrete(found):
+        _check_factors(np.asarray(found), atoms)
+    return found
+
+
+def _check_factors(found: np.ndarray, atoms) -> None:
+    undefined = np.isnan(found)
+    first = int(np.argmax(undefined))
+    require(
+        not undefined.any(),
+        "the forward model is not defined at every atom of the prior",
+        got=f"NaN at {undefined.sum()} of {len(found)} atoms, "
+        f"first at atom {first}, {np.array2string(np.asarray(atoms[first]))}",
+        expected="a finite measurement of each of them: one NaN makes evidence, "
+        "posterior and samples NaN",
+        hint="give fn a value there, or leave these atoms out of the prior",
+    )
+    require(
+        np.max(found) > -np.inf,
+        "no atom of the prior explains y",
+        got="p(y | atom) = 0 for all of them",
+        expected="a finite measurement of one atom or more",
+        hint="the forward model is infinite at every atom: check its units",
+    )
 
 
 def _log_factors(measurement, y, atoms):
@@ -236,3 +344,4 @@ def _log_factors(measurement, y, atoms):
 
 
 _compiled_log_factors = eqx.filter_jit(_log_factors)
+_compiled_log_ratios = eqx.filter_jit(log_ratios)

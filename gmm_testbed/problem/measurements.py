@@ -9,8 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import _linalg
-from .._checks import check_finite, floating, require
+from .. import _decompositions, _linalg
+from .._arguments import described
+from .._checks import (
+    check_count,
+    check_finite,
+    check_indices,
+    check_real,
+    fail,
+    floating,
+    require,
+    scalar,
+    vector,
+)
 from .._types import Function, Key, Matrix, Observation, Scalar, Vector
 from ..mixture.checks import check_noise, offset
 from ..mixture.conditioning import Whitened, log_normal_whitened, noise_factor
@@ -60,17 +71,19 @@ class AbstractMeasurement(eqx.Module):
 
     def log_prob(self, y: Observation, x0: Vector) -> Scalar:
         """log p(y | x0)."""
+        y = vector(y, "y", self.dim_y)
         log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
         return log_normal_whitened(self.whitener @ (y - self.apply(x0)), log_det)
 
     def misfit_gradient(self, y: Observation, x0: Vector) -> Vector:
         """H^T R^{-1} (y - f(x0)): the gradient of log p(y | x0), (d,)."""
+        y = vector(y, "y", self.dim_y)
         residual = self.whitener @ (y - self.apply(x0))
         return self.pullback(x0, self.whitener.T @ residual)
 
     def sample(self, key: Key, x0: Vector) -> Observation:
         """One observation y of x0, (m,)."""
-        factor = noise_factor(self.R, self.dim_y)
+        x0, factor = floating(x0), noise_factor(self.R, self.dim_y)
         return self.apply(x0) + factor @ jax.random.normal(key, (self.dim_y,), x0.dtype)
 
 
@@ -122,28 +135,37 @@ class Linear(AbstractMeasurement):
 
     def apply(self, x0: Vector) -> Observation:
         """A x0 + b."""
-        return self.A @ x0 + self.b
+        return self.A @ self._point(x0) + self.b
 
     def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
         """A."""
+        self._point(x0)
         return self.A
 
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """A^T v."""
-        return self.A.T @ v
+        self._point(x0)
+        return self.A.T @ vector(v, "v", self.dim_y)
 
     def ridge(
         self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
     ) -> Vector:
         r"""In singular vectors, \(s / (\tau + v s^2)\): what A does not see stays 0."""
+        self._point(x0)
+        residual = vector(residual, "residual", self.dim_y)
+        tension, variance = scalar(tension, "tension"), scalar(variance, "variance")
         seen = self.singular > 0
         stiffness = jnp.where(seen, tension + variance * self.singular**2, 1.0)
         return self.right.T @ (self.singular / stiffness * (self.left.T @ residual))
 
     def whitened(self, y: Observation) -> Whitened:
         """The measurement of y in units of its noise."""
+        y = vector(y, "y", self.dim_y)
         log_det = -jnp.sum(jnp.log(jnp.diagonal(self.whitener)))
         return Whitened(self.whitener @ self.A, self.whitener @ (y - self.b), log_det)
+
+    def _point(self, x0):
+        return vector(x0, "x0", self.A.shape[1])
 
 
 class Nonlinear(AbstractMeasurement):
@@ -170,43 +192,88 @@ class Nonlinear(AbstractMeasurement):
         """fn(x0).
 
         Raises:
-            InputError: if fn does not return (m,).
+            InputError: if fn does not return (m,) numbers, or JAX cannot trace it.
         """
-        value = self.fn(x0)
-        require(
-            value.shape == (self.dim_y,),
-            "fn returns the wrong shape",
-            got=value.shape,
-            expected=f"({self.dim_y},)",
-            hint="return a vector, also for a single measurement",
-        )
-        return value
+        return _vector(_traced(self.fn, vector(x0, "x0")), self.dim_y)
 
     def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
         """df/dx by forward mode."""
-        return jax.jacfwd(self.apply)(x0)
+        return jax.jacfwd(self.apply)(floating(x0))
 
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """(df/dx)^T v by reverse mode."""
-        return jax.vjp(self.apply, x0)[1](v)[0]
+        return jax.vjp(self.apply, floating(x0))[1](vector(v, "v", self.dim_y))[0]
 
     def ridge(
         self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
     ) -> Vector:
         """By a Cholesky factor, as H changes with x0."""
         H = self.whitener @ self.jacobian(x0)
+        residual = vector(residual, "residual", self.dim_y)
+        tension, variance = scalar(tension, "tension"), scalar(variance, "variance")
         eye = jnp.eye(H.shape[0], dtype=H.dtype)
         factor = _linalg.cholesky(tension * eye + variance * (H @ H.T))
         return H.T @ _linalg.solve(factor, self.whitener @ residual)
 
 
+def _traced(fn, x0):
+    """fn(x0), or an error that says that it is no function of JAX arrays."""
+    try:
+        return fn(x0)
+    except jax.errors.JAXTypeError as error:
+        fail(
+            "JAX cannot trace fn",
+            got=f"{type(error).__name__}, as of NumPy or Python operations on x0",
+            expected="a function of jax.numpy operations, which has a Jacobian",
+            hint="write it with jax.numpy (jnp.sin for np.sin, jnp.where for if); what "
+            "runs on the host needs jax.pure_callback in a jax.custom_jvp, and a sampler "
+            "of another program gt.External",
+        )
+
+
+def _vector(value, rows: int) -> Observation:
+    """What fn returned, numbers or a list of them, as an array (m,)."""
+    hint = "return a vector (m,), also for a single measurement"
+    try:
+        value = jnp.asarray(value)
+    except (TypeError, ValueError):
+        fail(
+            "fn returns no vector",
+            got=described(value),
+            expected=f"({rows},) numbers",
+            hint=hint,
+        )
+    check_real(value, "what fn returns")
+    require(
+        value.shape == (rows,),
+        "fn returns the wrong shape",
+        got=value.shape,
+        expected=f"({rows},)",
+        hint=hint,
+    )
+    return floating(value)
+
+
 def inpainting(observed, dim: int, R) -> Linear:
-    """Observes the coordinates in `observed` (indices) of a vector in dimension `dim`."""
-    return Linear(jnp.eye(dim)[jnp.asarray(observed)], R)
+    """Some of the coordinates of x0 (d,), in the order given.
+
+    Args:
+        observed: indices (m,) from 0 to d - 1, each once, or a mask (d,) of booleans.
+        dim: d.
+        R: as in `Linear`.
+
+    Raises:
+        InputError: for other indices, or for what may be either, a 0 or 1 for each
+            coordinate.
+    """
+    check_count(dim, "dim")
+    return Linear(jnp.eye(dim)[check_indices(observed, dim, "coordinate")], R)
 
 
 def blur(kernel, dim: int, R) -> Linear:
     """Circular convolution with `kernel` (odd length, centred): m = d = `dim`."""
+    check_count(dim, "dim")
+    check_real(kernel, "the blur kernel")
     kernel = np.asarray(kernel, dtype=float)
     require(
         kernel.ndim == 1 and kernel.size % 2 == 1 and kernel.size <= dim,
@@ -225,8 +292,10 @@ def blur(kernel, dim: int, R) -> Linear:
 
 def downsampling(factor: int, dim: int, R) -> Linear:
     """Means of consecutive blocks of `factor` coordinates: m = d / factor."""
+    check_count(dim, "dim")
+    check_count(factor, "factor")
     require(
-        factor >= 1 and dim % factor == 0,
+        dim % factor == 0,
         "the factor does not divide the dimension",
         got=f"factor {factor}, dimension {dim}",
         expected="a divisor of the dimension",
@@ -237,6 +306,8 @@ def downsampling(factor: int, dim: int, R) -> Linear:
 
 def random_projection(key: Key, dim_y: int, dim: int, R) -> Linear:
     """Independent N(0, 1/d) entries, (m, d): compressed sensing."""
+    check_count(dim_y, "dim_y")
+    check_count(dim, "dim")
     return Linear(jax.random.normal(key, (dim_y, dim)) / np.sqrt(dim), R)
 
 
@@ -261,8 +332,5 @@ def _whitening(R, rows: int):
 @jax.jit
 def _factored(A, whitener):
     """A^+; singular values of A in units of the noise, and their vectors."""
-    whitened = whitener @ A
-    left, singular, right = jnp.linalg.svd(whitened, full_matrices=False)
-    rounding = max(whitened.shape) * jnp.finfo(whitened.dtype).eps * singular[:1]
-    singular = jnp.where(singular > rounding, singular, 0.0)
+    left, singular, right = _decompositions.svd(whitener @ A)
     return jnp.linalg.pinv(A), singular, whitener.T @ left, right

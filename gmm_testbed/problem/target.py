@@ -3,14 +3,8 @@ r"""An inverse problem along a diffusion path: every exact object at every time.
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import (
-    check_count,
-    concrete,
-    floating,
-    require,
-    unsupported,
-    warn,
-)
+from .._arguments import check_kinds
+from .._checks import check_count, concrete, floating, require, unsupported, warn
 from .._types import Matrix, Scalar, Vector
 from ..mixture import GaussianMixture
 from ..mixture.checks import point
@@ -20,8 +14,8 @@ from .denoisers import AbstractDenoised, AbstractDenoiser, Prior
 from .inverse import InverseProblem
 from .likelihood import (
     AbstractLikelihood,
-    AtomicLikelihood,
     QuadratureLikelihood,
+    atomic_likelihood,
     linear_likelihood,
 )
 from .measurements import Linear
@@ -62,13 +56,20 @@ class Target(eqx.Module):
     denoiser: AbstractDenoiser | None
 
     def __init__(self, problem, path, nodes: int | None = None):
+        check_kinds(
+            "gt.Target(problem, path)",
+            problem=(problem, InverseProblem, "a gt.InverseProblem"),
+            path=(path, AbstractPath, "a path, as gt.VP()"),
+        )
         self.problem = problem
         self.path = path
         self.denoiser = None
         self.exact_posterior = problem.posterior() if problem.has_posterior() else None
         self.finer = None
         if problem.prior.atomic:
-            self.likelihood = AtomicLikelihood(problem.log_factors())
+            self.likelihood = atomic_likelihood(
+                problem.measurement, problem.y, problem.prior.means
+            )
         elif isinstance(problem.measurement, Linear):
             self.likelihood = linear_likelihood(
                 problem.prior, problem.measurement, problem.y
@@ -77,7 +78,7 @@ class Target(eqx.Module):
             _require_plane(problem.prior.dim)
             dim = problem.prior.dim
             nodes = _NODES[dim - 1] if nodes is None else nodes
-            check_count(nodes, "nodes", least=2)
+            nodes = check_count(nodes, "nodes", least=2)
             arguments = problem.measurement, problem.y, dim
             self.likelihood = QuadratureLikelihood(*arguments, nodes, _REACH)
             self.finer = QuadratureLikelihood(*arguments, 2 * nodes, 1.25 * _REACH)
@@ -115,6 +116,7 @@ class Target(eqx.Module):
 
     def denoise_at(self, x: Vector, alpha: Scalar, sigma: Scalar) -> AbstractDenoised:
         """The same at x = alpha x0 + sigma noise, (d,), on the path or not."""
+        x = floating(x)
         if self.denoiser is None:
             return Prior(self.problem.prior)(x, alpha, sigma)
         return self.denoiser(x, alpha, sigma)
@@ -236,6 +238,18 @@ class Target(eqx.Module):
 
 def _warn_of_few(nodes, prior, likelihood, finer):
     """Judged by the prior itself, which is wider than every denoised law."""
+    undefined = finer.undefined(prior)
+    if concrete(undefined) and undefined > 0:
+        total = finer.nodes.shape[0] * prior.num_components
+        warn(
+            "the forward model is not defined wherever the prior has mass",
+            got=f"NaN at {undefined} of {total} nodes of the quadrature: so are log p(y), "
+            "E[x0 | y], and what follows from x_t whose nodes reach there",
+            expected=f"a number within {1.25 * _REACH:g} standard deviations of each mean",
+            hint="give fn a value there, with jnp.where around its argument as around its "
+            "value, that gradients are numbers too; more nodes do not help",
+        )
+        return
     mean, covariance = finer.posterior_moments(prior)
     move = likelihood.posterior_moments(prior)[0] - mean
     moved = jnp.sqrt(jnp.sum(move**2) / jnp.trace(covariance))

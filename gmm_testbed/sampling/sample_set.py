@@ -1,52 +1,14 @@
-"""What a sampler returns."""
-
-from typing import NamedTuple
+"""How a sampler makes what it returns."""
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from .._checks import concrete
 from .._types import Scalar
 from ..method import Facts
-
-
-class SampleInfo(NamedTuple):
-    """What happened.
-
-    Attributes:
-        nonfinite: number of samples with NaN or infinity, or with a weight that is NaN;
-            they are kept in x.
-        num_steps: N.
-        trajectory: (num, N + 1, d), the states that led to each sample, or None.
-        ess: (N + 1,), effective sample size at every time before resampling, or None
-            where particles do not meet.
-        point: whether x are estimates, and no draws of a law.
-        clean: whether x are at the level of the data, and not at that of the last time.
-    """
-
-    nonfinite: int | Int[Array, ""]
-    num_steps: int
-    trajectory: Float[Array, "num times d"] | None
-    ess: Float[Array, " times"] | None = None
-    point: bool = False
-    clean: bool = False
-
-
-class SampleSet(NamedTuple):
-    """Samples of a sampler.
-
-    Attributes:
-        x: (num, d).
-        log_weights: (num,), normalised; uniform where particles do not meet.
-        log_evidence: () estimate of log p(y), NaN where the sampler gives none.
-        info: `SampleInfo`.
-    """
-
-    x: Float[Array, "num d"]
-    log_weights: Float[Array, " num"]
-    log_evidence: Scalar
-    info: SampleInfo
+from ..samples import SampleInfo as SampleInfo
+from ..samples import SampleSet as SampleSet
 
 
 def sample_set(

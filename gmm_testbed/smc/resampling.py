@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from .._checks import choose
+from .._checks import choose, vector
 from .._types import Scalar
+from ..mixture.components import below_total, cumulative
 
 Weights = Float[Array, " num"]
 Ancestors = Int[Array, " num"]
@@ -71,6 +72,7 @@ def scheme(name: str) -> Callable:
 
 def effective_size(log_weights: Weights) -> Scalar:
     r"""\((\sum W)^2 / \sum W^2\), between 1 and n."""
+    log_weights = vector(log_weights, "log_weights")
     total = 2.0 * jax.nn.logsumexp(log_weights)
     return jnp.exp(total - jax.nn.logsumexp(2.0 * log_weights))
 
@@ -82,8 +84,6 @@ def _cells(offsets):
 
 def _search(weights, levels):
     """The particle in whose share of the total weight each level in (0, 1) falls."""
-    cumulative = jnp.cumsum(weights)
-    found = jnp.searchsorted(cumulative, levels * cumulative[-1], side="right")
-    # A level that rounds to the total belongs to the last particle that has weight.
-    last = jnp.searchsorted(cumulative, cumulative[-1], side="left")
-    return jnp.minimum(found, last)
+    sums = cumulative(weights)
+    found = jnp.searchsorted(sums, below_total(levels, sums[-1]), side="right")
+    return jnp.minimum(found, weights.shape[0] - 1)  # beyond it only where all died

@@ -44,7 +44,7 @@ def residual(
         x: (d,), a state at time t, not divided by alpha.
         t: (), where alpha and sigma are positive and differentiable.
     """
-    return twisted(approximation, target, x, t).residual
+    return twisted(approximation, target, *target.state(x, t)).residual
 
 
 class Twisted(NamedTuple):

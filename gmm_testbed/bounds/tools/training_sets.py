@@ -17,8 +17,10 @@ from ..._types import Key, Scalar
 from ...mixture import GaussianMixture
 from ...mixture.components import LOG_2PI
 
-_REACH = 7.0  # standard deviations of a component, each way; mass beyond 3e-12
-_NODES = 400
+_REACH = 8.0  # standard deviations of a component, each way; mass beyond 1e-15
+_NODES = 512
+_FAR = 16384  # nodes of integrals that reach further
+SMALLEST = 0.03  # noise, of which the grids have a node a standard deviation
 
 
 class Grid(NamedTuple):
@@ -33,7 +35,11 @@ class Grid(NamedTuple):
 
     def density(self, mixture: GaussianMixture) -> Float[Array, " n"]:
         """At the nodes."""
-        return jnp.exp(jax.vmap(lambda x: mixture.log_prob(x[None]))(self.points))
+        return jnp.exp(self.log_density(mixture))
+
+    def log_density(self, mixture: GaussianMixture) -> Float[Array, " n"]:
+        """Its logarithm."""
+        return jax.vmap(lambda x: mixture.log_prob(x[None]))(self.points)
 
 
 class Empirical(NamedTuple):
@@ -59,6 +65,21 @@ def grid_of(mixture: GaussianMixture, nodes: int = _NODES) -> Grid:
     lower = jnp.min(mixture.means[:, 0] - reach)
     upper = jnp.max(mixture.means[:, 0] + reach)
     points = jnp.linspace(lower, upper, nodes)
+    return Grid(points, points[1] - points[0])
+
+
+def far_grid(prior: GaussianMixture, sigma: Scalar) -> Grid:
+    r"""A grid of integrals of \(E K^2 / p\), whose range grows like 1 / sigma.
+
+    With s^2 the largest variance of a component, the prior noised by sigma^2 / 2, which is
+    \(E K^2\) up to a factor, divided by the marginal p falls like a normal density of the
+    variance \(2 (s^2 + \sigma^2/2)(s^2 + \sigma^2)/\sigma^2\), far outside of both; its
+    root, in a total variation, like one of twice that.
+    """
+    widest, v = jnp.max(prior.base), sigma**2
+    spread = 4.0 * (widest + 0.5 * v) * (widest + v) / v
+    reach = _REACH * jnp.sqrt(spread) + jnp.max(jnp.abs(prior.means))
+    points = jnp.linspace(-reach, reach, _FAR)
     return Grid(points, points[1] - points[0])
 
 

@@ -1,9 +1,8 @@
 r"""Samples of a sampler, possibly weighted, as every estimator here takes them.
 
-Standard errors are those of independent samples. With weights \(w_i\), normalised, a mean
-is self-normalised and its variance \(\sum_i w_i^2 (f_i - \bar f)^2 / (1 - \sum_i w_i^2)\),
-as in `Estimate.mean_of`. Particles that were resampled are not independent: use one draw
-a run, or runs as repetitions.
+Standard errors are those of independent samples, and of weights as in
+`Estimate.mean_of`. Particles that were resampled are not independent: use one draw a run,
+or runs as repetitions.
 """
 
 import jax
@@ -11,25 +10,43 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._checks import concrete, floating, require
+from ... import _weights, estimate
+from ..._arguments import check_kinds, is_numeric
+from ..._checks import concrete, floating, require, warn
 from ..._types import Scalar
-from ...estimate import Estimate
 from ...mixture import GaussianMixture
+
+_FEW = 5  # effective samples, up to which every use of weights is warned of
 
 
 def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array, Array]:
+    """`weighted` for samples in the dimension of a mixture."""
+    check_truth("metric(samples, mixture)", mixture, samples=samples)
+    return weighted(samples, mixture.dim, log_weights)
+
+
+def weighted(samples, dim: int, log_weights=None) -> tuple[Array, Array]:
     """Samples (n, d) and normalised weights (n,), uniform by default.
+
+    Args:
+        samples: (n, d).
+        dim: d.
+        log_weights: (n,), need not be normalised.
 
     Raises:
         InputError: if the samples are not (n, d) with n >= 2, if there is not one
             log-weight a sample, or if a log-weight is NaN or plus infinity.
+
+    Warns:
+        UserWarning: if the weights have so heavy a tail, or so few of them count, that
+            neither a mean nor its error can be relied on.
     """
     samples = floating(samples)
     require(
-        samples.ndim == 2 and samples.shape[1] == mixture.dim and samples.shape[0] > 1,
-        "the samples do not fit the mixture",
-        got=f"samples {samples.shape}, a mixture in dimension {mixture.dim}",
-        expected=f"(n, {mixture.dim}) with n at least 2",
+        samples.ndim == 2 and samples.shape[1] == dim and samples.shape[0] > 1,
+        "the samples do not fit",
+        got=f"samples {samples.shape} in dimension {dim}",
+        expected=f"(n, {dim}) with n at least 2",
         hint="in one dimension write the samples as a column: samples[:, None]",
     )
     count = samples.shape[0]
@@ -52,15 +69,72 @@ def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array,
             expected="finite, or minus infinity for a weight of zero",
             hint="if all are minus infinity, every particle died",
         )
+        warn_of_heavy(np.asarray(log_weights, np.float64))
     return samples, jax.nn.softmax(log_weights)
 
 
+def check_truth(call: str, mixture, **samples) -> None:
+    """Refuses what is no mixture in the place of the truth, and what are no samples.
+
+    Args:
+        call: how the function is written.
+        mixture: the truth.
+        samples: samples=..., the samples (n, d).
+
+    Raises:
+        ArgumentError: that says how samples of the truth become a mixture.
+    """
+    words = "the truth, a gt.GaussianMixture; samples of it (n, d) become one by"
+    words = f"{words} gt.GaussianMixture.empirical(samples)"
+    given = {name: (x, is_numeric, "samples (n, d)") for name, x in samples.items()}
+    check_kinds(call, mixture=(mixture, GaussianMixture, words), **given)
+
+
+def warn_of_heavy(log_weights: np.ndarray) -> None:
+    """Warns of log-weights (n,) whose largest few decide what is estimated."""
+    count = log_weights.shape[0]
+    weights = np.exp(log_weights - log_weights.max())
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    shape, most = _weights.pareto_shape(log_weights), _weights.largest_shape(count)
+    if effective > _FEW and not shape > most:
+        return
+    tail = f"{shape:.2g}" if np.isfinite(shape) else "unknown, the tail is too short"
+    warn(
+        "these weights are too uneven for a mean, or its error, to be relied on",
+        got=f"{count} weights, {effective:.3g} effective, Pareto shape {tail}",
+        expected=f"more than {_FEW} effective, and a shape of at most {most:.2g}",
+        hint="take more samples, or a sampler that is closer to its target; intervals "
+        "know of the weights that were seen, and not of larger ones",
+    )
+
+
 def variance_of_mean(terms: Float[Array, " n"], weights: Float[Array, " n"]) -> Scalar:
-    """Of the weighted mean of terms (n,), as the module says."""
-    return Estimate.mean_of(terms, weights).stderr ** 2
+    """Of the weighted mean of terms (n,)."""
+    return _weights.mean_and_variance(terms, weights)[1]
 
 
-def described(samples: Float[Array, "n d"], log_weights=None) -> str:
+def share_error(
+    shares: Float[Array, "n *shape"], weights: Float[Array, " n"]
+) -> Float[Array, "*shape"]:
+    """Standard error of the weighted mean of shares (n, ...) between 0 and 1.
+
+    Where fewer than one effective sample is on one side, it is at least Wilson's half-width
+    for none: what no sample has shown is not excluded.
+    """
+    mean, variance = _weights.mean_and_variance(shares, weights)
+    squares = jnp.sum(weights**2)
+    least = jnp.where(
+        _weights.enough(squares), 0.5 * squares / (1.0 + squares), jnp.nan
+    )
+    unseen = jnp.minimum(mean, 1.0 - mean) < squares
+    error = jnp.sqrt(variance)
+    return jnp.where(
+        unseen, jnp.maximum(jnp.where(error > 0, error, 0.0), least), error
+    )
+
+
+def described(weights: Float[Array, " n"], log_weights=None) -> str:
     """As "1000 samples", for `Estimate.how`."""
-    kind = "samples" if log_weights is None else "weighted samples"
-    return f"{samples.shape[0]} {kind}"
+    return estimate.described(
+        weights.shape[0], None if log_weights is None else weights
+    )

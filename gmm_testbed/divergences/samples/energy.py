@@ -14,11 +14,13 @@ import jax.numpy as jnp
 from ..._types import Scalar
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from .checks import checked
 from .embedding import between_copies, mean_distance
 from .pairs import AbstractKernel, Features, u_statistic
 
 
+@takes_sample_sets
 def energy_distance(
     samples, mixture: GaussianMixture, *, log_weights=None, partners: int | None = None
 ) -> Estimate:
@@ -51,14 +53,12 @@ class DistanceKernel(AbstractKernel):
 
     def features(self, points):
         x = points - self.mixture.mean()[None]
-        distances = mean_distance(points, self.mixture)
-        return Features((x,), (jnp.sum(x**2, axis=1), distances))
+        return Features((x,), (mean_distance(points, self.mixture),))
 
-    def __call__(self, dot, left, right):
-        square_left, h_left = left.scalars
-        square_right, h_right = right.scalars
-        product = dot(left.vectors[0], right.vectors[0])
-        square = square_left + square_right - 2.0 * product
+    def __call__(self, pairs, left, right):
+        (x,), (z,) = left.vectors, right.vectors
+        (h_left,), (h_right,) = left.scalars, right.scalars
+        square = pairs.between(x, z, x, z)
         distance = jnp.sqrt(jnp.maximum(square, 0.0))  # below zero by rounding only
         return h_left + h_right - distance - self.between
 

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._checks import require
+from ..._checks import check_count, require
 from ..._types import Key
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from .checks import check_truth
 from .max_sliced import MaxSliced
 
 
@@ -51,18 +52,20 @@ def floor(
         key: for the samples.
         mixture: the truth.
         num: number of samples; take as many as the sampler gave.
-        repeats: sets of samples, at least two.
+        repeats: sets of samples, at least three.
         log_weights: (num,), if the samples to compare with are weighted: the metric is
             then called with `log_weights` too, so that the exact samples count alike.
 
     Raises:
-        InputError: if there is only one repetition, or the metric gives no estimate.
+        InputError: if there are fewer than three repetitions, or there is no estimate.
     """
+    check_truth("floor(metric, key, mixture, num)", mixture)
+    num = check_count(num, "num")
     require(
-        repeats >= 2,
-        "one value has no spread",
+        repeats >= 3,
+        "so few values have no spread to speak of",
         got=f"repeats={repeats}",
-        expected="at least 2",
+        expected="at least 3",
         hint="20 give the floor to a quarter of its spread",
     )
     weighted = {} if log_weights is None else {"log_weights": log_weights}

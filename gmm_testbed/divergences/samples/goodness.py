@@ -14,18 +14,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ... import _weights
 from ..._checks import concrete, floating, require, unsupported
 from ...densities.line_table import projected
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from ..grid import over_points
 from . import sorting
-from .checks import checked, described, variance_of_mean
+from .checks import checked, described, share_error
 from .pairs import estimated
+from .semi_discrete import about
 
 _SQUARE = 1.0 / 90.0  # E v(U, U')^2 for independent uniform U, U'
 
 
+@takes_sample_sets
 def kolmogorov(
     samples, mixture: GaussianMixture, direction=None, *, log_weights=None
 ) -> Estimate:
@@ -50,11 +54,13 @@ def kolmogorov(
     value = jnp.maximum(above[i], below[j])
     position = jnp.arange(weights.shape[0])
     counted = jnp.where(above[i] >= below[j], position <= i, position < j)
-    variance = variance_of_mean(counted.astype(points.dtype), ranks.weights)
-    variance = jnp.where(jnp.isnan(value), value, variance)
-    return Estimate(value, jnp.sqrt(variance), described(points, log_weights))
+    error = share_error(counted.astype(points.dtype), ranks.weights)
+    error = jnp.where(jnp.isnan(value), value, error)
+    freedom = _weights.freedom(weights)
+    return Estimate(value, error, described(weights, log_weights), freedom=freedom)
 
 
+@takes_sample_sets
 def cramer_von_mises(
     samples, mixture: GaussianMixture, direction=None, *, log_weights=None
 ) -> Estimate:
@@ -65,18 +71,38 @@ def cramer_von_mises(
     """
     points, weights = checked(samples, mixture, log_weights)
     ranks = _ranks(points, weights, mixture, _direction(direction, mixture))
-    u, w = ranks.level, ranks.weights
+    rows, value = _squares(ranks.level, ranks.weights)
+    w, squares = ranks.weights, jnp.sum(weights**2)
+    by_pairs = squares**2 * _SQUARE, squares**2  # as if it were zero
+    how = described(weights, log_weights)
+    return estimated(value, w * (rows - w @ rows), w, by_pairs, weights, how)
+
+
+def _squares(u, w):
+    """Mean of v(u_i, .) for every i, (n,), and of v over pairs of different samples.
+
+    Pairs with the heaviest sample are summed by themselves: nothing cancels where it has
+    all but all of the weight.
+    """
+    top = jnp.argmax(w)
+    known = _weights.parts(w)
+    beside = jnp.where(jnp.arange(w.shape[0]) == top, 0.0, w)
+    others = beside / known.rest[top]
+    with_top = (u**2 + u[top] ** 2) / 2.0 - jnp.maximum(u, u[top]) + 1.0 / 3.0
+    own = (u**3 + (1.0 - u) ** 3) / 3.0
+    apart = others @ _means(u, others) - others**2 @ own
+    total = 2.0 * w[top] * (beside @ with_top) + known.rest[top] ** 2 * apart
+    return _means(u, w), total / (w @ known.rest)
+
+
+def _means(u, w):
+    """Mean of v(u_i, .) over all samples of weight w (n,), which sums to one."""
+    upto = jnp.cumsum(w)
     # int_0^u (G - s) ds, where G is constant between samples.
-    running = jnp.cumsum(ranks.before * jnp.diff(u, prepend=0.0)) - 0.5 * u**2
+    running = jnp.cumsum((upto - w) * jnp.diff(u, prepend=0.0)) - 0.5 * u**2
     whole = w @ (1.0 - u) - 0.5
     moment = 0.5 * w @ (1.0 - u**2) - 1.0 / 3.0  # of s (G - s)
-    rows = whole - running - moment  # mean of v(u_i, .) over all samples
-    own = (u**3 + (1.0 - u) ** 3) / 3.0
-    squares = jnp.sum(w**2)
-    value = (w @ rows - w**2 @ own) / (1.0 - squares)
-    by_pairs = squares**2 * _SQUARE  # as if it were zero
-    by_rows = variance_of_mean(rows, w)
-    return estimated(value, by_rows, by_pairs, 1.0, described(points, log_weights))
+    return whole - running - moment
 
 
 class _Ranks(NamedTuple):
@@ -90,8 +116,9 @@ class _Ranks(NamedTuple):
 
 @eqx.filter_jit
 def _ranks(points, weights, mixture, direction):
-    law = projected(mixture, direction)
-    x = points @ direction
+    centre = mixture.mean()
+    law = projected(about(mixture, centre), direction)
+    x = (points - centre[None]) @ direction
     order = sorting.order(x)
     weights = weights[order]
     upto = jnp.cumsum(weights)

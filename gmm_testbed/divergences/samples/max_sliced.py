@@ -13,13 +13,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ... import _weights
 from ..._types import Key, Vector
 from ...densities.line_table import projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from .checks import checked, described, variance_of_mean
-from .semi_discrete import check_power, rooted_if, transport
-from .sliced import draw_directions, unit
+from .semi_discrete import about, check_power, rooted_if, transport
+from .sliced import draw_bases, unit
 
 _FIRST_ANGLE = 0.5  # radians
 
@@ -36,6 +38,7 @@ class MaxSliced(NamedTuple):
     direction: Vector
 
 
+@takes_sample_sets
 def max_sliced_wasserstein(
     key: Key,
     samples,
@@ -70,10 +73,11 @@ def max_sliced_wasserstein(
     """
     points, weights = checked(samples, mixture, log_weights)
     check_power(p)
-    directions = draw_directions(key, mixture.dim, starts, "orthogonal", points.dtype)
+    directions = draw_bases(key, mixture.dim, starts, points.dtype)
     number = jnp.asarray(steps)
     direction, cost, variance = _search(directions, points, weights, mixture, number, p)
-    found = Estimate(cost, jnp.sqrt(variance), described(points, log_weights))
+    how, freedom = described(weights, log_weights), _weights.freedom(weights)
+    found = Estimate(cost, jnp.sqrt(variance), how, freedom=freedom)
     return MaxSliced(rooted_if(found, p, rooted), direction)
 
 
@@ -81,7 +85,7 @@ def max_sliced_wasserstein(
 def _search(directions, points, weights, mixture, steps, p: int):
     centre = mixture.mean()
     points = points - centre[None]
-    mixture = eqx.tree_at(lambda law: law.means, mixture, mixture.means - centre[None])
+    mixture = about(mixture, centre)
 
     def plan(direction):
         law = projected(mixture, direction)

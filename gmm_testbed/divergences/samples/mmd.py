@@ -17,12 +17,14 @@ from ..._types import Scalar, Vector
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
 from ...mixture.components import LOG_2PI
+from ...samples import takes_sample_sets
 from ..grid import over_points
 from .checks import checked
 from .embedding import between_copies
 from .pairs import AbstractKernel, Features, u_statistic
 
 
+@takes_sample_sets
 def mmd_squared(
     samples,
     mixture: GaussianMixture,
@@ -83,16 +85,17 @@ class GaussianKernel(AbstractKernel):
         blurred = self.mixture.noised(jnp.ones_like(self.length), self.length)
         log_norm = 0.5 * self.mixture.dim * (LOG_2PI + 2.0 * jnp.log(self.length))
         embedded = over_points(
-            lambda x: jnp.exp(log_norm + blurred.log_prob(x)), points
+            lambda x: jnp.exp(log_norm + blurred.log_prob(x)),
+            points,
+            blurred.num_components,
         )
         x = (points - self.mixture.mean()[None]) / self.length
-        return Features((x,), (0.5 * jnp.sum(x**2, axis=1), embedded))
+        return Features((x,), (embedded,))
 
-    def __call__(self, dot, left, right):
-        half_left, h_left = left.scalars
-        half_right, h_right = right.scalars
-        product = dot(left.vectors[0], right.vectors[0])
-        k = jnp.exp(product - (half_left + half_right))
+    def __call__(self, pairs, left, right):
+        (x,), (z,) = left.vectors, right.vectors
+        (h_left,), (h_right,) = left.scalars, right.scalars
+        k = jnp.exp(-0.5 * pairs.between(x, z, x, z))
         return k - (h_left + h_right) + self.between
 
 

@@ -11,8 +11,9 @@ from jaxtyping import Array, Float
 from ..._checks import require
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from ..grid import over_points
-from .checks import checked, described
+from .checks import checked, described, share_error
 
 
 class ModeWeights(NamedTuple):
@@ -36,6 +37,7 @@ class ModeWeights(NamedTuple):
         return (self.exact < self.lower) | (self.exact > self.upper)
 
 
+@takes_sample_sets
 def mode_weights(
     samples,
     mixture: GaussianMixture,
@@ -54,7 +56,8 @@ def mode_weights(
     Intervals are Wilson's for a multinomial of n draws (with weights, of the effective
     number \(1/\sum_i w_i^2\)) at Bonferroni's level (Goodman, Technometrics 7 (1965),
     247-254). They are right for hard labels, and for soft ones conservative, as a
-    responsibility varies less than a label. The standard errors are the plain ones.
+    responsibility varies less than a label. The standard errors are the plain ones, but
+    for a component of which fewer than one effective sample was seen: half a sample.
 
     Args:
         samples: (n, d).
@@ -83,7 +86,9 @@ def mode_weights(
         hint="0.95 is usual",
     )
     shares = _shares(points, mixture, labels == "hard")
-    found = Estimate.mean_of(shares, weights, described(points, log_weights))
+    found = Estimate.mean_of(shares, weights, described(weights, log_weights))
+    error = share_error(shares, weights)
+    found = Estimate(found.value, error, found.how, freedom=found.freedom)
     tail = jnp.asarray((1.0 - level) / (2 * mixture.num_components), points.dtype)
     square = ndtri(tail) ** 2 * jnp.sum(weights**2)
     middle = (found.value + 0.5 * square) / (1.0 + square)
@@ -95,7 +100,7 @@ def mode_weights(
 
 @eqx.filter_jit
 def _shares(points, mixture, hard: bool):
-    shares = over_points(mixture.responsibilities, points)
+    shares = over_points(mixture.responsibilities, points, mixture.num_components)
     if hard:
         best = jnp.argmax(shares, axis=1)
         one = jax.nn.one_hot(best, mixture.num_components, dtype=shares.dtype)

@@ -11,10 +11,12 @@ import importlib
 import jax.numpy as jnp
 import numpy as np
 
-from ..._checks import fail, floating, require, unsupported
+from ..._checks import check_real, fail, floating, require, unsupported
 from ...estimate import Estimate
+from ...samples import takes_sample_sets
 
 
+@takes_sample_sets
 def w2_squared_by_assignment(
     samples, reference, *, batch_size: int = 500, log_weights=None
 ) -> Estimate:
@@ -32,7 +34,8 @@ def w2_squared_by_assignment(
         InputError: if shapes disagree, or there is only one batch.
         UnsupportedError: if the weights differ.
     """
-    if log_weights is not None and np.ptp(np.asarray(log_weights)) != 0:
+    masses = _masses(log_weights, np.shape(samples)[0] if np.ndim(samples) else 0)
+    if masses.size and np.ptp(masses) != 0:
         unsupported(
             "an assignment pairs points of equal weight",
             got="log-weights that differ",
@@ -49,6 +52,7 @@ def w2_squared_by_assignment(
     return _over_batches(assigned, samples, reference, batch_size, "by assignment")
 
 
+@takes_sample_sets
 def sinkhorn_divergence(
     samples,
     reference,
@@ -134,6 +138,7 @@ def _masses(log_weights, count):
     """Weights (n,), the largest of them 1."""
     if log_weights is None:
         return np.ones(count)
+    check_real(log_weights, "an array of log-weights")
     log_weights = np.asarray(log_weights, np.float64)
     require(
         log_weights.shape == (count,) and np.isfinite(log_weights.max()),

@@ -22,11 +22,13 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ... import _weights
 from ..._checks import require
-from ..._types import Scalar
+from ..._types import Scalar, Vector
 from ...densities.line_table import LineLaw, LineTable, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from . import sorting
 from .checks import checked, described, variance_of_mean
 
@@ -49,6 +51,7 @@ class Transport(NamedTuple):
     cuts: Float[Array, " n-1"]
 
 
+@takes_sample_sets
 def line_wasserstein(
     samples,
     mixture: GaussianMixture,
@@ -85,8 +88,14 @@ def line_wasserstein(
         hint="use sliced_wasserstein",
     )
     cost, variance = _line(points[:, 0], weights, mixture, p)
-    found = Estimate(cost, jnp.sqrt(variance), described(points, log_weights))
+    how, freedom = described(weights, log_weights), _weights.freedom(weights)
+    found = Estimate(cost, jnp.sqrt(variance), how, freedom=freedom)
     return rooted_if(found, p, rooted)
+
+
+def about(mixture: GaussianMixture, centre: Vector) -> GaussianMixture:
+    """The mixture of X - centre, (d,), in which nothing is far from the origin."""
+    return eqx.tree_at(lambda law: law.means, mixture, mixture.means - centre[None])
 
 
 def check_power(p: int) -> None:
@@ -106,8 +115,9 @@ def rooted_if(cost: Estimate, p: int, rooted: bool) -> Estimate:
         return cost
     zero = cost.value <= 0  # the samples are the atoms, up to rounding; NaN stays NaN
     root = jnp.sqrt(jnp.where(zero, 1.0, cost.value))
-    error = jnp.where(zero, 0.0, 0.5 * cost.stderr / root)
-    return Estimate(jnp.where(zero, 0.0, root), error, cost.how)
+    error = jnp.where(zero, jnp.nan, 0.5 * cost.stderr / root)
+    value = jnp.where(zero, 0.0, root)
+    return Estimate(value, error, cost.how, freedom=cost.freedom)
 
 
 def transport(
@@ -149,8 +159,8 @@ def _cost(found: LineTable, law, x, levels, cuts, areas, p):
 
 @eqx.filter_jit
 def _line(points, weights, mixture, p: int):
-    centre = mixture.mean()[0]
-    law = projected(mixture, jnp.ones(1, points.dtype))
-    law = law._replace(means=law.means - centre)
-    plan = transport(points - centre, weights, law, table(law, mixture.atomic), p)
+    centre = mixture.mean()
+    law = projected(about(mixture, centre), jnp.ones(1, points.dtype))
+    offsets = points - centre[0]
+    plan = transport(offsets, weights, law, table(law, mixture.atomic), p)
     return plan.cost, variance_of_mean(plan.potential, weights)

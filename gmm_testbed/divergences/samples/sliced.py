@@ -15,20 +15,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from ... import _weights
 from ..._checks import choose, concrete, floating, require
 from ..._types import Key
 from ...densities.line_table import LineLaw, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from .checks import checked, described, variance_of_mean
-from .semi_discrete import check_power, rooted_if, transport
+from .semi_discrete import about, check_power, rooted_if, transport
 
-_FEW_BLOCKS = 10  # with fewer, directions count as independent
+_BLOCKS = 10  # of directions, at least: their spread is what is known of the error
 _MANY = 500_000  # samples times directions, from which two threads share them
 _PARTS = 50  # at most, that the threads share
 _BLOCK = 10  # directions whose tables are held at a time
 
 
+@takes_sample_sets
 def sliced_wasserstein(
     key: Key,
     samples,
@@ -58,9 +61,10 @@ def sliced_wasserstein(
         samples: (n, d).
         mixture: of dimension d; atoms are welcome.
         p: 1 or 2.
-        directions: L, rounded up to whole bases if orthogonal; one if d = 1.
-        kind: "orthogonal", random orthonormal bases, which leave less error, or
-            "gaussian", independent directions.
+        directions: L, rounded up to whole blocks if orthogonal; one if d = 1.
+        kind: "orthogonal", random blocks of orthonormal directions, whole bases if
+            there are ten or more, and else ten blocks: they leave less error, which is
+            that of their independent blocks; or "gaussian", independent directions.
         rooted: whether to take the root.
         log_weights: (n,), need not be normalised; uniform by default.
 
@@ -72,10 +76,13 @@ def sliced_wasserstein(
     check_power(p)
     found = draw_directions(key, mixture.dim, directions, kind, points.dtype)
     costs, potential = _over(found, points, weights, mixture, p)
-    variance = variance_of_mean(potential, weights)
-    variance += _variance_over_directions(costs, kind, mixture.dim)
-    how = f"{described(points, log_weights)}, {costs.shape[0]} directions"
-    estimate = Estimate(jnp.mean(costs), jnp.sqrt(variance), how)
+    how = f"{described(weights, log_weights)}, {costs.shape[0]} directions"
+    error = jnp.sqrt(variance_of_mean(potential, weights))
+    freedom = _weights.freedom(weights)
+    estimate = Estimate(jnp.mean(costs), error, how, freedom=freedom)
+    if costs.shape[0] > 1:
+        size = block_size(mixture.dim, directions) if kind == "orthogonal" else 1
+        estimate = estimate + over_directions(costs, size)
     return rooted_if(estimate, p, rooted)
 
 
@@ -114,21 +121,31 @@ def projected_wasserstein(
         hint="a row a line: directions @ samples.T and directions @ means.T",
     )
     given = floating(np.stack([*projections.values()], axis=1))
-    lines = given, floating(means), jnp.broadcast_to(floating(scales), means.shape)
-    weights = floating(weights)
+    means, scales, weights = floating(means), floating(scales), floating(weights)
+    count = means.shape[-1]
+    require(
+        means.ndim == 2
+        and scales.shape in (means.shape, (len(means), 1))
+        and weights.shape == (count,),
+        "the projections of the mixture do not fit",
+        got=f"weights {weights.shape}, means {means.shape}, scales {scales.shape}",
+        expected=f"({count},), ({len(means)}, {count}), and that or ({len(means)}, 1)",
+        hint="a row a line; scales are standard deviations along it",
+    )
+    lines = given, means, jnp.broadcast_to(scales, means.shape)
     costs, potentials = _by_two(
         lambda *some: _on_lines(weights, *some, p), lines, weights, given.size
     )
-    variance = jax.vmap(
-        lambda own: variance_of_mean(own, jnp.full(own.shape, 1 / own.size))
-    )
-    stderr = jnp.sqrt(
-        variance(potentials) + jnp.var(costs, axis=0, ddof=1) / len(costs)
-    )
-    values, stderr = np.mean(costs, axis=0), np.asarray(stderr)
-    how = f"{given.shape[2]} samples, {len(costs)} directions"
-    each = zip(projections, values, stderr, strict=True)
-    return {name: Estimate(value, error, how) for name, value, error in each}
+    sets = zip(projections, costs.T, potentials, strict=True)
+    return {name: _of_lines(*each) for name, *each in sets}
+
+
+def _of_lines(costs, potential):
+    """Of one set: the mean over independent lines, with both errors."""
+    mean, count = Estimate.mean_of(potential), potential.shape[0]
+    how = f"{count} samples, {costs.shape[0]} directions"
+    value = Estimate(jnp.mean(costs), mean.stderr, how, freedom=mean.freedom)
+    return value + over_directions(costs, 1)
 
 
 def draw_directions(
@@ -136,14 +153,14 @@ def draw_directions(
 ) -> Float[Array, "L d"]:
     """Random directions (L, d); in one dimension there is one."""
     draw = choose(kind, _KINDS, "kind of directions")
-    require(
-        count >= 2,
-        "too few directions",
-        got=f"directions={count}",
-        expected="at least 2",
-        hint="the error of the average comes from their spread; 100 to 1000 are usual",
-    )
+    _check_directions(count)
     return jnp.ones((1, 1), dtype) if dim == 1 else draw(key, dim, count, dtype)
+
+
+def draw_bases(key: Key, dim: int, count: int, dtype) -> Float[Array, "L d"]:
+    """Directions of whole random bases, `count` or more; in one dimension there is one."""
+    _check_directions(count)
+    return jnp.ones((1, 1), dtype) if dim == 1 else _bases(key, dim, count, dtype)
 
 
 def unit(vector: Array) -> Array:
@@ -151,26 +168,51 @@ def unit(vector: Array) -> Array:
     return vector / jnp.sqrt(jnp.sum(vector**2, axis=-1, keepdims=True))
 
 
+def _check_directions(count):
+    require(
+        count >= 2,
+        "too few directions",
+        got=f"directions={count}",
+        expected="at least 2",
+        hint="the error of the average comes from their spread; 100 to 1000 are usual",
+    )
+
+
 def _gaussian(key, dim, count, dtype):
     return unit(jax.random.normal(key, (count, dim), dtype))
 
 
-def _orthogonal(key, dim, count, dtype):
+def _bases(key, dim, count, dtype):
     bases = jax.random.orthogonal(key, dim, (-(-count // dim),), dtype)
     return bases.reshape(-1, dim)
+
+
+def _orthogonal(key, dim, count, dtype):
+    size = block_size(dim, count)
+    if size == dim:
+        return _bases(key, dim, count, dtype)
+    blocks = jax.random.orthogonal(key, dim, (-(-count // size),), dtype, m=size)
+    return jnp.swapaxes(blocks, 1, 2).reshape(-1, dim)
 
 
 _KINDS = {"orthogonal": _orthogonal, "gaussian": _gaussian}
 
 
-def _variance_over_directions(costs, kind, dim):
-    """Of their average; directions of one basis are not independent of each other."""
-    count = costs.shape[0]
-    if count == 1:
-        return jnp.zeros((), costs.dtype)
-    if kind == "orthogonal" and count >= _FEW_BLOCKS * dim:
-        costs = jnp.mean(costs.reshape(-1, dim), axis=1)
-    return jnp.var(costs, ddof=1) / costs.shape[0]
+def block_size(dim: int, count: int) -> int:
+    """Directions in an orthonormal block, of which there are to be ten at least."""
+    return min(dim, max(1, count // _BLOCKS))
+
+
+def over_directions(costs: Float[Array, " L"], size: int) -> Estimate:
+    """Zero, with the error of the average of costs over blocks of so many directions.
+
+    Directions of one block depend on each other, and two functions of them may be equal:
+    in the plane, those of four times the angle. Only blocks are independent.
+    """
+    means = jnp.mean(costs.reshape(-1, size), axis=1)
+    count = means.shape[0]
+    error = jnp.std(means, ddof=1) / jnp.sqrt(jnp.asarray(count, costs.dtype))
+    return Estimate(jnp.zeros_like(error), error, freedom=count - 1.0)
 
 
 def _over(directions, points, weights, mixture, p):
@@ -215,23 +257,24 @@ def _by_two(along, lines, others, work):
 def _along(directions, points, weights, mixture, p: int):
     """Costs (L,), and the mean over directions of the potential at the samples (n,).
 
+    Everything is measured from the mixture's mean.
+
     The tables of a few directions are made first: within the same loop XLA would work out
     a table's entry again for every sample that reads it (a third of the time, measured).
     """
     centre, count = mixture.mean(), directions.shape[0]
+    points, mixture = points - centre[None], about(mixture, centre)
     size = min(count, _BLOCK)
     padded = jnp.pad(directions, ((0, -count % size), (0, 0)), mode="edge")
     used = jnp.arange(padded.shape[0]) < count
 
     def tabulated(direction):
         law = projected(mixture, direction)
-        law = law._replace(means=law.means - centre @ direction)
         return law, table(law, mixture.atomic)
 
     def one(total, known):
         direction, used, law, found = known
-        x = (points - centre[None]) @ direction
-        plan = transport(x, weights, law, found, p)
+        plan = transport(points @ direction, weights, law, found, p)
         return total + jnp.where(used, plan.potential, 0.0), plan.cost
 
     def block(total, known):

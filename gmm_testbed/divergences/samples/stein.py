@@ -16,12 +16,14 @@ from ..._checks import choose
 from ..._types import Scalar
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from ...samples import takes_sample_sets
 from ..grid import over_points
 from .checks import checked
 from .mmd import checked_length
 from .pairs import AbstractKernel, Features, u_statistic
 
 
+@takes_sample_sets
 def kernel_stein_discrepancy(
     samples,
     mixture: GaussianMixture,
@@ -61,8 +63,8 @@ class InverseMultiquadric(AbstractKernel):
     def features(self, points):
         return _features(self.mixture, points)
 
-    def __call__(self, dot, left, right):
-        square, shift, scores = _products(dot, left, right)
+    def __call__(self, pairs, left, right):
+        square, shift, scores = _products(pairs, left, right)
         scale = 1.0 / self.length**2
         inverse = 1.0 / (1.0 + scale * square)
         value = jnp.sqrt(inverse)
@@ -80,8 +82,8 @@ class Gaussian(AbstractKernel):
     def features(self, points):
         return _features(self.mixture, points)
 
-    def __call__(self, dot, left, right):
-        square, shift, scores = _products(dot, left, right)
+    def __call__(self, pairs, left, right):
+        square, shift, scores = _products(pairs, left, right)
         scale = 0.5 / self.length**2
         value = jnp.exp(-scale * square)
         first = -scale * value
@@ -93,20 +95,15 @@ KERNELS = {"imq": InverseMultiquadric, "gaussian": Gaussian}
 
 
 def _features(mixture, points):
-    score = over_points(mixture.score, points)
-    x = points - mixture.mean()[None]
-    both = jnp.concatenate([score, x], axis=1), jnp.concatenate([x, score], axis=1)
-    own = jnp.sum(x**2, axis=1), jnp.sum(score * x, axis=1)
-    return Features((x, score, *both), own)
+    score = over_points(mixture.score, points, mixture.num_components)
+    return Features((points - mixture.mean()[None], score), ())
 
 
-def _products(dot, left, right):
+def _products(pairs, left, right):
     """r^2, (s_x - s_y).(x - y) and s_x.s_y of every pair."""
-    square = left.scalars[0] + right.scalars[0]
-    square = square - 2.0 * dot(left.vectors[0], right.vectors[0])
-    crossed = dot(left.vectors[2], right.vectors[3])
-    shift = left.scalars[1] + right.scalars[1] - crossed
-    return square, shift, dot(left.vectors[1], right.vectors[1])
+    (x, score), (z, other) = left.vectors, right.vectors
+    shift = pairs.between(score, other, x, z)
+    return pairs.between(x, z, x, z), shift, pairs.dot(score, other)
 
 
 def _stein(dim, square, shift, scores, value, first, second):

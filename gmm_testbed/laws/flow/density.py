@@ -6,8 +6,9 @@ With \(\Phi = \Phi_N \circ \dots \circ \Phi_1\) the composition of the discrete 
 
 exact for the discrete scheme as long as \(\Phi\) is injective. With a memory \(\Phi\) is
 no product of steps, and the determinant is that of the whole map so far, which carries the
-derivatives of the memory. A step that folds space has a determinant that changes sign;
-every sample is asked after every step, and a fold is refused. Then
+derivatives of the memory. A step that folds space has a determinant that changes sign
+between samples; every sample is asked after every step, and a fold is refused. A
+determinant that is negative for all is none: an affine step may mirror space. Then
 \(KL(q \| p) = E_q[\log q - \log p]\) and \(TV = E_q[(1 - p/q)_+]\) are means over samples.
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ... import _linalg
-from ..._checks import require, unsupported
+from ..._checks import check_count, require, unsupported
 from ..._types import Key, Times
 from ...estimate import Estimate
 from ...method import AbstractMethod, name_of
@@ -70,7 +71,9 @@ def flow_samples(
         InputError: if the grid does not decrease within [0, 1], or the initial law is a
             set of atoms.
     """
-    times = check_run(sampler, target, times)
+    call = "gt.laws.flow_samples(key, sampler, target, times, num)"
+    target, times = check_run(call, sampler, target, times, key=key)
+    num = check_count(num, "num")
     initial = initial_law(sampler, target, times[0], initial)
     require(
         not initial.atomic,
@@ -83,20 +86,27 @@ def flow_samples(
     starts, log_starts = _drawn(key, initial, num)
     count = jnp.asarray(times.shape[0] - 1)
     size = max(min(batch_size, num), 1)
-    x, log_density, folds = _pushed(
+    x, log_density, signs = _pushed(
         sampler, target, padded(times), count, starts, log_starts, size
     )
-    folded = np.asarray(folds) > 0
+    _refuse_folds(np.asarray(signs)[:, : len(times) - 1])
+    return FlowSamples(x, log_density)
+
+
+def _refuse_folds(signs) -> None:
+    """Refuses steps whose determinants (num, N) have not one sign at all samples."""
+    few = np.minimum((signs <= 0).sum(axis=0), (signs >= 0).sum(axis=0))
+    folded = few > 0  # a 0 stands for NaN too
     if folded.any():
+        first = int(np.argmax(folded))
         unsupported(
             "a deterministic step folds space",
-            got=f"{folded.sum()} of {num} samples reversed, the first at step "
-            f"{int(np.asarray(folds)[folded].min())} of {len(times) - 1}",
-            expected="steps whose Jacobian has a positive determinant",
+            got=f"{few[first]} of {len(signs)} samples reversed beside the others at step "
+            f"{first + 1} of {signs.shape[1]}",
+            expected="steps whose Jacobian has a determinant of one sign",
             hint="the guidance is too stiff for steps this long: take more steps, or a "
             "kernel with noise and gt.laws.sandwich_kl",
         )
-    return FlowSamples(x, log_density)
 
 
 def flow_kl(
@@ -164,25 +174,25 @@ def _log_probs(mixture, points):
 
 @eqx.filter_jit
 def _pushed(sampler, target, times, steps, starts, log_starts, size: int):
-    """Positions, log-densities, and the first step that reversed each, or 0."""
+    """Positions, log-densities, and the sign of the determinant after every step."""
 
     def particle(start):
         def body(j, carry):
-            state, log_start, _, fold = carry
+            state, log_start, _, signs = carry
             state = tangents.moved(sampler, target, state, times[j], times[j + 1])
             sign, log_det = _linalg.sign_and_log_det(state.slopes)
             log_density = log_start - log_det
-            found = (fold == 0) & ~(sign > 0)  # also where it is NaN
+            sign = (sign > 0).astype(jnp.int8) - (sign < 0).astype(jnp.int8)  # NaN is 0
             if state.forgets:  # the next step starts from here, well conditioned
                 eye = jnp.eye(state.x.shape[0], dtype=state.x.dtype)
                 state, log_start = state._replace(slopes=eye), log_density
-            return state, log_start, log_density, jnp.where(found, j + 1, fold)
+            return state, log_start, log_density, signs.at[j].set(sign)
 
         x, log_start = start
         state = tangents.started(sampler, target, x, times[0])
-        carry = state, log_start, log_start, jnp.zeros_like(steps)
-        state, _, log_density, fold = jax.lax.fori_loop(0, steps, body, carry)
-        return state.x, log_density, fold
+        carry = state, log_start, log_start, jnp.ones(times.shape[0], jnp.int8)
+        state, _, log_density, signs = jax.lax.fori_loop(0, steps, body, carry)
+        return state.x, log_density, signs
 
     return jax.lax.map(particle, (starts, log_starts), batch_size=size)
 

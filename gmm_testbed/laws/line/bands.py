@@ -18,7 +18,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 REACH = 8.5  # standard deviations; the mass beyond is 2e-17
 _RUN = 16  # targets that share a window
@@ -180,8 +179,14 @@ def _near(first, width: int):
 
 def _seen(values, first, width: int):
     """Windows (rows, runs, width) of values (rows, n) from `first` (rows, runs) on."""
-    windows = sliding_window_view(values, width, axis=1)
-    return windows[np.arange(len(first))[:, None], first]
+    rows, count = values.shape
+    shape = rows, count - width + 1, width
+    values = np.ascontiguousarray(values)
+    # What `sliding_window_view` gives, in a hundredth of the time.
+    windows = np.ndarray(
+        shape, values.dtype, values, 0, (*values.strides, values.itemsize)
+    )
+    return windows[np.arange(rows)[:, None], first]
 
 
 def _sum(values, height):

@@ -115,8 +115,10 @@ def _sources(run: Run, rule, before, after, state: State) -> list:
 
 def _ratio(mean, scale, count):
     """`resolution.gap_ratio` of the uniform nodes; zero for the others."""
-    uniform = resolution.gap_ratio(mean[:, :count], scale[:, :count], axis=1)
-    return np.pad(uniform, ((0, 0), (0, mean.shape[1] - count)))
+    ratio = np.zeros_like(mean)
+    uniform = slice(None), slice(count)
+    ratio[uniform] = resolution.gap_ratio(mean[uniform], scale[uniform], axis=1)
+    return ratio
 
 
 def advance_block(run: Run, window, state: State) -> list[State] | None:

@@ -57,6 +57,8 @@ def rule(jumping, times, nodes, spacing: float, active=True) -> Rule | None:
     """
     shape = len(times), len(nodes)
     points, weight = np.broadcast_to(nodes, shape), np.full(shape, spacing, nodes.dtype)
+    if jumping is None:
+        return Rule(points, weight)
     found = locate(jumping, times, points, np.broadcast_to(active, nodes.shape))
     if any((np.diff(np.sort(row)) < 2 * _HALF * spacing).any() for row in found):
         return None  # two windows would touch

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..._checks import check_index
 from ..._types import Times
 from ...densities.line import LineDensity
 from ...method import AbstractMethod
@@ -35,6 +36,7 @@ class LineLaw(AbstractLaw):
 
     def at(self, index: int, cover: GaussianMixture | None = None) -> LineDensity:
         """The law at times[index]: its log-density is right also in far tails."""
+        check_index(index, len(self.states), "time of this law")
         state = self.states[index]
         cover = covered(self.target, jnp.asarray(np.asarray(self.times)[index]), cover)
         lower, upper, finest = _range(state, cover)
@@ -105,6 +107,7 @@ class FlowLaw(AbstractLaw):
         It has no more points than those: a mixture `cover` that reaches beyond them is
         beyond the law, whose density there is unknown.
         """
+        check_index(index, self.jacobians.shape[0], "time of this law")
         jacobian = self.jacobians[index]
         density = LineDensity(
             self.positions[index],

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ..._checks import InputError
+from ..._checks import InputError, check_index
 from ..._types import Times
 from ...densities.plane import PlaneDensity
 from ...mixture import GaussianMixture
@@ -47,6 +47,7 @@ class PlaneLaw(AbstractLaw):
 
     def at(self, index: int, cover: GaussianMixture | None = None) -> PlaneDensity:
         """The law at times[index]; where its density underflows it is zero."""
+        check_index(index, len(self.states), "time of this law")
         state = self.states[index]
         cover = covered(self.target, self.times[index], cover)
         found, grids = state.sources, state.grids
@@ -95,7 +96,7 @@ def plane_law(stages, target, times, initial, refine: int = 1) -> PlaneLaw:
         refine: how many times finer than usual the grids are.
 
     Raises:
-        InputError: if a step needs more than 1536 nodes each way.
+        InputError: if a step needs more than 1536^2 nodes.
     """
     *others, last = _frames(stages, target, times, initial)
     given = stages, target, times, initial, refine
@@ -131,10 +132,7 @@ def _start(initial: GaussianMixture, frame, fewest: int, dtype) -> State:
     reach = REACH * found.scales()
     low, high = (found.mean - reach).min(axis=0), (found.mean + reach).max(axis=0)
     wanted = COARSEST * (high - low) / found.finest().min(axis=0)
-    grids = tuple(
-        plane_state.fine_enough(*axis, fewest)
-        for axis in zip(low, high, wanted, strict=True)
-    )
+    grids = plane_state.fine_enough(low, high, wanted, (fewest, fewest))
     return plane_state.summed(found, grids, dtype)
 
 

@@ -1,0 +1,23 @@
+r"""Integrals over all noise levels of functions of w = s^2 + v, for one Gaussian prior."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+_NODES = np.polynomial.legendre.leggauss(200)
+
+
+def over_levels(function: Callable, variance: float) -> float:
+    r"""The integral of f(w) over w from a variance to infinity, where f falls as a power.
+
+    By Gauss-Legendre in t with \(w = s^2 / t^4\), in which a power of w with a multiple of
+    1/4 as its exponent is smooth at infinity.
+
+    Args:
+        function: of w (n,), to (n,).
+        variance: \(s^2\), of the prior.
+    """
+    nodes, weights = _NODES
+    t = 0.5 * (nodes + 1.0)
+    w = variance / t**4
+    return float(0.5 * weights @ (function(w) * 4.0 * w / t))

@@ -1,0 +1,1 @@
+"""Faults that are planted in the package, and which of them the tests see."""
