@@ -125,7 +125,7 @@ def most_at_once(script):
 
 
 def wait_for(condition, driver):
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 120
     while not (found := condition()):
         assert driver.poll() is None, driver.communicate()
         assert time.monotonic() < limit
