@@ -328,9 +328,7 @@ NEEDS: dict[str, Callable] = {
     "linear": lambda part, target, times: require_linear(part, target),
     "law of x0": _law_of_x0,
     "signal": lambda *case: _require_rate(*case, "alpha", 0, "t_max=0.999"),
-    "noise": lambda *case: _require_rate(
-        *case, "sigma", -1, "end", "earlier", _EARLIER
-    ),
+    "noise": lambda *case: _require_rate(*case, "sigma", -1, "t_min=1e-3"),
     "posterior": _posterior,
     "density": _density,
 }

@@ -52,7 +52,7 @@ class SampleSet(NamedTuple):
 
 def equal_weights(log_weights: Float[Array, " num"]) -> bool:
     """Whether log-weights (num,) are known to be the same."""
-    return concrete(log_weights) and np.ptp(np.asarray(log_weights)) == 0.0
+    return concrete(log_weights) and bool(np.ptp(np.asarray(log_weights)) == 0.0)
 
 
 def takes_sample_sets(function: Callable) -> Callable:

@@ -28,6 +28,7 @@ from ..mixture import GaussianMixture
 from ..paths import AbstractPath
 from ..problem import AbstractMeasurement, InverseProblem, Linear, Target
 from ..random import Draws, from_mixture, key_words
+from ..samples import equal_weights
 from ..sampling import (
     AbstractTraceable,
     Chains,
@@ -179,6 +180,13 @@ def _on_the_host(key, problem, sampler, times, num_pairs, num_draws):
     for index in range(num_pairs):
         seen = observed(jax.random.fold_in(key, index), problem, times[-1])
         made = sampler.run(seen.key, seen.target, times, num_draws, Options())
+        if not equal_weights(made.log_weights):
+            unsupported(
+                "calibration asks for draws of equal weight",
+                got=f"{type(sampler).__name__}, whose draws have weights that differ",
+                expected="draws that are exchangeable with the truth",
+                hint="let the sampler draw one particle of each run by its weight",
+            )
         x = jnp.asarray(made.x)
         if sampler.facts.level == "data":
             x = noised(seen.key, path, x, times[-1])

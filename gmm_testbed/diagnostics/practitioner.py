@@ -14,6 +14,7 @@ from .._checks import check_shape, floating, require, scalar
 from .._types import Scalar
 from ..divergences import closed_form
 from ..divergences.samples.checks import weighted
+from ..divergences.samples.moments import total_variance
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem
@@ -109,10 +110,7 @@ def coordinate_variance(samples, *, log_weights=None) -> Estimate:
     mean over samples of \(\|x - \bar x\|^2 / d\). Arguments and errors as `psnr`.
     """
     points, weights = weighted(samples, _dim(samples), log_weights)
-    _, centred, total = _centred(points, weights)
-    found = _mean(jnp.mean(centred**2, axis=1) / total, weights, log_weights)
-    freedom = _weights.freedom_of_squares(weights)
-    return Estimate(found.value, found.stderr, found.how, freedom=freedom)
+    return total_variance(points, weights, log_weights) / float(points.shape[1])
 
 
 @takes_sample_sets
@@ -138,7 +136,8 @@ def frechet(samples, mixture: GaussianMixture, *, log_weights=None) -> Scalar:
         InputError: as `psnr`.
     """
     points, weights = weighted(samples, mixture.dim, log_weights)
-    mean, centred, total = _centred(points, weights)
+    mean, _ = _weights.mean_and_variance(points, weights)
+    centred, total = points - mean[None], weights @ _weights.parts(weights).rest
     covariance = (weights[:, None] * centred).T @ centred / total
     truth = mixture.mean(), mixture.covariance()
     return closed_form.w2_squared(mean, covariance, *truth)
@@ -191,12 +190,6 @@ def _of_truth(samples, truth, log_weights) -> tuple[Array, Array, Array]:
     hint = "one image is one vector: flatten it, and the samples to (n, d)"
     check_shape(truth, (dim,), "truth", hint)
     return points, truth, weights
-
-
-def _centred(points, weights) -> tuple[Array, Array, Array]:
-    r"""Mean (d,) of points (n, d), their offsets from it, and \(1 - \sum_i w_i^2\)."""
-    mean, _ = _weights.mean_and_variance(points, weights)
-    return mean, points - mean[None], weights @ _weights.parts(weights).rest
 
 
 def _dim(samples) -> int:

@@ -14,12 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from .. import _weights, diagnostics, divergences
+from .. import diagnostics, divergences
 from .._checks import floating
 from .._types import Key
 from ..divergences import AbstractDensity, LineDensity
 from ..divergences.on_the_host import HostDensity
 from ..divergences.samples.checks import checked
+from ..divergences.samples.moments import total_variance
 from ..estimate import Estimate
 from ..laws import AbstractLaw, AffineLaw, ReducedLaw
 from ..mixture import GaussianMixture
@@ -244,8 +245,7 @@ def of_samples(
     x = checked(x, posterior, log_weights)[0]
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
     covariance = divergences.covariance_error(x, posterior, **weighted)
-    mean_error = divergences.mean_error(x, posterior, **weighted)
-    spread = x - (mean_error.value + posterior.mean())[None]
+    spread = total_variance(*checked(x, posterior, log_weights), log_weights)
     found = {
         "sliced_w2": divergences.sliced_wasserstein(
             key, x, posterior, directions=DIRECTIONS, **weighted
@@ -253,9 +253,9 @@ def of_samples(
         "mmd_squared": divergences.mmd_squared(
             x, posterior, partners=partners, **weighted
         ),
-        "mean_error": mean_error,
+        "mean_error": divergences.mean_error(x, posterior, **weighted),
         "variance_error": covariance[jnp.diag_indices(x.shape[1])],
-        "spread_ratio": _spread(spread, log_weights) / posterior.total_variance(),
+        "spread_ratio": spread / posterior.total_variance(),
     }
     if x.shape[1] > 1:
         i, j = entry or furthest(x, posterior, log_weights)
@@ -284,16 +284,3 @@ def furthest(
     z = np.abs(value) / stderr if known else np.abs(value)
     worst = int(np.argmax(z))
     return int(below[0][worst]), int(below[1][worst])
-
-
-def _spread(offsets, log_weights) -> Estimate:
-    """Mean square of offsets (n, d) from their mean, unbiased."""
-    count = offsets.shape[0]
-    weights = jnp.full(count, 1.0 / count, offsets.dtype)
-    if log_weights is not None:
-        weights = jax.nn.softmax(log_weights)
-    known = None if log_weights is None else weights
-    found = Estimate.mean_of(jnp.sum(offsets**2, axis=1), known)
-    total, freedom = _weights.parts(weights), _weights.freedom_of_squares(weights)
-    whole = found / (weights @ total.rest)
-    return Estimate(whole.value, whole.stderr, whole.how, freedom=freedom)

@@ -9,6 +9,7 @@ one compilation serves every number of steps and every hyper-parameter value.
 
 import functools
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -240,6 +241,8 @@ def sample_together(
         InputError: as `sample`, or if there is no method, or one that is not a chain.
         UnsupportedError: if one cannot serve the problem or the grid.
     """
+    call = "gt.sample_together(key, methods, target, times, num)"
+    check_kinds(call, methods=(methods, Mapping, "methods by name, a dictionary"))
     require(
         bool(methods) and all(isinstance(m, AbstractMethod) for m in methods.values()),
         "these samplers do not run together",
@@ -247,7 +250,6 @@ def sample_together(
         expected="one method or more, as Guided(approximation, kernel)",
         hint="call gt.sample for each",
     )
-    call = "gt.sample_together(key, methods, target, times, num)"
     for method in methods.values():
         target, times = check_run(call, method, target, times, key=key)
     num = check_count(num, "num")

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import torch
 
-from .._checks import require, unsupported
+from .._checks import check_real, require, unsupported
 from ..problem import Linear
 from ..problem.measurements import AbstractMeasurement
 from .measurements import Forward, TorchMap, matrix_of, nonlinear
@@ -32,6 +32,7 @@ class Decomposed(torch.nn.Module):
 
     def __init__(self, A, shape: tuple[int, ...], dtype: torch.dtype):
         torch.nn.Module.__init__(self)
+        check_real(A, "A")
         A = np.asarray(A, float)
         dim = A.shape[1]
         require(

@@ -133,8 +133,9 @@ def share_error(
     )
 
 
-def described(weights: Float[Array, " n"], log_weights=None) -> str:
-    """As "1000 samples", for `Estimate.how`."""
-    return estimate.described(
-        weights.shape[0], None if log_weights is None else weights
-    )
+def described(
+    weights: Float[Array, " n"], log_weights=None, few: int = _weights.MEAN
+) -> str:
+    """As "1000 samples", for `Estimate.how`; of `few` or fewer there is no error."""
+    known = None if log_weights is None else weights
+    return estimate.described(weights.shape[0], known, few)

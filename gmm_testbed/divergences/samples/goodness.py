@@ -74,7 +74,7 @@ def cramer_von_mises(
     rows, value = _squares(ranks.level, ranks.weights)
     w, squares = ranks.weights, jnp.sum(weights**2)
     by_pairs = squares**2 * _SQUARE, squares**2  # as if it were zero
-    how = described(weights, log_weights)
+    how = described(weights, log_weights, _weights.PAIRS)
     return estimated(value, w * (rows - w @ rows), w, by_pairs, weights, how)
 
 

@@ -76,7 +76,7 @@ def max_sliced_wasserstein(
     directions = draw_bases(key, mixture.dim, starts, points.dtype)
     number = jnp.asarray(steps)
     direction, cost, variance = _search(directions, points, weights, mixture, number, p)
-    how, freedom = described(weights, log_weights), _weights.freedom(weights)
+    how, freedom = described(weights, log_weights), _weights.freedom_of_squares(weights)
     found = Estimate(cost, jnp.sqrt(variance), how, freedom=freedom)
     return MaxSliced(rooted_if(found, p, rooted), direction)
 

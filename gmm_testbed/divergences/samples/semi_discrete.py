@@ -88,7 +88,7 @@ def line_wasserstein(
         hint="use sliced_wasserstein",
     )
     cost, variance = _line(points[:, 0], weights, mixture, p)
-    how, freedom = described(weights, log_weights), _weights.freedom(weights)
+    how, freedom = described(weights, log_weights), _weights.freedom_of_squares(weights)
     found = Estimate(cost, jnp.sqrt(variance), how, freedom=freedom)
     return rooted_if(found, p, rooted)
 

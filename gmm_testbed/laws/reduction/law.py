@@ -18,7 +18,7 @@ import numpy as np
 from jax.scipy.special import gammainc
 from jaxtyping import Array, Float
 
-from ..._checks import check_count, require, unsupported
+from ..._checks import check_count, check_index, require, unsupported
 from ..._types import Matrix, Scalar, Times, Vector
 from ...divergences import closed_form, w2_between
 from ...estimate import Between
@@ -70,6 +70,7 @@ class ReducedLaw(eqx.Module):
 
     def mean_beyond(self, index: int = -1) -> Vector:
         """Mean beyond the frame at times[index], (d,), orthogonal to the frame."""
+        check_index(index, self.gains.shape[0], "time of this law")
         return self.gains[index] * self.start + self.shifts[index] * self.centre
 
     def mean(self) -> Vector:
