@@ -125,7 +125,7 @@ def most_at_once(script):
 
 
 def wait_for(condition, driver):
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 120
     while not (found := condition()):
         assert driver.poll() is None, driver.communicate()
         assert time.monotonic() < limit
@@ -512,8 +512,9 @@ def test_workers_that_are_killed_lose_nothing(tiny, monkeypatch):
 
     def kills():
         while len(killed) < KILLS and not done.wait(0.1):
-            open_ = {pid for _, pid in lines(tiny, "begun")[-2:]}
-            for pid in open_ - killed:
+            begun = {pid for _, pid in lines(tiny, "begun")[-2:]}
+            # Not its first cell: Dask gives up one that has brought down four workers.
+            for pid in begun & {pid for _, pid in lines(tiny, "ended")} - killed:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
                     killed.add(pid)

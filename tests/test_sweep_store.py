@@ -387,21 +387,21 @@ def test_a_store_on_a_disk_that_cannot_be_written_is_looked_at(tmp_path, killed)
 
 @pytest.mark.parametrize("force", [False, True])
 def test_two_drivers_share_the_cells(path, force):
-    calls, both = [], threading.Barrier(2)
+    calls, both = [], threading.Barrier(2, timeout=60.0)
 
     def slow(key, n):
         calls.append(n)
+        if len(calls) <= 2:
+            both.wait()  # both have begun: forced cells are those that were there before
         time.sleep(0.02)
         return {"n": float(n)}
 
     made, tallies = experiment(slow, cells=20), []
     if force:
-        run(made, path)
-        calls.clear()
+        run(experiment(lambda key, n: {"n": 0.5}, cells=20), path)
 
     def drive():
         with gt.sweep.Store(path) as store:
-            both.wait()
             tallies.append(run(made, store, force=force))
 
     threads = [threading.Thread(target=drive) for _ in range(2)]
@@ -412,6 +412,8 @@ def test_two_drivers_share_the_cells(path, force):
     assert sorted(calls) == list(range(20))
     assert [tally.kept + tally.done for tally in tallies] == [20, 20]
     assert min(tally.done for tally in tallies) > 0
+    with gt.sweep.Store(path) as store:
+        assert [row.value for row in store.rows(made)] == list(range(20))
 
 
 def held(store, made, owner, seconds, cell=1):

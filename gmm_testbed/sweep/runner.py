@@ -151,7 +151,8 @@ def run(
         groups = _groups(experiment, missing)
         submit = _submitting(executor, experiment, settings)
         if groups:
-            most = functools.partial(slots, executor) if executor else lambda: 1
+            alone = executor is None
+            most = (lambda: 1) if alone else functools.partial(slots, executor)
             _share(store, groups, before, submit, most, keep)
     store.require_there()
     return tally
