@@ -198,8 +198,7 @@ def compare(
         _pair(first, second, values, tail)
         for first, second in itertools.combinations(methods, 2)
     ]
-    z = float(-ndtri(tail))
-    return Comparison(tuple(methods), tuple(judged), len(truths), z)
+    return Comparison(tuple(methods), tuple(judged), len(truths), float(-ndtri(tail)))
 
 
 def _place(method):

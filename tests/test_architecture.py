@@ -30,7 +30,7 @@ FLOORS = {
     "mixture": 1,
     "random": 1,
     "gaussian": 1,
-    "samples": 1,
+    "_samples": 1,
     "sweep": 1,
     "densities": 2,
     "divergences": 2,
@@ -48,7 +48,6 @@ FLOORS = {
     "budget": 6,
     "learning": 6,
     "external": 6,
-    "torch": 7,
     "diagnostics": 7,
     "bounds": 7,
     "measures": 8,
@@ -211,7 +210,7 @@ def test_torch_is_asked_for_by_the_bridge_only():
     others = {"torch", "azula", "deepinv"}
 
     def asked(module):
-        inside = name_of(module).startswith("torch/")
+        inside = name_of(module).startswith("external/torch/")
         found = {name.split(".")[0] for name in uses(tree_of(module))} & others
         return None if inside else found
 

@@ -8,7 +8,7 @@ from scipy import linalg
 
 import gmm_testbed as gt
 from gmm_testbed import diagnostics as seen
-from gmm_testbed.samples import SampleInfo
+from gmm_testbed.sampling.sample_set import SampleInfo
 
 from .oracles import numpy_mixture as oracle
 from .oracles.library import to_problem

@@ -281,7 +281,7 @@ def test_a_physics_is_a_measurement():
 @pytest.mark.parametrize("rows", [2, 4, 6])
 def test_the_decomposition_that_a_physics_has(rows):
     """A = U s V^T on images, with all of V, for any number of measurements."""
-    from gmm_testbed.torch.operators import Decomposed
+    from gmm_testbed.external.torch.operators import Decomposed
 
     A = np.random.default_rng(rows).normal(size=(rows, 4))
     parts = Decomposed(A, (1, 2, 2), torch.float64)

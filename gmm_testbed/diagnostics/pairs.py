@@ -22,13 +22,13 @@ from jaxtyping import Array, Float
 
 from .._arguments import KEY, check_kinds
 from .._checks import check_count, promoted, require, unsupported
+from .._samples import equal_weights
 from .._types import Key, Times
 from ..method import AbstractDescribed
 from ..mixture import GaussianMixture
 from ..paths import AbstractPath
 from ..problem import AbstractMeasurement, InverseProblem, Linear, Target
 from ..random import Draws, from_mixture, key_words
-from ..samples import equal_weights
 from ..sampling import (
     AbstractTraceable,
     Chains,

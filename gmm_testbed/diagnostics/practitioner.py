@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Real
 
 from .. import _weights
 from .._checks import check_shape, floating, require, scalar
+from .._samples import takes_sample_sets
 from .._types import Scalar
 from ..divergences import closed_form
 from ..divergences.samples.checks import checked, sample_mean, weighted
@@ -18,7 +19,6 @@ from ..divergences.samples.moments import total_variance
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem
-from ..samples import takes_sample_sets
 
 
 @takes_sample_sets

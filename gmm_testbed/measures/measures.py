@@ -16,6 +16,7 @@ from jaxtyping import ArrayLike
 
 from .. import diagnostics, divergences
 from .._checks import floating
+from .._samples import SampleSet, equal_weights
 from .._types import Key
 from ..divergences import AbstractDensity, LineDensity
 from ..divergences.on_the_host import HostDensity
@@ -26,7 +27,6 @@ from ..laws import AbstractLaw, AffineLaw, ReducedLaw
 from ..mixture import GaussianMixture
 from ..paths.grids import check_time
 from ..problem import Target
-from ..samples import SampleSet, equal_weights
 from .on_the_line import at_the_end
 from .on_the_line import in_time as in_time
 

@@ -16,10 +16,10 @@ from jaxtyping import Array, Float
 
 from ... import _weights
 from ..._checks import concrete, floating, require, unsupported
+from ..._samples import takes_sample_sets
 from ...densities.line_table import projected
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from ..grid import over_points
 from . import sorting
 from .checks import checked, described, share_error

@@ -13,11 +13,11 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..._checks import concrete, floating, require
+from ..._samples import takes_sample_sets
 from ..._types import Scalar, Vector
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
 from ...mixture.components import LOG_2PI
-from ...samples import takes_sample_sets
 from ..grid import over_points
 from .checks import checked
 from .embedding import between_copies

@@ -9,9 +9,9 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
 from ..._checks import require
+from ..._samples import takes_sample_sets
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from ..grid import over_points
 from .checks import checked, sample_mean, share_error
 

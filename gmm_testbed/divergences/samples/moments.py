@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ... import _weights
+from ..._samples import takes_sample_sets
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from .checks import checked, described, sample_mean
 
 

@@ -24,11 +24,11 @@ from jaxtyping import Array, Float
 
 from ... import _weights
 from ..._checks import require
+from ..._samples import takes_sample_sets
 from ..._types import Scalar, Vector
 from ...densities.line_table import LineLaw, LineTable, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from . import sorting
 from .checks import checked, described, variance_of_mean
 

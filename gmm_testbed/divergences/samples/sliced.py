@@ -17,11 +17,11 @@ from jaxtyping import Array, ArrayLike, Float
 
 from ... import _weights
 from ..._checks import choose, concrete, floating, require
+from ..._samples import takes_sample_sets
 from ..._types import Key
 from ...densities.line_table import LineLaw, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from .checks import checked, described, variance_of_mean
 from .semi_discrete import about, check_power, rooted_if, transport
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from .._checks import check_real, choose, require
+from ..._checks import check_real, choose, require
 from .denoiser import Denoiser
 from .points import Batch
 

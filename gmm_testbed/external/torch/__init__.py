@@ -21,7 +21,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from .._checks import unsupported
+from ..._checks import unsupported
 
 if TYPE_CHECKING:  # for type checkers: what the table below finds
     from .azula import Azula as Azula

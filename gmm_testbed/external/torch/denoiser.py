@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import torch
 
-from .._checks import fail, require
-from ..mixture import GaussianMixture
-from ..problem import Target
-from ..problem.denoisers import AbstractDenoiser, Prior
+from ..._checks import fail, require
+from ...mixture import GaussianMixture
+from ...problem import Target
+from ...problem.denoisers import AbstractDenoiser, Prior
 from .bridge import FromJax
 from .mixture import MixtureMean
 from .points import Batch, Points, Rows, Scales, positive, rows_of, scale

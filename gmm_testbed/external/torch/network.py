@@ -6,9 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import torch
 
-from .._checks import require
-from .._types import Scalar, Vector
-from ..problem.denoisers import AbstractDenoiser, Linearised
+from ..._checks import require
+from ..._types import Scalar, Vector
+from ...problem.denoisers import AbstractDenoiser, Linearised
 from .bridge import from_torch
 from .measurements import TorchMap
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from .._checks import InputError, fail, require
-from ..problem import Linear, Nonlinear
-from ..problem.measurements import AbstractMeasurement
+from ..._checks import InputError, fail, require
+from ...problem import Linear, Nonlinear
+from ...problem.measurements import AbstractMeasurement
 from .bridge import FromJax, from_torch, jacobians
 from .points import Batch, Rows, rows_of
 

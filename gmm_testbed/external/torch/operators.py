@@ -9,9 +9,9 @@ import math
 import numpy as np
 import torch
 
-from .._checks import check_real, require, unsupported
-from ..problem import Linear
-from ..problem.measurements import AbstractMeasurement
+from ..._checks import check_real, require, unsupported
+from ...problem import Linear
+from ...problem.measurements import AbstractMeasurement
 from .measurements import Forward, TorchMap, matrix_of, nonlinear
 from .points import Batch
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from .._checks import fail, require
+from ..._checks import fail, require
 
 Batch = Float[torch.Tensor, "n ..."]
 Rows = Float[torch.Tensor, "n d"]
