@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import betainc, ndtri
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from . import _weights
 from ._checks import check_real, concrete, floating, vector
@@ -190,7 +190,7 @@ def described(count: int, weights=None, few: int = _weights.MEAN) -> str:
 
 @jax.jit  # else its loop is compiled at every call
 def student_quantile(
-    level: float, freedom: Float[Array, "*shape"]
+    level: Real[ArrayLike, ""], freedom: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
     """Half-width of the central interval of Student's law, in standard errors.
 

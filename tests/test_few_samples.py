@@ -225,6 +225,16 @@ def test_heavy_weights_are_warned_of(shape, warns, recwarn):
     assert bool(recwarn.list) == warns
 
 
+def test_almost_equal_weights_are_not_warned_of(recwarn):
+    """What a filter has that resampled at the last step but one, whatever their tail."""
+    rng = np.random.default_rng(5)
+    small = 1e-3 * stats.genpareto.rvs(1.5, size=200, random_state=rng)
+    log_weights = np.log1p(np.minimum(small, 0.5))
+    assert _weights.pareto_shape(log_weights) > 0.6
+    warn_of_heavy(log_weights)
+    assert not recwarn.list
+
+
 def test_a_filter_that_sees_one_particle_says_so(key):
     """A bootstrap filter at a noise of 1e-4: no error of 5e-8, but none, and a warning."""
     prior = gt.GaussianMixture.isotropic([0.5, 0.5], [[-1.0], [1.0]], 0.2)

@@ -17,6 +17,7 @@ from ..._types import Scalar
 from ...mixture import GaussianMixture
 
 _FEW = 5  # effective samples, up to which every use of weights is warned of
+_EVEN = 0.9  # of all weights: the effective number of those that are almost equal
 
 
 def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array, Array]:
@@ -91,12 +92,15 @@ def check_truth(call: str, mixture, **samples) -> None:
 
 
 def warn_of_heavy(log_weights: np.ndarray) -> None:
-    """Warns of log-weights (n,) whose largest few decide what is estimated."""
+    """Warns of log-weights (n,) whose largest few decide what is estimated.
+
+    Not of those that are almost equal: a tail of what differs in them decides nothing.
+    """
     count = log_weights.shape[0]
     weights = np.exp(log_weights - log_weights.max())
     effective = weights.sum() ** 2 / (weights**2).sum()
     shape, most = _weights.pareto_shape(log_weights), _weights.largest_shape(count)
-    if effective > _FEW and not shape > most:
+    if effective > _FEW and (effective > _EVEN * count or not shape > most):
         return
     tail = f"{shape:.2g}" if np.isfinite(shape) else "unknown, the tail is too short"
     warn(
