@@ -119,7 +119,8 @@ def mean_square(gap):
 
 def values(store):
     """Estimates by task, method and metric."""
-    frame = store.frame(restored).dropna(subset="metric").fillna({"stderr": 0.0})
+    frame = store.frame(restored).dropna(subset="metric")
+    frame["stderr"] = frame["stderr"].where(frame["how"].notna(), 0.0)  # a plain number
     found = frame.set_index(["task", "method", "metric"])[["value", "stderr"]]
     return {place: gt.Estimate(*number) for place, *number in found.itertuples()}
 

@@ -52,10 +52,9 @@ def test_a_case_outside_the_assumptions_says_nothing(name, case):
     assert {r.holds for r in gt.bounds.check(name, **case)} == {Verdict.OUTSIDE}
 
 
-@pytest.mark.parametrize("name", ["T27-log-sobolev", "T28-stein"])
-def test_what_is_beyond_the_quadrature_is_undecided(name):
-    """Modes 24 apart: the Fisher divergence is 1e-30, and found as 0."""
-    found = [r.holds for r in gt.bounds.check(name, separation=12.0)]
+def test_what_is_beyond_the_quadrature_is_undecided():
+    """Modes 24 apart: the Fisher divergence is 1e-250, and found as 0."""
+    found = [r.holds for r in gt.bounds.check("T27-log-sobolev", separation=12.0)]
     assert Verdict.VIOLATED not in found and Verdict.UNDECIDED in found
 
 

@@ -61,7 +61,7 @@ def test_transport_of_gaussians_is_that_of_their_matrices():
 
 
 def test_a_dimension_that_is_not_computed_is_a_message():
-    with pytest.raises(gt.InputError, match="on the line and in space"):
+    with pytest.raises(gt.InputError, match="not computed for this dim"):
         gt.bounds.check("T6-initialisation", dim=2)
 
 

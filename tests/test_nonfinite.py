@@ -16,7 +16,7 @@ AXIS = np.array([0.8, -0.6])
 MIXTURE = gt.GaussianMixture.full(
     [0.3, 0.7], [[0.0, 1.0], [1.5, -0.5]], [[[1.0, 0.3], [0.3, 0.5]], np.eye(2)]
 )
-TRUE = MIXTURE.sample(jax.random.key(1), 40)
+TRUE = MIXTURE.sample(jax.random.key(1), 60)
 
 
 def on_line(metric, x, mixture):
@@ -65,7 +65,7 @@ def test_one_nan_among_the_samples_is_seen(name):
     """Value and error are NaN, and finite without that sample."""
     if name == "Sinkhorn":
         pytest.importorskip("ot")
-    samples = MIXTURE.sample(KEY, 40)
+    samples = MIXTURE.sample(KEY, 60)
     plain = METRICS[name](samples, MIXTURE)
     broken = METRICS[name](samples.at[7].set(jnp.nan), MIXTURE)
     assert np.all(np.isfinite(plain.value)) and np.all(plain.stderr > 0)

@@ -256,7 +256,8 @@ def test_several_sets_that_are_projected_already(p):
     sets = {"wide": rng.normal(0.0, 4.0, (lines, num)), "far": np.full((lines, 1), 9.0)}
     sets["far"] = sets["far"] + rng.normal(size=(lines, num))
     means = MEANS + np.arange(lines)[:, None]
-    found = divergences.projected_wasserstein(sets, WEIGHTS, means, SCALES[None], p=p)
+    scales = np.tile(SCALES, (lines, 1))
+    found = divergences.projected_wasserstein(sets, WEIGHTS, means, scales, p=p)
     for name, points in sets.items():
         each = []
         for x, mean in zip(points, means, strict=True):

@@ -241,7 +241,7 @@ def of_samples(
             that is most standard errors from zero.
         log_weights: (n,), uniform by default.
     """
-    posterior, weighted = target.posterior(t), {"log_weights": log_weights}
+    posterior, weighted = target.posterior(jnp.asarray(t)), {"log_weights": log_weights}
     x, masses = checked(x, posterior, log_weights)
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
     covariance = divergences.covariance_error(x, posterior, **weighted)

@@ -103,10 +103,20 @@ def projects(basis, count):
     return basis.shape[0] == 1 and max(basis.shape[1], count) > _FEW
 
 
+def middle(means):
+    """A point (d,) amid means (K, d), wherever the origin is.
+
+    Of each coordinate the median of three means: one that is far out does not move it.
+    """
+    first, half, last = means[0], means[means.shape[0] // 2], means[-1]
+    lower, upper = jnp.minimum(first, half), jnp.maximum(first, half)
+    return jnp.maximum(lower, jnp.minimum(upper, last))
+
+
 def _centred(x, means):
-    """Both from the middle of the means: far from the origin products would cancel."""
-    middle = jnp.mean(means - means[:1], axis=0) + means[0]
-    return x - middle, means - middle[None]
+    """Both from amid the means: far from the origin products would cancel."""
+    origin = middle(means)
+    return x - origin, means - origin[None]
 
 
 def coordinates(x, means, basis):

@@ -245,7 +245,7 @@ class GaussianMixture(eqx.Module):
         if self.basis.shape[0] == 1:
             form = self.means, self.base, self.basis[0], self.spectrum
             return moments.shared_basis(x, log_joint, alpha, sigma, *form)
-        middle = jnp.mean(self.means, axis=0)  # far out, means would be rounded
+        middle = components.middle(self.means)  # far out, means would be rounded
         near = eqx.tree_at(lambda gm: gm.means, self, self.means - middle[None])
         law = near.denoised(x - alpha * middle, alpha, sigma)
         mean = middle + components.average(log_joint, law.means)

@@ -41,7 +41,7 @@ def shared_basis(
 ) -> Moments:
     r"""Moments at x (d,) of components with one basis.
 
-    Everything is measured from the middle of the means, as products of what is far from
+    Everything is measured from amid the means, as products of what is far from
     the origin would cancel. Gains are \(g_1 + (g_k - g_1)\), with the difference in closed
     form, so that the spread of the \(m_k\), which is \(O(\sigma^2)\), keeps its accuracy.
     The covariance is centred twice: where one component has all the weight, what rounding
@@ -57,7 +57,7 @@ def shared_basis(
         basis: (d, r) orthonormal columns, 0 <= r <= d.
         spectrum: (K, r).
     """
-    origin = jnp.mean(means - means[:1], axis=0) + means[0]
+    origin = components.middle(means)
     x, means = x - alpha * origin, means - origin[None]
     frame = _Frame(basis)
     variances = frame.variances(base, spectrum)

@@ -25,7 +25,7 @@ def checked_times(times: Times) -> Times:
 
 
 def check_run(
-    call: str, method: AbstractMethod, target: Target, times: Times, **keys: Key
+    call: str, method: AbstractDescribed, target: Target, times: Times, **keys: Key
 ) -> tuple[Target, Times]:
     """The target and the grid (N + 1,) as a method may use them, once it serves both.
 
