@@ -21,6 +21,7 @@ from .programs import TILE_WIDTH, Fixed, arguments, compiled, filled, fixed, in_
 
 _PLATEAU, _SLOPE = 9.6, 1.8  # cells; erfc(9.6 / 1.8) = 4e-14
 _HALF = _PLATEAU + 5.3 * _SLOPE  # cells to where the window vanishes
+_AROUND = np.arange(-22, 23)  # nodes that a window reaches: 9.6 + 6 x 1.8 cells
 _LEGENDRE = np.polynomial.legendre.leggauss(TILE_WIDTH // 2)
 _ROOTS = 64  # brackets in a call
 
@@ -60,19 +61,23 @@ def rule(jumping, times, nodes, spacing: float, active=True) -> Rule | None:
     if jumping is None:
         return Rule(points, weight)
     found = locate(jumping, times, points, np.broadcast_to(active, nodes.shape))
-    if any((np.diff(np.sort(row)) < 2 * _HALF * spacing).any() for row in found):
+    close = 2 * _HALF * spacing
+    if any(len(row) > 1 and (np.diff(np.sort(row)) < close).any() for row in found):
         return None  # two windows would touch
-    extra = TILE_WIDTH * max(map(len, found))
-    if not extra:
+    count, most = len(nodes), max(map(len, found))
+    if not most:
         return Rule(points, weight)
-    points = np.concatenate([points, np.full((shape[0], extra), nodes[0])], axis=1)
-    weight = np.pad(weight, ((0, 0), (0, extra)))
-    for row, jumps in enumerate(found):
-        for k, jump in enumerate(jumps):
-            weight[row, : shape[1]] *= 1.0 - _window(nodes, jump, spacing)
-            near, inside = _legendre(jump, spacing)
-            place = slice(shape[1] + k * TILE_WIDTH, shape[1] + (k + 1) * TILE_WIDTH)
-            points[row, place], weight[row, place] = near, inside
+    extra = shape[0], most * TILE_WIDTH
+    points = np.concatenate([points, np.full(extra, nodes[0])], axis=1)
+    weight = np.concatenate([weight, np.zeros(extra, weight.dtype)], axis=1)
+    for k in range(most):
+        rows = np.array([row for row, jumps in enumerate(found) if len(jumps) > k])
+        jumps = np.array([found[row][k] for row in rows])[:, None]
+        near = np.rint((jumps - nodes[0]) / spacing).astype(int) + _AROUND
+        near = np.clip(near, 0, count - 1)
+        weight[rows[:, None], near] *= 1.0 - _window(nodes[near], jumps, spacing)
+        place = slice(count + k * TILE_WIDTH, count + (k + 1) * TILE_WIDTH)
+        points[rows, place], weight[rows, place] = _legendre(jumps, spacing)
     return Rule(points, weight)
 
 
@@ -130,8 +135,8 @@ def _roots(arrays, rest, t, lower, upper):
     return jax.vmap(root)(t, lower, upper)
 
 
-def _window(nodes: np.ndarray, jump: float, spacing: float) -> np.ndarray:
-    """The window around a jump at the nodes, in [0, 1]."""
+def _window(nodes: np.ndarray, jump: np.ndarray, spacing: float) -> np.ndarray:
+    """The window around jumps (rows, 1) at nodes (rows, n), in [0, 1]."""
     slope = (np.abs(nodes - jump) / spacing - _PLATEAU) / _SLOPE
     window = (slope < 0.0).astype(nodes.dtype)
     between = np.abs(slope) < 6.0  # erfc(6) = 2e-17
@@ -139,11 +144,11 @@ def _window(nodes: np.ndarray, jump: float, spacing: float) -> np.ndarray:
     return window
 
 
-def _legendre(jump: float, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and window-weighted quadrature weights about a jump, a whole tile of each."""
+def _legendre(jump: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and window-weighted weights about jumps (rows, 1), a whole tile of each."""
     half = _HALF * spacing
     unit, weight = _LEGENDRE
     left = jump - 0.5 * half * (1.0 - unit)
     right = jump + 0.5 * half * (1.0 + unit)
-    nodes = np.concatenate([left, right])
+    nodes = np.concatenate([left, right], axis=1)
     return nodes, np.tile(0.5 * half * weight, 2) * _window(nodes, jump, spacing)
