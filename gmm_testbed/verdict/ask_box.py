@@ -242,7 +242,7 @@ def _levels(base: Watch) -> Finding:
         "levels": len(asked),
     }
     if not known.all():
-        words = f"at {len(asked)} noise levels, {int((~known).sum())} of them not of the grid."
+        words = f"at {len(asked)} noise levels, {int((~known).sum())} of them its own."
         return Finding(question, words, "noted", numbers)
     if len(index) <= 0.6 * _STEPS:
         words = (

@@ -22,18 +22,25 @@ _SHIFT = np.array([6.0, -7.0, 8.0])  # of the origin, far outside [-1, 1]
 _SMALL = 0.1  # the problem in this size lies within [-1, 1]
 _MOVED = 1e-6  # relative, of what depends on a thing
 
-REFERENCES: dict[str, AbstractApproximation] = {
-    "Exact": approximations.Exact(),
-    "TMPD": approximations.TMPD(),
-    "DPS": approximations.DPS(),
-    "PiGDM": approximations.PiGDM(),
-    "PiGDM with r = sigma/alpha": approximations.PiGDM("flat"),
-    "PiGDM with the variance of the data": approximations.PiGDM("data"),
-    "ZetaDPS": approximations.ZetaDPS(),
-    "DDNM": approximations.DDNM(),
-    "DiffPIR": approximations.DiffPIR(),
-    "MPGD": approximations.MPGD(),
-}
+
+@functools.cache
+def references() -> dict[str, AbstractApproximation]:
+    """The approximations that a guidance is compared with, by name.
+
+    Built when first asked for: their numbers are in the precision of the session.
+    """
+    return {
+        "Exact": approximations.Exact(),
+        "TMPD": approximations.TMPD(),
+        "DPS": approximations.DPS(),
+        "PiGDM": approximations.PiGDM(),
+        "PiGDM with r = sigma/alpha": approximations.PiGDM("flat"),
+        "PiGDM with the variance of the data": approximations.PiGDM("data"),
+        "ZetaDPS": approximations.ZetaDPS(),
+        "DDNM": approximations.DDNM(),
+        "DiffPIR": approximations.DiffPIR(),
+        "MPGD": approximations.MPGD(),
+    }
 
 
 class Noise(NamedTuple):
@@ -60,6 +67,7 @@ NOISES = {
     "4 R": Noise("with four times R: twice the noise level", "failed"),
     "R^2": Noise("with R^2 for R: a variance is squared", "failed"),
     "R^(1/2)": Noise("with the root of R for R: a scale for a variance", "failed"),
+    "1": Noise("with the identity for R, whatever R is", "failed"),
     "diag R": Noise("with the diagonal of R only", "noted"),
     "R[0, 0]": Noise("with R[0, 0] for every measurement", "noted"),
     "sigma R": Noise(
@@ -85,6 +93,7 @@ def _noise(name: str, t: float) -> np.ndarray:
         "4 R": 4 * R,
         "R^2": R @ R,
         "R^(1/2)": (frame * np.sqrt(levels)) @ frame.T,
+        "1": np.eye(len(R)),
         "diag R": np.diag(np.diag(R)),
         "R[0, 0]": R[0, 0] * np.eye(len(R)),
         "sigma R": sigma * R,
@@ -138,11 +147,11 @@ def _known(noise: str, dtype) -> dict[str, np.ndarray]:
     del dtype  # of the session: a key of the cache
     xs, ts = _states()
     constant = np.allclose(_noise(noise, 0.2), _noise(noise, 0.8))
-    rows = {name: [] for name in REFERENCES}
+    rows = {name: [] for name in references()}
     for index, t in enumerate(_TIMES):
         if index == 0 or not constant:
             changed = KINDS["any"]._replace(R=_noise(noise, t))
-            found = _of_references(REFERENCES, probes.build(changed), xs, ts)
+            found = _of_references(references(), probes.build(changed), xs, ts)
             found = {name: _by_time(value) for name, value in found.items()}
         for name, value in found.items():
             rows[name].append(value[index])
@@ -242,7 +251,7 @@ class Probe:
 @functools.cache
 def _exact(kind: str, dtype) -> np.ndarray:
     del dtype
-    exact = REFERENCES["Exact"]
+    exact = references()["Exact"]
     return _by_time(_guidances(exact, probes.target(kind), *_states()))
 
 
@@ -289,7 +298,7 @@ def _exactness(probe: Probe, kind: str, words: str) -> Finding:
 
 
 def _nearest(field: AbstractApproximation, usual) -> Finding | None:
-    own = {type(each) for each in REFERENCES.values()}
+    own = {type(each) for each in references().values()}
     if type(field) in own:
         return None
     question = "Which method is it?"
@@ -303,7 +312,7 @@ def _nearest(field: AbstractApproximation, usual) -> Finding | None:
         words = f"none of the catalogue; the nearest is {name}, off by"
         return Finding(question, f"{words} {percent(away[name])}.", "noted", away)
     wrong = NOISES[found.noise]
-    exact = bool(REFERENCES[found.reference].facts.exact_when)
+    exact = bool(references()[found.reference].facts.exact_when)
     minus = found.constant < 0 or found.weight.startswith("-")
     faulty = minus or wrong.status == "failed" or (exact and found.rank == 2)
     words = f"like {found.weight}{found.reference}"
@@ -340,7 +349,7 @@ def _uses_noise(probe: Probe, usual, facts: Facts | None) -> Finding:
         return Finding(question, words, "noted", numbers)
     known = facts is not None and not facts.uses_noise
     zeta = facts is None and (m := match(usual, 10 * tolerance())) is not None
-    known = known or (zeta and not REFERENCES[m.reference].facts.uses_noise)
+    known = known or (zeta and not references()[m.reference].facts.uses_noise)
     words = "no: it ignores the noise level"
     words += ", as its kind does." if known else ": twice R changes nothing."
     return Finding(question, words, "noted" if known else "failed", numbers)

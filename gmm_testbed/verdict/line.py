@@ -131,19 +131,7 @@ def _of_law(law, target: Target, times) -> Outcome:
     return _outcome(target, times, truth, *parts, 0.0, law=law)
 
 
-def _outcome(
-    target,
-    times,
-    truth: Exact,
-    distance,
-    error,
-    floor,
-    spread,
-    modes,
-    bad,
-    law=None,
-    x=None,
-) -> Outcome:
+def _outcome(target, times, truth: Exact, *parts, law=None, x=None) -> Outcome:
     """With the exact masses of the modes, by quadrature over the posterior."""
     posterior = truth.posterior
     ends = posterior.means[:, None] + posterior.scales[:, None] * np.array([-9.0, 9.0])

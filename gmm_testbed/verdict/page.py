@@ -30,8 +30,8 @@ _KINDS = {"passed": "good", "failed": "bad", "noted": "quiet"}
 
 def figure(verdict: Verdict) -> Figure:
     """Divergences against N, a panel for each problem, with the floor of exact samples."""
-    count = len(verdict.curves)
-    drawn, axes = plotting.figure(1, count, width=plotting.FULL_WIDTH)
+    drawn = plotting.figure()
+    axes = drawn.subplots(1, len(verdict.curves), squeeze=False)
     for axis, curve in zip(np.ravel(axes), verdict.curves, strict=True):
         plotting.against_steps(axis, curve.steps, {verdict.name: curve.values})
         if curve.floor > 0:
