@@ -86,7 +86,7 @@ def normed_over_the_batch(target, xs, t):
 
     def norm(xs):
         means = jax.vmap(lambda x: target.denoise(x, t).mean)(xs)
-        return -0.6 * jnp.linalg.norm(target.problem.y - means @ A.T)
+        return -0.6 * jnp.linalg.norm(target.problem.y[None] - means @ A.T)
 
     return jax.grad(norm)(xs)
 

@@ -29,7 +29,7 @@ _SCALES = {
     2.0: "twice R: R is counted twice",
     4.0: "four times R: twice the noise level",
 }
-_LIMIT = 60  # seconds of one run
+_LIMIT = 60.0  # seconds of one run
 
 
 def _target(y=_Y, noise=_NOISE, shift=0.0) -> Target:

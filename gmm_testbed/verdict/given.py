@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._types import Scalar, Vector
 from ..approximations import AbstractApproximation
 from ..approximations.base import prior_covariance
-from ..method import Facts
+from ..method import Cost, Facts
 from ..problem import Target
 
 
@@ -29,6 +29,7 @@ class Given(AbstractApproximation):
         summary="the guidance of a function that was given",
         reference="its author",
         needs=frozenset({"signal"}),
+        cost=Cost(float("nan"), float("nan"), float("nan")),
     )
 
     covariance = prior_covariance
