@@ -1,6 +1,8 @@
 """Planted faults are each found in the right words, and nothing is found where none is."""
 
 import functools
+import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,16 @@ import pytest
 import gmm_testbed as gt
 from gmm_testbed.cli import app
 from gmm_testbed.external import External
-from gmm_testbed.verdict import ask_box, field, forms, limits, line, load, phrases
+from gmm_testbed.verdict import (
+    ask_box,
+    ask_method,
+    field,
+    forms,
+    limits,
+    line,
+    load,
+    phrases,
+)
 from gmm_testbed.verdict.record import Curve, Finding, Verdict
 
 from . import verdict_faults as faults
@@ -68,6 +79,22 @@ def test_a_fault_of_a_guidance_is_named(fn, words):
 def test_a_fault_of_a_program_is_named(fault, words):
     found = of_program(**fault)
     assert any(words in each.answer for each in found.failures()), str(found)
+
+
+def test_a_method_that_takes_the_wrong_end_of_its_step():
+    right, wrong = (
+        Verdict("", "", tuple(ask_method.findings(faults.Stepper(late))))
+        for late in (False, True)
+    )
+    assert right.passed, str(right)
+    assert right.about("at the time of x, 2 calls")
+    assert any("wrong end of each step" in each.answer for each in wrong.failures())
+
+
+def test_a_jump_of_a_guidance_is_seen():
+    target = gt.problems.get("two-modes")
+    assert line.jumps(gt.approximations.ZetaDPS(), target)
+    assert not line.jumps(gt.approximations.DPS(), target)
 
 
 def test_right_programs_pass():
@@ -284,3 +311,16 @@ def test_no_false_alarm_of_a_right_program(key):
 
         found = ask_box.findings(ask_box.prepared(External(fresh)))
         assert not [each for each in found if each.status == "failed"]
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_documentation(capsys):
+    """docs/check.md runs as it stands, and prints what it says."""
+    text = (Path(__file__).parents[1] / "docs" / "check.md").read_text(encoding="utf-8")
+    known = {}
+    for snippet in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(snippet, "check.md", "exec"), known)
+    printed = " ".join(capsys.readouterr().out.split())
+    told = re.search(r"like TMPD with .*? of x0", text).group()
+    assert told in printed
+    assert known["found"].passed

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import gmm_testbed as gt
+
 
 def _linear(target):
     return target.problem.measurement.A, target.problem.measurement.R
@@ -164,3 +166,20 @@ def endless(problem, denoiser, num, seed):
     """A sampler that hangs."""
     while True:
         pass
+
+
+class Stepper(gt.AbstractMarkov):
+    """TMPD with the noise of DDPM; late, it takes the mean at the end of the step."""
+
+    late: bool = False
+
+    facts = gt.Facts(summary="TMPD by hand", reference="none", affine=True, order=1)
+    start = gt.standard_start
+
+    def transition(self, target, x, t, s):
+        path, told = target.path, s if self.late else t
+        mean = gt.approximations.TMPD().posterior_mean(target, x, told)
+        a, b, r = path.alpha(t), path.alpha(s), path.sigma(s)
+        keep = a / b * (r / path.sigma(t)) ** 2
+        fresh = r**2 * (1 - (a / b * r / path.sigma(t)) ** 2)
+        return gt.isotropic(keep * x + (b - keep * a) * mean, fresh)

@@ -3,13 +3,16 @@
 import warnings
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .. import laws, measures
 from .. import testbeds as problems
 from .._checks import InputError
 from .._types import Key
+from ..approximations import AbstractApproximation
 from ..densities.line_parts import shares
 from ..diagnostics.failures import THRESHOLD
 from ..divergences.on_the_host import HostDensity
@@ -19,6 +22,7 @@ from ..paths.grids import time_grid
 from ..problem import Target
 from ..sampling import sample
 
+_FINE, _COARSER = 4096, 32  # cells, and how many of them make a coarse one
 _KOLMOGOROV = 0.8687, 0.2603  # mean and deviation of sqrt(n) sup |F_n - F|
 
 
@@ -66,8 +70,31 @@ class Outcome(NamedTuple):
         return found
 
 
+def jumps(field: AbstractApproximation, target: Target) -> bool:
+    """Whether a guidance on the line jumps, as one over the norm of a residual does.
+
+    On a fine and a coarse grid at t = 0.3: the largest difference of neighbours falls
+    with their distance, unless something jumps between them.
+    """
+    x = jnp.linspace(-4.0, 4.0, _FINE + 1)[:, None]
+    values = np.asarray(_guidances(field, target, x, jnp.asarray(0.3, x.dtype)))
+    fine, coarse = (np.abs(np.diff(v)).max() for v in (values, values[::_COARSER]))
+    return bool(fine > 0.5 * coarse > 0.0)
+
+
+@eqx.filter_jit
+def _guidances(field, target, x, t):
+    return jax.vmap(lambda point: field.guidance(target, point, t)[0])(x)
+
+
 def outcome(
-    sampler: AbstractDescribed, target: Target, steps: int, key: Key, num: int
+    sampler: AbstractDescribed,
+    target: Target,
+    steps: int,
+    key: Key,
+    num: int,
+    *,
+    smooth: bool = True,
 ) -> Outcome:
     """The outcome on a problem on the line, by its law if there is one.
 
@@ -77,9 +104,10 @@ def outcome(
         steps: N.
         key: of samples, where there is no law.
         num: how many.
+        smooth: whether a grid can follow its law, which else is sampled.
     """
     times = time_grid(target.path, steps, t_min=problems.T_MIN)
-    if isinstance(sampler, AbstractMethod):
+    if smooth and isinstance(sampler, AbstractMethod):
         try:
             law = laws.grid(sampler, target, times)
         except InputError:

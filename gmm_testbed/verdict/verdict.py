@@ -18,9 +18,10 @@ from ..laws import LineLaw
 from ..method import AbstractDescribed
 from ..paths.grids import time_grid
 from ..sampling import sample
-from . import ask_box, field, line, phrases
+from . import ask_box, ask_method, field, line, phrases
 from .box import Watch
 from .forms import Subject, recognised
+from .given import Given
 from .record import Curve, Finding, Verdict
 
 _STEPS = {True: (5, 20), False: (5, 20, 100, 1000)}  # by `quick`
@@ -84,6 +85,8 @@ def _of_single_points(subject: Subject) -> list[Finding]:
         found += field.findings(subject.field, facts)
     if isinstance(subject.sampler, External):
         found += ask_box.findings(subject.sampler)
+    elif subject.field is None and subject.sampler.facts.output == "sample":
+        found += ask_method.findings(subject.sampler)
     return found
 
 
@@ -95,9 +98,12 @@ def _of_its_law(
     if sampler.facts.output == "point":
         words = "nothing is said of its law: it returns a point estimate."
         return [Finding("How far is its law from the posterior?", words)], []
+    smooth = not isinstance(subject.field, Given) or not line.jumps(
+        subject.field, problems.get("two-modes")
+    )
     for name in _ON_THE_LINE[quick]:
         try:
-            outcomes, curve = _on_the_line(sampler, name, quick, key)
+            outcomes, curve = _on_the_line(sampler, name, quick, key, smooth)
         except InputError as error:
             found.append(phrases.refused(name, error))
             continue
@@ -120,7 +126,7 @@ def _of_its_law(
     return found, curves
 
 
-def _on_the_line(sampler: AbstractDescribed, name: str, quick: bool, key):
+def _on_the_line(sampler: AbstractDescribed, name: str, quick: bool, key, smooth: bool):
     """Outcomes at every number of steps, and their curve."""
     target, outcomes, calls, steps = problems.get(name), [], [], []
     cost = sampler.facts.cost
@@ -129,9 +135,8 @@ def _on_the_line(sampler: AbstractDescribed, name: str, quick: bool, key):
         if number not in _SLOW_STEPS[quick] and not exact:
             continue
         watched, each = _watched(sampler)
-        outcomes.append(
-            line.outcome(watched, target, number, line.key_of(key, name, number), _NUM)
-        )
+        case = watched, target, number, line.key_of(key, name, number), _NUM
+        outcomes.append(line.outcome(*case, smooth=smooth))
         known = number * (cost.denoiser + cost.jacobian)
         calls.append(float(known) if each is None else each.cost)
         steps.append(number)
