@@ -83,10 +83,18 @@ class Box:
     def __init__(self, sampler: External):
         self.sampler = sampler
 
-    def run(self, steps: int = _STEPS, bumped: bool = False, **case) -> Watch:
-        """One run, watched."""
+    def samples(self, **case) -> np.ndarray:
+        """Samples (n,) of a changed problem, on the grid of `response`."""
+        times = response.grid(response.problem())
+        return self._run(times, **case).returned[:, 0]
+
+    def watched(self, steps: int = _STEPS, bumped: bool = False) -> Watch:
+        """A run of so many equal steps."""
+        path = response.problem().path
+        return self._run(time_grid(path, steps, t_min=response.END), bumped)
+
+    def _run(self, times, bumped: bool = False, **case) -> Watch:
         target, watch = response.problem(**case), Watch(self.sampler.fn, bumped)
-        times = time_grid(target.path, steps, t_min=response.END)
         with warnings.catch_warnings(), limited(_LIMIT, f"a run of {watch.__name__}"):
             warnings.simplefilter("ignore")
             self.sampler.views(watch, target, times, _NUM, _SEED)
@@ -100,13 +108,11 @@ def findings(sampler: External) -> list[Finding]:
         sampler: as `prepared` gives it.
     """
     box = Box(sampler)
-    found = response.findings(
-        lambda **case: box.run(response.STEPS, **case).returned[:, 0], sampler.facts
-    )
+    found = response.findings(box.samples, sampler.facts)
     if found[0].question in FINITE:
         return found
     found.insert(0, _coupling(box))
-    base = box.run()
+    base = box.watched()
     if base.calls:
         found += [_levels(base), *_last_step(base, sampler.level)]
     else:
@@ -117,7 +123,7 @@ def findings(sampler: External) -> list[Finding]:
 def _coupling(box: Box) -> Finding:
     """Whether what the denoiser says of one point changes the others."""
     question = "Does a sample depend on the others of its batch?"
-    base, bumped = (box.run(10, bumped=each) for each in (False, True))
+    base, bumped = (box.watched(10, bumped=each) for each in (False, True))
     if not base.calls:
         return Finding(question, "not asked: it does not use the denoiser.")
     error = gap(bumped.returned[1:], base.returned[1:])

@@ -9,7 +9,6 @@ from .._checks import InputError
 from .._types import Scalar, Vector
 from ..conformance.steps import streams
 from ..method import AbstractDescribed, AbstractMethod
-from ..paths.grids import time_grid
 from ..problem.denoisers import AbstractDenoised, AbstractDenoiser, Prior
 from ..sampling import sample
 from . import response
@@ -44,8 +43,8 @@ def findings(sampler: AbstractDescribed) -> list[Finding]:
 
     def run(**case):
         target = response.problem(**case)
-        times = time_grid(target.path, response.STEPS, t_min=response.END)
-        drawn = sample(jax.random.key(7), sampler, target, times, _NUM)
+        case = sampler, target, response.grid(target), _NUM
+        drawn = sample(jax.random.key(7), *case)
         return np.asarray(drawn.x, np.float64)[:, 0]
 
     try:

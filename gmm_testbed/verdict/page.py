@@ -33,7 +33,9 @@ def figure(verdict: Verdict) -> Figure:
     drawn = plotting.figure()
     axes = drawn.subplots(1, len(verdict.curves), squeeze=False)
     for axis, curve in zip(np.ravel(axes), verdict.curves, strict=True):
-        plotting.against_steps(axis, curve.steps, {verdict.name: curve.values})
+        plotting.against_steps(
+            axis, list(map(int, curve.steps)), {verdict.name: curve.values}
+        )
         if curve.floor > 0:
             axis.axhline(curve.floor, color="0.35", linestyle="--", linewidth=0.9)
         axis.set_title(curve.problem)
