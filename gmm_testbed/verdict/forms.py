@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from .. import methods
-from .._checks import InputError, check_real, choose, fail, require
+from .._checks import check_real, choose, fail, require
 from ..algorithms import Guided
 from ..approximations import AbstractApproximation
 from ..conformance.ask import made
@@ -217,8 +217,6 @@ def _shape(fn, target, x, t) -> tuple[Any, Exception | None]:
     """What a function would return at x, or why it cannot."""
     try:
         found = eqx.filter_eval_shape(fn, target, x, t)
-    except InputError as error:
-        return None, error
     except Exception as error:  # whatever another person's function raises
         return None, error
     array = isinstance(found, jax.ShapeDtypeStruct)

@@ -1,6 +1,8 @@
 """What a verdict consists of, and how it prints."""
 
 import textwrap
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +24,7 @@ class Finding(NamedTuple):
     question: str
     answer: str
     status: str = "noted"
-    numbers: dict[str, float] = {}  # noqa: RUF012
+    numbers: Mapping[str, float] = MappingProxyType({})
 
 
 class Curve(NamedTuple):
