@@ -20,6 +20,7 @@ from gmm_testbed.verdict import (
     limits,
     line,
     load,
+    page,
     phrases,
 )
 from gmm_testbed.verdict.record import Curve, Finding, Verdict
@@ -255,6 +256,20 @@ def test_a_verdict_prints_and_counts():
     text = str(both)
     assert "1 of 2 findings are faults" in text
     assert "NO  Bad? no." in text
+
+
+def test_a_page_has_the_words_the_figure_and_the_table(tmp_path):
+    finding = Finding("Is <it> right?", "no: off by 12 %.", "failed")
+    found = Verdict(
+        "Mine", "a method", (finding,), (_curve([0.3, 0.1, 0.02], 0, 0.01),)
+    )
+    names = page.write(found, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(names)
+    text = (tmp_path / "verdict.html").read_text(encoding="utf-8")
+    assert "Is &lt;it&gt; right?" in text
+    assert "data:image/svg+xml;base64," in text
+    rows = (tmp_path / "divergence.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[1] == "gap,total variation,5,0.3,0,0.01,10"
 
 
 # --- as a whole -----------------------------------------------------------------------

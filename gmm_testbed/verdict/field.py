@@ -94,6 +94,10 @@ def findings(field: AbstractApproximation, facts: Facts | None) -> list[Finding]
             )
         ]
     found = [_exactness(probe, *each) for each in _PRIORS.items()]
+    if not usual.any():
+        status = "failed" if facts is None or facts.uses_noise else "noted"
+        words = "none: there is no guidance, it ignores y."
+        return [*found, Finding("Which method is it?", words, status)]
     found += [_nearest(field, usual), *_sign(usual), _uses_noise(probe, usual, facts)]
     found += _origin(probe, usual)
     if isinstance(field, Given) and field.takes_batches:
@@ -119,8 +123,6 @@ def _nearest(field: AbstractApproximation, usual) -> Finding | None:
     if type(field) in own:
         return None
     question = "Which method is it?"
-    if not np.abs(usual).max():
-        return Finding(question, "none: there is no guidance, y is ignored.", "noted")
     found = match(usual, 10 * tolerance())
     if found is None:
         known = by_reference("R", jnp.zeros(()).dtype)

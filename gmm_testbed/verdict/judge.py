@@ -31,7 +31,7 @@ _ON_THE_LINE = {
     False: ("gap", "two-modes", "one-gaussian"),
 }
 _NUM = 4000  # samples, where there is no law
-_IN_SPACE = 2000  # samples in ten dimensions
+_IN_SPACE = 1000  # samples in ten dimensions
 _PAIRS, _DRAWS, _BINS = 200, 39, 10  # of the calibration
 _USUAL = 100  # steps at which failures are looked for
 _SURELY = 1e-5  # p-value below which it is not calibrated
@@ -189,7 +189,7 @@ def _budget(subject: Subject, key) -> tuple[list[Finding], list[Curve]]:
     """Where the error is made, on two modes in 100 steps."""
     target = problems.get("two-modes")
     times = time_grid(target.path, _USUAL, t_min=problems.T_MIN)
-    found = [phrases.parts(budget(key, subject.sampler, target, times), target)]
+    found = [phrases.parts(budget(key, subject.sampler, target, times))]
     return found, []
 
 

@@ -119,7 +119,7 @@ def spread(times, values) -> Finding:
     return Finding("How wide is it on the way, on two-modes?", words, "noted", numbers)
 
 
-def parts(found: Budget, target) -> Finding:
+def parts(found: Budget) -> Finding:
     """The parts of the path divergence in nats."""
     names = ("initialisation", "approximation", "discretisation")
     numbers = {name: float(np.sum(getattr(found, name).value)) for name in names}
