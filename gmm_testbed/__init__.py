@@ -25,9 +25,9 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import smc as smc
     from . import sweep as sweep
     from . import testbeds as problems  # noqa: F401
-    from . import torch as torch
     from ._checks import InputError as InputError
     from ._checks import UnsupportedError as UnsupportedError
+    from ._samples import SampleSet as SampleSet
     from .algorithms import Guided as Guided
     from .algorithms import PosteriorDraws as PosteriorDraws
     from .algorithms import Published as Published
@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .conformance import conformance as conformance
     from .estimate import Estimate as Estimate
     from .external import External as External
+    from .external import torch as torch
     from .gaussian import Gaussian as Gaussian
     from .gaussian import Implicit as Implicit
     from .gaussian import Mixture as Mixture
@@ -75,7 +76,6 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .problem import downsampling as downsampling
     from .problem import inpainting as inpainting
     from .problem import random_projection as random_projection
-    from .samples import SampleSet as SampleSet
     from .sampling import sample as sample
     from .sampling import sample_together as sample_together
     from .sweep import Experiment as Experiment
@@ -151,12 +151,16 @@ _NAMES = {
         "inpainting",
         "random_projection",
     ),
-    "samples": ("SampleSet",),
+    "_samples": ("SampleSet",),
     "sampling": ("sample", "sample_together"),
     "sweep": ("Experiment", "experiment"),
     "verdict": ("verdict",),
 }
-_ALIASES = {"denoisers": "problem.denoisers", "problems": "testbeds"}
+_ALIASES = {
+    "denoisers": "problem.denoisers",
+    "problems": "testbeds",
+    "torch": "external.torch",
+}
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = sorted([*_MODULES, *_MODULE_OF])

@@ -6,6 +6,7 @@ are concrete; inside `jit` they are not, and the check is left out.
 
 import difflib
 import numbers
+import operator
 import sys
 import warnings
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ class UnsupportedError(InputError):
 
 def fail(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
     """Raises `InputError` with the three lines every error of this package has."""
-    raise InputError(_message(what, got, expected, hint))
+    raise InputError(message(what, got, expected, hint))
 
 
 def require(ok: Any, what: str, *, got: Any, expected: str, hint: str) -> None:
@@ -40,7 +41,7 @@ def require(ok: Any, what: str, *, got: Any, expected: str, hint: str) -> None:
 
 def unsupported(what: str, *, got: Any, expected: str, hint: str) -> NoReturn:
     """Raises `UnsupportedError`, which a sweep records as a reason to skip."""
-    raise UnsupportedError(_message(what, got, expected, hint))
+    raise UnsupportedError(message(what, got, expected, hint))
 
 
 def warn(what: str, *, got: Any, expected: str, hint: str) -> None:
@@ -48,7 +49,7 @@ def warn(what: str, *, got: Any, expected: str, hint: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in _INSIDE:
         frame, level = frame.f_back, level + 1
-    warnings.warn(_message(what, got, expected, hint), stacklevel=level)
+    warnings.warn(message(what, got, expected, hint), stacklevel=level)
 
 
 def concrete(*values: Any) -> bool:
@@ -57,16 +58,27 @@ def concrete(*values: Any) -> bool:
 
 
 def floating(value: Any) -> Array:
-    """`value` as a floating-point array of the precision in use.
+    """`value` as an array of the precision in use: single is promoted to double.
 
     Raises:
         InputError: if it is complex.
     """
     array = jnp.asarray(value)
-    if jnp.issubdtype(array.dtype, jnp.floating):
-        return array
-    check_real(array)
-    return array.astype(jnp.result_type(float))
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        check_real(array)
+    return jnp.asarray(array, jnp.result_type(float))
+
+
+def promoted(tree: Any) -> Any:
+    """The same tree; its floating-point arrays have the precision in use."""
+
+    def one(leaf):
+        real = isinstance(leaf, jax.Array | np.ndarray) and jnp.issubdtype(
+            leaf.dtype, jnp.floating
+        )
+        return floating(leaf) if real else leaf
+
+    return jax.tree.map(one, tree)
 
 
 def check_real(value: Any, what: str = "an array") -> None:
@@ -212,15 +224,31 @@ def check_finite(value: Array, what: str) -> None:
         )
 
 
-def check_count(value: Any, what: str, least: int = 1) -> None:
-    """Refuses what is not a whole number of at least `least`."""
+def check_count(value: Any, what: str, least: int = 1) -> int:
+    """The whole number, of Python, NumPy or JAX; refuses any below `least`.
+
+    Raises:
+        InputError: for anything else, and where JAX traces it.
+    """
     require(
-        isinstance(value, numbers.Integral) and value >= least,
+        concrete(value),
+        f"{what} cannot be traced",
+        got=f"{what} as an argument of jit, vmap or grad",
+        expected="a number that is known: it is the shape of an array",
+        hint=f"close over {what}, or name it in static_argnames of jax.jit",
+    )
+    try:
+        count = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = None
+    require(
+        count is not None and count >= least,
         f"{what} must be a whole number",
         got=f"{what} {value!r}",
         expected=f"a whole number, at least {least}",
         hint="write int(...) around a float that is whole",
     )
+    return count
 
 
 def check_range(
@@ -312,5 +340,6 @@ def check_covariance(matrix: Array, what: str, *, definite: bool) -> None:
     )
 
 
-def _message(what: str, got: Any, expected: str, hint: str) -> str:
+def message(what: str, got: Any, expected: str, hint: str) -> str:
+    """The lines of an error or a warning."""
     return f"{what}\n  got:      {got}\n  expected: {expected}\n  hint:     {hint}"

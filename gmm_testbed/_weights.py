@@ -12,8 +12,8 @@ section 9.2). Its degrees of freedom are Satterthwaite's,
 \((\operatorname{tr} M)^2 / \operatorname{tr} M^2\) for V written as \(f^T M f\): n - 1 for
 equal weights, about 1 where one of the weights is most of their squares.
 
-With an effective number \(1/\sum_i w_i^2\) of two or less there is no error (NaN), and
-none where all terms that count are equal: of such samples it cannot be known.
+With an effective number \(1/\sum_i w_i^2\) of two or less there is no error (NaN), none of
+a mean over pairs with three or less.
 """
 
 from typing import NamedTuple
@@ -24,6 +24,8 @@ from jaxtyping import Array, Float
 
 from ._types import Scalar
 
+MEAN, PAIRS = 2, 3  # effective samples of which a mean, a mean over pairs has no error
+_ROUNDING = 1e-6  # of an effective number
 _SHORTEST_TAIL = 5  # weights, from which a tail can be fitted
 
 
@@ -52,9 +54,9 @@ def parts(weights: Float[Array, " n"]) -> Parts:
     )
 
 
-def enough(squares: Array | float) -> Array | bool:
-    """Whether the effective number is above two, so that there is an error."""
-    return squares < 0.5
+def enough(squares: Array | float, few: int = MEAN) -> Array | bool:
+    """Whether the effective number is above `few`, so that there is an error."""
+    return few * squares < 1.0 - _ROUNDING
 
 
 def mean_and_variance(
@@ -69,8 +71,7 @@ def mean_and_variance(
     mean = jnp.tensordot(weights, offsets, 1)
     chosen = coefficients(weights, found)
     variance = jnp.tensordot(chosen, (offsets - mean[None]) ** 2, 1)
-    known = enough(found.squares) & (variance != 0)
-    return origin + mean, jnp.where(known, variance, jnp.nan)
+    return origin + mean, jnp.where(enough(found.squares), variance, jnp.nan)
 
 
 def coefficients(weights: Float[Array, " n"], found: Parts) -> Float[Array, " n"]:

@@ -18,8 +18,9 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from . import divergences
-from ._checks import require
+from ._checks import floating, require
 from ._types import Key
+from .divergences.samples.checks import check_truth
 from .divergences.samples.floors import estimate_of
 from .estimate import Estimate
 from .mixture import GaussianMixture
@@ -156,6 +157,8 @@ def compare(
     cases = {name: _cases(given) for name, given in samples.items()}
     counts = {name: [case.x.shape for case in given] for name, given in cases.items()}
     single = isinstance(mixtures, GaussianMixture)
+    for truth in [mixtures] if single else mixtures:
+        check_truth("gt.compare(samples, mixtures)", truth)
     truths = [mixtures] * len(next(iter(cases.values()), [])) if single else [*mixtures]
     shapes = next(iter(counts.values()), [])
     require(
@@ -195,8 +198,7 @@ def compare(
         _pair(first, second, values, tail)
         for first, second in itertools.combinations(methods, 2)
     ]
-    z = float(-ndtri(tail))
-    return Comparison(tuple(methods), tuple(judged), len(truths), z)
+    return Comparison(tuple(methods), tuple(judged), len(truths), float(-ndtri(tail)))
 
 
 def _place(method):
@@ -221,7 +223,7 @@ def _cases(given):
 
 def _case(given):
     if not isinstance(given, SampleSet):
-        return _Case(jnp.asarray(given))
+        return _Case(floating(given))
     require(
         not given.info.point,
         "point estimates are no draws of a law",
@@ -281,9 +283,10 @@ def _method(name, values, floors, tail):
     cases = len(values)
     error, _ = _error(*values.T)
     level = np.mean([float(floor.mean.value) for floor in floors])
-    unsure = np.mean([float(floor.mean.stderr) for floor in floors])  # may be shared
-    spread = np.sqrt(sum(float(floor.spread) ** 2 for floor in floors)) / cases
+    spreads = np.array([float(floor.spread) for floor in floors])
     repeats = min(floor.values.shape[0] for floor in floors)
+    unsure = spreads.mean() / np.sqrt(repeats)  # floors may be shared
+    spread = np.sqrt((spreads**2).sum()) / cases
     ceiling = level + stdtrit(repeats - 1, 1.0 - tail) * np.hypot(spread, unsure)
     floor = Estimate(level, unsure, floors[0].mean.how)
     value = values[:, 0].mean()
@@ -315,6 +318,7 @@ def _pair(first, second, values, tail):
         single, freedom = _error(np.zeros(2 * cases), errors, freedoms)
         error = np.fmax(2.0 * single, spread)  # of a sum over cases, not of their mean
     difference = Estimate(gaps.mean(), error, f"{cases} pairs", freedom=freedom)
+    quantile = stdtrit(freedom, 1.0 - tail) if np.isfinite(freedom) else -ndtri(tail)
     if not np.isfinite(gaps.mean()):
         ranking = Ranking.NONFINITE
     elif first.inside and second.inside:
@@ -323,17 +327,12 @@ def _pair(first, second, values, tail):
         ranking = Ranking.ONE_RUN
     elif not np.isfinite(error):
         ranking = Ranking.NONFINITE
-    elif abs(gaps.mean()) <= _threshold(freedom, tail) * error:
+    elif abs(gaps.mean()) <= quantile * error:
         ranking = Ranking.ERROR
     else:
         ranking = Ranking.BETTER if gaps.mean() < 0 else Ranking.WORSE
     wins = int((gaps < 0).sum())
     return Pair(first.name, second.name, difference, wins, ranking)
-
-
-def _threshold(freedom, tail):
-    """Student's quantile, the normal one for infinite freedom."""
-    return stdtrit(freedom, 1.0 - tail) if np.isfinite(freedom) else -ndtri(tail)
 
 
 def _sentence(pair):
@@ -348,8 +347,4 @@ def _number(estimate):
 
 def _aligned(rows):
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [
-        [text.ljust(width) for text, width in zip(row, widths, strict=True)]
-        for row in rows
-    ]
-    return ["  ".join(row).rstrip() for row in cells]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

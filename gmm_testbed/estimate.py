@@ -12,11 +12,12 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import betainc, ndtri
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Real
 
 from . import _weights
-from ._checks import concrete, floating
+from ._checks import check_real, concrete, floating, vector
 from ._types import Scalar
 
 _MANY = 1000.0  # degrees of freedom, from which the expansion is good to 1e-10
@@ -67,7 +68,7 @@ class Estimate(eqx.Module):
         With equal weights the usual \(s/\sqrt n\), with n - 1 degrees of freedom; with
         others it is self-normalised, and its error that of importance sampling with few
         samples allowed for (`gmm_testbed._weights` has the formula). The error is NaN of
-        two effective terms or fewer, and of terms that are all the same.
+        two effective terms or fewer, and rounding where all terms are the same.
 
         Args:
             terms: (n, ...), independent.
@@ -79,12 +80,22 @@ class Estimate(eqx.Module):
         if weights is None:
             count = terms.shape[0]
             weights = jnp.full(count, 1.0 / count, terms.dtype)
+        weights = vector(weights, "weights", terms.shape[0])
         value, variance = _weights.mean_and_variance(terms, weights)
         freedom = _weights.freedom(weights)
-        return cls(value, jnp.sqrt(variance), how, freedom=freedom)
+        kind = jnp.finfo(terms.dtype)
+        rounding = jnp.maximum(kind.eps * jnp.abs(value), kind.tiny)
+        error = jnp.where(variance == 0, rounding, jnp.sqrt(variance))
+        return cls(value, error, how, freedom=freedom)
 
     def __getitem__(self, index) -> "Estimate":
-        """Some of the values, with all that is known of them."""
+        """Some of the values, with all that is known of them.
+
+        Raises:
+            IndexError: if an index that is known is out of bounds.
+        """
+        if concrete(*jax.tree.leaves(index)):
+            np.broadcast_to(0.0, self.value.shape)[index]  # JAX takes the nearest one
         arrays = self.stderr[index], self.how, self.growth[index], self.freedom[index]
         return Estimate(self.value[index], *arrays)
 
@@ -158,27 +169,28 @@ class Estimate(eqx.Module):
         return f"{_text(self.value, self.stderr)} ({self.how})"
 
 
-def described(count: int, weights=None, kind: str = "samples") -> str:
+def described(count: int, weights=None, few: int = _weights.MEAN) -> str:
     """As "1000 samples", or "1000 weighted samples, 12.3 effective", for `Estimate.how`.
 
     Args:
         count: how many.
         weights: (n,) normalised, if they are weighted; the effective number is left out
             where they are traced.
-        kind: of what.
+        few: effective samples up to which there is no error.
     """
     if weights is None:
-        return f"{count} {kind}" + (", too few for an error" if count < 3 else "")
-    words = f"{count} weighted {kind}"
+        return f"{count} samples" + (", too few for an error" if count <= few else "")
+    words = f"{count} weighted samples"
     if not concrete(weights):
         return words
     squares = float(jnp.sum(weights**2))
-    few = "" if _weights.enough(squares) else ": too few for an error"
-    return f"{words}, {1.0 / squares:.3g} effective{few}"
+    known = "" if _weights.enough(squares, few) else ": too few for an error"
+    return f"{words}, {1.0 / squares:.3g} effective{known}"
 
 
+@jax.jit  # else its loop is compiled at every call
 def student_quantile(
-    level: float, freedom: Float[Array, "*shape"]
+    level: Real[ArrayLike, ""], freedom: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
     """Half-width of the central interval of Student's law, in standard errors.
 
@@ -218,6 +230,7 @@ def _like(value, error) -> Array:
     """An error in the shape and precision of the values; exact ones share their zero."""
     if isinstance(error, float) and error in (0.0, math.inf):
         return _constant(error, value.shape, value.dtype)
+    check_real(error, "an error")
     return jnp.broadcast_to(jnp.asarray(error, value.dtype), value.shape)
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ._checks import unsupported
+from ._checks import concrete, unsupported
 from ._types import Scalar, Times, Vector
 from .gaussian import AbstractStepLaw, Gaussian, Implicit, isotropic
 from .problem import Linear, Target
@@ -277,23 +279,24 @@ def require_linear(part: AbstractDescribed, target: Target) -> Linear:
     )
 
 
-def _signal(part, target, times):
-    _require_rate(part, target, "alpha", times, 0, "start", "later", "t_max=0.999")
-
-
-def _noise(part, target, times):
-    _require_rate(part, target, "sigma", times, -1, "end", "earlier", "t_min=1e-3")
-
-
-def _require_rate(part, target, rate, times, index, where, when, how):
-    t = times.tolist()[index]  # compiles nothing
-    if float(getattr(target.path, rate)(t)) <= 0.0:
+def _require_rate(part, target, times, rate, index, how):
+    if _scale(target, rate, times, index) == 0.0:
+        t = float(np.asarray(times)[index])
         unsupported(
-            f"{name_of(part)} divides by {rate}, which is 0 at the {where}",
-            got=f"times[{index}] = {float(t):.6g} with {type(target.path).__name__}",
+            f"{name_of(part)} divides by {rate}, which is 0 at times[{index}]",
+            got=f"times[{index}] = {t:.6g} with {type(target.path).__name__}",
             expected=f"{rate} > 0 at every time",
-            hint=f"{where} a little {when}: time_grid(path, N, {how}), or use DDIM",
+            hint=f"take time_grid(path, N, {how}), or use DDIM",
         )
+
+
+def _scale(target, rate, times, index) -> float | None:
+    """alpha or sigma at a time of the grid, not below 0; None where JAX traces it."""
+    if not concrete(times):
+        return None
+    with jax.ensure_compile_time_eval():  # inside jit too
+        value = getattr(target.path, rate)(np.asarray(times)[index])
+    return max(float(value), 0.0) if concrete(value) else None
 
 
 def _posterior(part, target, times):
@@ -301,7 +304,7 @@ def _posterior(part, target, times):
 
 
 def _density(part, target, times):
-    if target.problem.prior.atomic and float(target.path.sigma(times[-1])) == 0.0:
+    if target.problem.prior.atomic and _scale(target, "sigma", times, -1) == 0.0:
         unsupported(
             "an empirical prior has no density without noise",
             got="a grid that ends at time 0",
@@ -324,8 +327,8 @@ def _law_of_x0(part, target, times):
 NEEDS: dict[str, Callable] = {
     "linear": lambda part, target, times: require_linear(part, target),
     "law of x0": _law_of_x0,
-    "signal": _signal,
-    "noise": _noise,
+    "signal": lambda *case: _require_rate(*case, "alpha", 0, "t_max=0.999"),
+    "noise": lambda *case: _require_rate(*case, "sigma", -1, "t_min=1e-3"),
     "posterior": _posterior,
     "density": _density,
 }

@@ -73,6 +73,8 @@ def test_listed_sizes_are_those_of_the_problems(name):
             ("DDNM with DDPM needs a linear measurement", "got:      Nonlinear"),
         ),
         (("run", "two-modes", "--t-min", "2"), ("got", "expected", "hint")),
+        (("run", "two-modes", "--steps", str(10**12)), ("more memory", "--steps")),
+        (("run", "ten", "--samples", str(10**12)), ("more memory", "--samples")),
         (("run", "demos"), ("did you mean 'demo'?",)),
     ],
 )
@@ -81,6 +83,19 @@ def test_a_wrong_request_is_a_message_and_exit_code_2(invoke, arguments, words):
     assert result.exit_code == 2
     assert all(word in result.stderr for word in words)
     assert "Traceback" not in result.output and "hint" in result.stderr
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+def test_a_seed_that_is_too_large_is_refused(invoke, seed):
+    result = invoke("run", "ten", "--seed", seed)
+    assert result.exit_code == 2 and "'--seed'" in result.stderr
+
+
+def test_every_problem_is_described_in_words(invoke):
+    words = {name: problems.describe(name) for name in problems.CATALOGUE}
+    assert len(set(words.values())) == len(words)
+    for text in words.values():
+        assert len(text.split()) > 4 and text.endswith(".") and "(func" not in text
 
 
 @pytest.mark.parametrize(

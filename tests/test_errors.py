@@ -234,7 +234,10 @@ def test_bad_input_is_refused_with_what_to_do(name, without_shape_checks):
         (BAD["zero lam"], ["lam > 0"]),
         (BAD["grid of two and a half steps"], ["num_steps", "2.5"]),
         (BAD["no samples"], ["num", "at least 1"]),
-        (BAD["kernel and approximation swapped"], ["DDIM, DPS"]),
+        (
+            BAD["kernel and approximation swapped"],
+            ["approximation is a DDIM", "kernel is a DPS"],
+        ),
     ],
 )
 def test_message_names_the_values(call, words, without_shape_checks):

@@ -229,7 +229,7 @@ def test_it_is_swept(tmp_path):
     [
         (np.zeros((3, 5)), "wrong shape"),
         (np.zeros(2), "wrong shape"),
-        (np.zeros((5, 2), complex), "no real numbers"),
+        (np.zeros((5, 2), complex), "is complex"),
         (np.zeros((5, 2), int), "no real numbers"),
         ((np.zeros((5, 2)), 1.0), "no array"),
         (None, "no real numbers"),

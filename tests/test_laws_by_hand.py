@@ -63,8 +63,12 @@ def test_mass_that_left_the_line_is_reported_and_counts(line):
         assert_allclose(density.escaped_mass, 0.1, atol=1e-11)
     assert_allclose(law.escaped_mass, 0.1, atol=1e-11)
     assert_allclose(law.tv(gaussian([0.3], [[0.25]])), 0.1, atol=1e-9)
-    whole = on_the_line(line, 1.0, 0.3, 0.25)
+    whole, other = on_the_line(line, 1.0, 0.3, 0.25), gaussian([0.5], [[0.4]])
     assert abs(float(whole.at(0).escaped_mass)) < 1e-11
+    forward = 0.5 * (0.25 / 0.4 - 1.0 - np.log(0.25 / 0.4) + 0.2**2 / 0.4)
+    back = 0.5 * (0.4 / 0.25 - 1.0 - np.log(0.4 / 0.25) + 0.2**2 / 0.25)
+    assert_allclose(whole.kl(other), forward, rtol=1e-9)
+    assert_allclose(whole.kl_from(other), back, rtol=1e-9)
 
 
 @pytest.mark.parametrize("turned", [False, True])

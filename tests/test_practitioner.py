@@ -8,6 +8,7 @@ from scipy import linalg
 
 import gmm_testbed as gt
 from gmm_testbed import diagnostics as seen
+from gmm_testbed.sampling.sample_set import SampleInfo
 
 from .oracles import numpy_mixture as oracle
 from .oracles.library import to_problem
@@ -140,3 +141,92 @@ def test_what_is_no_set_of_samples_is_refused():
         seen.psnr(np.zeros(5), np.zeros(5))
     with pytest.raises(gt.InputError, match="too few"):
         seen.separation([1.0], [1.0, 2.0])
+
+
+# --- weighted samples -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def weighted(samples):
+    log_weights = 0.3 * np.random.default_rng(8).normal(size=COUNT)
+    weights = np.exp(log_weights - log_weights.max())
+    return np.asarray(samples), log_weights, weights / weights.sum()
+
+
+def test_weights_count_in_every_metric(weighted, problem):
+    """Against NumPy, term by term."""
+    x, log_weights, w = weighted
+    given = {"log_weights": log_weights}
+    mean = w @ x
+    covariance = (w[:, None] * (x - mean)).T @ (x - mean) / (1.0 - np.sum(w**2))
+    squares = np.mean((x - TRUTH) ** 2, axis=1)
+    residual = np.asarray(problem.y) - x @ SPACE.A.T
+    inverse = np.linalg.inv(SPACE.R)
+    chi2 = np.einsum("ni,ij,nj->n", residual, inverse, residual) / len(SPACE.y)
+    logs = [oracle.log_prob(SPACE.prior, point) for point in x]
+    posterior = problem.posterior()
+    exact = np.asarray(posterior.mean()), np.asarray(posterior.covariance())
+    cross = linalg.sqrtm(linalg.sqrtm(covariance) @ exact[1] @ linalg.sqrtm(covariance))
+    distance = np.sum((mean - exact[0]) ** 2)
+    distance += np.trace(covariance + exact[1] - 2.0 * cross.real)
+    pairs = [
+        (seen.psnr(x, TRUTH, **given), w @ (10 * np.log10(4.0 / squares))),
+        (
+            seen.psnr_of_mean(x, TRUTH, **given),
+            10 * np.log10(4.0 / np.mean((mean - TRUTH) ** 2)),
+        ),
+        (seen.residual_chi2(x, problem, **given), w @ chi2),
+        (seen.log_density(x, problem.prior, **given), w @ np.array(logs)),
+        (seen.coordinate_variance(x, **given), np.trace(covariance) / DIM),
+    ]
+    for found, value in pairs:
+        assert np.isclose(found.value, value, rtol=1e-10)
+        assert found.stderr > 0
+    found = seen.frechet(x, posterior, **given)
+    assert np.isclose(found, distance, rtol=1e-9)
+
+
+def test_a_set_of_samples_is_its_samples_and_weights(weighted, problem):
+    x, log_weights, w = weighted
+    info = SampleInfo(0, 1, None)
+    logs = jnp.log(jnp.asarray(w))
+    drawn = gt.SampleSet(jnp.asarray(x), logs, jnp.asarray(0.0), info)
+    posterior = problem.posterior()
+    for function, *rest in (
+        (seen.psnr, TRUTH),
+        (seen.psnr_of_mean, TRUTH),
+        (seen.residual_chi2, problem),
+        (seen.log_density, problem.prior),
+        (seen.coordinate_variance,),
+        (gt.divergences.mean_error, posterior),
+        (gt.divergences.mmd_squared, posterior),
+    ):
+        found = function(drawn, *rest)
+        other = function(x, *rest, log_weights=log_weights)
+        np.testing.assert_allclose(found.value, other.value, rtol=1e-9)
+        np.testing.assert_allclose(found.stderr, other.stderr, rtol=1e-9)
+    assert np.isclose(
+        seen.frechet(drawn, posterior),
+        seen.frechet(x, posterior, log_weights=log_weights),
+    )
+    with pytest.raises(gt.InputError, match="weights of its own"):
+        seen.psnr(drawn, TRUTH, log_weights=log_weights)
+
+
+def test_a_particle_that_has_all_the_weight_is_all_that_counts():
+    x = np.array([[0.0, 0.0], [0.3, 0.1], [0.1, -0.2], [0.2, 0.2]])
+    truth, log_weights = np.array([1.0, 1.3]), np.array([0.0, -80.0, -80.0, -80.0])
+    with pytest.warns(UserWarning, match="too uneven"):
+        found = seen.psnr(x, truth, log_weights=log_weights)
+    assert np.isclose(found.value, 10 * np.log10(4.0 / 1.345), rtol=1e-12)
+    assert np.isnan(found.stderr)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    "truth", [np.zeros((1, 3)), np.zeros(()), np.zeros((4, 3)), np.zeros((3, 1))]
+)
+def test_a_truth_that_would_broadcast_is_refused(truth):
+    for metric in (seen.psnr, seen.psnr_of_mean):
+        with pytest.raises(gt.InputError, match="truth has the wrong shape"):
+            metric(np.ones((4, 3)), truth)

@@ -363,6 +363,16 @@ def test_weights_that_are_nan_are_counted_once_with_their_samples():
         assert int(counted(jnp.asarray(x), died)) == 2
 
 
+def test_a_sample_set_brings_its_weights():
+    """As samples.x with its log_weights would; equal ones are as none."""
+    x = jnp.linspace(-1.0, 2.0, 60)[:, None] ** 2
+    mixture = gt.GaussianMixture.isotropic([1.0], [[0.5]], 1.0)
+    for weights in (np.linspace(1.0, 2.0, 60) / 90.0, np.full(60, 1 / 60)):
+        made = sample_set(x, jnp.log(weights), jnp.zeros(()), 1)
+        found = gt.divergences.mean_error(made, mixture)
+        assert_allclose(found.value, weights @ np.asarray(x) - 0.5, rtol=1e-12)
+
+
 def test_a_step_is_the_transition_with_the_noise_put_in(gaussian):
     x, noise = jnp.asarray([0.3, -1.0, 0.4]), jnp.asarray([0.5, 1.5, -0.7])
     t, s = jnp.asarray(0.6), jnp.asarray(0.4)

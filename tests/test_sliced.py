@@ -120,7 +120,7 @@ def test_samples_that_are_the_atoms_are_at_zero():
     for p in (1, 2):
         found = divergences.line_wasserstein(atoms[::-1], mixture, p=p)
         assert 0.0 <= float(found.value) < 1e-7  # the root of a rounding
-        assert np.isfinite(float(found.stderr))
+        assert not float(found.stderr) == 0.0  # of an estimate
 
 
 @pytest.fixture(scope="module")

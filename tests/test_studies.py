@@ -107,6 +107,8 @@ def at_home(home, monkeypatch):
     [
         (1.25, (1.0, 0.5), 0.5, ""),
         (0.25, (1.0, 0.5), -1.5, "outside"),
+        (1.525, (1.0, 0.5), 1.05, "outside"),
+        (1.475, (1.0, 0.5), 0.95, ""),
         (math.nan, (1.0, 0.5), math.nan, "outside"),
         (1.0, (1.0, 0.0), 0.0, ""),
         (1.5, (1.0, 0.0), math.inf, "outside"),
@@ -182,8 +184,14 @@ def test_status_exports_every_value(at_home, invoke):
         assert result.exit_code == 0, result.output
         assert f"Written to out/{name}: 12 rows" in result.stdout
     lines = (at_home[0] / "out" / "rows.csv").read_text().splitlines()
-    assert lines[0].startswith("experiment,method,steps,n,seed,metric,value,")
+    assert lines[0] == (
+        "experiment,method,steps,n,seed,metric,value,stderr,floor,how,dtype,status,reason,"
+        "precision,version,wall_seconds,compile_seconds,device,jax,package,revision,"
+        "sources,ended,digest"
+    )  # also those without any value
     assert len(lines) == 13
+    empty = invoke("status", "tiny", "--export", "out/none.csv", "--store", "none")
+    assert empty.exit_code == 2
     refused = invoke("status", "tiny", "--export", "rows.txt")
     assert refused.exit_code == 2 and "ends in .csv or .parquet" in refused.stderr
 
@@ -338,6 +346,106 @@ def test_a_function_that_fails_stops_nothing_else(tmp_path, monkeypatch, invoke)
     assert shown.count(">By hand</caption>") == shown.count(">Claims</caption>") == 1
 
 
+def test_a_function_that_ends_the_program_is_a_failure(tmp_path, monkeypatch, invoke):
+    """Not a success without a claim judged."""
+    ends = "import sys; sys.exit(0)"
+    write(tmp_path, "a", FILE.replace('return {"off at', ends + '; {"off at'))
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "a")
+    assert result.exit_code == 1 and "SystemExit: 0" in result.stdout
+    assert "claims() of experiments/a.py failed" in result.stdout
+    result = invoke("report")
+    assert result.exit_code == 1 and "SystemExit: 0" in result.stderr
+
+
+def test_a_file_that_cannot_be_run_is_shown(tmp_path, monkeypatch, invoke):
+    """In every command, beside the others, and the exit code says so."""
+    write(tmp_path, "fine", FILE)
+    write(tmp_path, "quits", "import sys\nsys.exit(0)\ndef claims(store):\n    pass\n")
+    write(tmp_path, "wrong", "def claims(:\n    pass\n")
+    (tmp_path / "experiments" / "binary.py").write_bytes(b"\xff\xfe claims")
+    monkeypatch.chdir(tmp_path)
+    gt.sweep.Store("results/experiments.sqlite").close()
+    listed = invoke("list")
+    assert listed.exit_code == 0 and "cannot be read: SyntaxError" in listed.stdout
+    status = invoke("status")
+    assert status.exit_code == 1 and status.stdout.count("cannot be run") == 3
+    assert "SyntaxError: invalid syntax" in status.stderr
+    assert "SystemExit: 0" in status.stderr and "laws" in status.stdout
+    report = invoke("report")
+    assert report.exit_code == 1 and "experiments/wrong.py failed" in report.stderr
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert page.count("The file cannot be run.") == 3 and "SystemExit: 0" in page
+    for name, words in ("quits", "ends the program"), ("wrong", "cannot be run"):
+        result = invoke("run", name)
+        assert result.exit_code == 1 and words in result.stderr, result.output
+
+
+def test_damaged_arrays_do_not_take_the_page_down(tmp_path, monkeypatch, invoke):
+    write(tmp_path, "a", FILE)
+    other = FILE.replace("def laws", "def other").replace("rows(laws", "rows(other")
+    write(tmp_path, "b", other.replace("def odd", "def even").replace("5 /", "6 /"))
+    monkeypatch.chdir(tmp_path)
+    assert all("6 done" in invoke("run", name).stdout for name in "ab")
+    with gt.sweep.Store("results/experiments.sqlite") as store:
+        row = store.rows("other")[0]
+        store._arrays._place(row.digest).write_bytes(b"PK")
+    counted = [line.split() for line in invoke("status").stdout.splitlines()]
+    assert ["a", "laws", "6", "-", "-", "-", "-"] in counted
+    assert ["b", "other", "5", "-", "-", "-", "1"] in counted
+    result = invoke("report")
+    assert result.exit_code == 1 and "laws over time of other" in result.stderr
+    assert "By hand" in (tmp_path / "results" / "report.html").read_text()
+    assert "5 kept, 1 done" in invoke("run", "b").stdout
+
+
+@pytest.mark.parametrize("gone", ["results", "results/experiments.sqlite"])
+def test_a_folder_that_is_removed_during_a_run_is_no_success(
+    tmp_path, monkeypatch, invoke, gone
+):
+    removes = f"import shutil; shutil.rmtree('{gone}', True)\n"
+    removes += f"    import os; os.path.exists('{gone}') and os.remove('{gone}')\n    "
+    write(tmp_path, text=FILE.replace("    if n == 2:", f"    {removes}if n == 2:"))
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "tiny")
+    assert result.exit_code == 2 and "the store is gone" in result.stderr
+    assert "hold" not in result.stdout
+
+
+def test_what_was_written_and_is_gone_is_said(tmp_path, monkeypatch, invoke):
+    text = FILE.replace("def tables(store):", "def tables(store):\n    import shutil\n"
+                        "    shutil.rmtree('out')")  # fmt: skip
+    write(tmp_path, text=text)
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "tiny", "--output", "out")
+    assert result.exit_code == 2 and "line.pdf" in result.stderr
+
+
+def test_a_cell_that_changes_folders_moves_no_results(tmp_path, monkeypatch, invoke):
+    moves = "import os; os.chdir('/')\n    if n == 2:"
+    write(tmp_path, text=FILE.replace("if n == 2:", moves))
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "tiny")
+    assert "6 done" in result.stdout, result.output
+    assert (tmp_path / "results" / "tiny" / "line.png").exists()
+
+
+def test_square_brackets_are_printed_as_they_are(tmp_path, monkeypatch, invoke):
+    text = FILE.replace("A law that", "A [/b] law [x] that")
+    text = text.replace("seeds=2)", "seeds=2, name='odd[/i]')")
+    write(tmp_path, text=text)
+    monkeypatch.chdir(tmp_path)
+    folder = "a[/red]b[1]"
+    given = "--store", f"{folder}/s.sqlite"
+    result = invoke("run", "tiny", *given, "--output", f"{folder}/out")
+    assert "A [/b] law [x] that" in result.stdout and "odd[/i]: 4 done" in result.stdout
+    assert f"Written to {folder}/out" in result.stdout
+    shown = invoke("status", *given, "--export", f"{folder}/e.csv")
+    assert "odd[/i]" in shown.stdout and f"{folder}/e.csv" in shown.stdout
+    assert invoke("report", *given, "--output", f"{folder}/p.html").exit_code == 0
+    assert "A [/b] law [x] that" in invoke("run", "--help").stdout
+
+
 def test_list_has_the_experiments_of_the_folder(at_home, invoke):
     assert "A law that </script> comes nearer." in invoke("list").stdout
 
@@ -352,6 +460,11 @@ def test_list_has_the_experiments_of_the_folder(at_home, invoke):
         (("run", "experiments/silent.py"), ("claims nothing",)),
         (("run", "bad"), ("cannot be read", "['a', 'many', '1', 'x'], in line 2")),
         (("run", "tiny", "--store", "experiments"), ("cannot be opened", "hint")),
+        (("report", "--output", "experiments"), ("this is a folder", "hint")),
+        (("status", "--export", "experiments"), ("this is a folder", "hint")),
+        (("run", "tiny", "--output", "experiments/ten.py"), ("cannot be written",)),
+        (("run", "tiny", "--scheduler", "nonsense"), ("does not answer", "nonsense")),
+        (("run", "tiny", "--scheduler", "foo://bar:1"), ("does not answer", "scheme")),
         (("status", "tny"), ("unknown experiment", "did you mean 'tiny'?")),
         (
             ("status", "tiny", "--store", "none.sqlite"),

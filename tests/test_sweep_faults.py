@@ -1,5 +1,6 @@
 """Interrupts, killed processes and full disks: for real, on a sweep that goes on after."""
 
+import contextlib
 import importlib.util
 import itertools
 import multiprocessing
@@ -10,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +28,7 @@ SCRIPT = f"""
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -122,7 +125,7 @@ def most_at_once(script):
 
 
 def wait_for(condition, driver):
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 120
     while not (found := condition()):
         assert driver.poll() is None, driver.communicate()
         assert time.monotonic() < limit
@@ -403,3 +406,129 @@ def test_a_full_database_stops_the_run_and_a_second_goes_on(tmp_path):
         rest = cells - len(values)
         tally = gt.sweep.run(made, store, show=False)
         assert tally == gt.sweep.Tally(kept=len(values), done=rest)
+
+
+KILLS = int(os.environ.get("GMM_TESTBED_KILLS", "5"))
+TINY = """
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+import gmm_testbed as gt
+
+FOLDER = Path(__file__).parent
+
+
+@gt.experiment(grid={"n": list(range(int(os.environ.get("CELLS", "400"))))}, version="1")
+def tiny(key, n):
+    with (FOLDER / "log").open("a") as file:
+        file.write(f"begun {n} {os.getpid()}\\n")
+    time.sleep(float(os.environ["SECONDS"]))
+    with (FOLDER / "log").open("a") as file:
+        file.write(f"ended {n} {os.getpid()}\\n")
+    return gt.sweep.Found({"n": float(n)}, {"x": np.full(20, n)})
+
+
+def drives():
+    with gt.sweep.Store(FOLDER / "s.sqlite") as store:
+        gt.sweep.run(tiny, store, show=False)
+
+
+def lines():
+    log = FOLDER / "log"
+    return log.read_text().count("\\n") if log.exists() else 0
+
+
+if __name__ == "__main__":  # a driver after another, each killed after a while
+    for seconds in map(float, sys.argv[1:]):
+        before, driver = lines(), os.fork()
+        if not driver:
+            drives()
+            os._exit(0)
+        while lines() == before and not os.waitpid(driver, os.WNOHANG)[0]:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        os.kill(driver, signal.SIGKILL)
+        os.waitpid(driver, 0)
+        print(lines(), flush=True)
+"""
+
+
+def whole(script):
+    """Number of cells in the store, all of them with their value and their arrays."""
+    tiny = gt.sweep.load(script)["tiny"]
+    with gt.sweep.Store(script.parent / "s.sqlite") as store:
+        assert store._file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        rows = store.rows(tiny, "float64")
+        for row in rows:
+            assert row.status == "done" and row.value == row.cell["n"]
+            assert np.all(store.arrays(row)["x"] == row.cell["n"])
+        return {str(row.cell["n"]) for row in rows}
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    path = tmp_path / "tiny.py"
+    path.write_text(TINY)
+    monkeypatch.setenv("CELLS", str(40 * KILLS))
+    monkeypatch.setenv("SECONDS", "0.02")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_drivers_that_are_killed_lose_nothing(tiny):
+    """Kill -9 at any time: each cell that is said to be done is, and one a kill is lost."""
+    waits = np.random.default_rng(0).uniform(0.0, 0.5, KILLS)
+    driver = start(tiny, *waits)
+    output, errors = driver.communicate(timeout=60 + 20 * KILLS)
+    assert driver.returncode == 0 and len(output.split()) == KILLS, errors
+    ended = Counter(n for n, _ in lines(tiny, "ended"))
+    before = whole(tiny)
+    lost = sum(ended.values()) - len(before)  # ended, and killed before it was kept
+    assert 0 < len(before) <= len(ended) and 0 <= lost <= KILLS
+    made = gt.sweep.load(tiny)["tiny"]
+    tally = gt.sweep.run(made, tiny.parent / "s.sqlite", show=False)
+    total = 40 * KILLS
+    assert tally == gt.sweep.Tally(kept=len(before), done=total - len(before))
+    assert len(whole(tiny)) == total
+    assert len(lines(tiny, "ended")) == total + lost
+    print(f"{KILLS} drivers killed: {len(before)} of {total} cells kept, {lost} lost")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="needs the extra `cluster`"
+)
+def test_workers_that_are_killed_lose_nothing(tiny, monkeypatch):
+    """Kill -9 of a worker in the midst of a cell: another one computes the cell."""
+    monkeypatch.setenv("SECONDS", "0.3")
+    made, killed, done = gt.sweep.load(tiny)["tiny"], set(), threading.Event()
+
+    def kills():
+        while len(killed) < KILLS and not done.wait(0.1):
+            begun = {pid for _, pid in lines(tiny, "begun")[-2:]}
+            # Dask gives up a cell that has brought down four: none of its first cells.
+            times = Counter(pid for _, pid in lines(tiny, "ended"))
+            for pid in {pid for pid in begun if times[pid] >= 3} - killed:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+                    killed.add(pid)
+                    break
+
+    thread = threading.Thread(target=kills)
+    with gt.sweep.cluster(workers=2) as executor:
+        thread.start()
+        tally = gt.sweep.run(
+            made, tiny.parent / "s.sqlite", executor=executor, show=False
+        )
+        done.set()
+        thread.join()
+    assert tally == gt.sweep.Tally(done=40 * KILLS) and len(killed) == KILLS
+    assert len(whole(tiny)) == 40 * KILLS
+    print(f"{KILLS} workers killed: {40 * KILLS} cells done")

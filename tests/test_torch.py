@@ -243,6 +243,25 @@ def test_diffusers(kind):
     assert_allclose(same, unet(x, t).sample)
 
 
+@pytest.mark.slow
+def test_a_pipeline_of_diffusers_draws_from_the_prior(tolerance):
+    """Unmodified, in all of its 1000 steps: the weights and the spread of two modes."""
+    diffusers = pytest.importorskip("diffusers", reason="pip install diffusers")
+    prior = gt.GaussianMixture.isotropic([0.3, 0.7], [[-0.5] * 16, [0.5] * 16], 0.01)
+    scheduler = diffusers.DDPMScheduler(clip_sample=False)
+    net = gt.torch.Denoiser(prior)
+    unet = gt.torch.Diffusers(net, scheduler.alphas_cumprod, shape=(1, 4, 4))
+    pipeline = diffusers.DDPMPipeline(unet=unet, scheduler=scheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    made = pipeline(400, torch.manual_seed(0), 1000, output_type="np").images
+    x = 2 * made.reshape(400, 16) - 1  # it makes pixels in [0, 1] of x
+    upper = x.mean(axis=1) > 0
+    assert abs(upper.mean() - 0.7) < tolerance.z * np.sqrt(0.21 / 400)
+    within = x - np.where(upper, 0.5, -0.5)[:, None]
+    assert abs(within.mean()) < tolerance.z * 0.1 / 80
+    assert_allclose(within.std(), 0.1, rtol=0.05)
+
+
 # --- azula ---------------------------------------------------------------------------
 
 

@@ -151,7 +151,7 @@ def test_it_is_calibrated(key):
     [
         (torch.zeros(3, 5), "wrong shape"),
         (torch.zeros(5, 1, 2), "flatten images"),
-        (torch.zeros(5, 2) * 1j, "no real numbers"),
+        (torch.zeros(5, 2) * 1j, "is complex"),
         (torch.zeros(5, 2, requires_grad=True), None),
     ],
 )
@@ -281,7 +281,7 @@ def test_a_physics_is_a_measurement():
 @pytest.mark.parametrize("rows", [2, 4, 6])
 def test_the_decomposition_that_a_physics_has(rows):
     """A = U s V^T on images, with all of V, for any number of measurements."""
-    from gmm_testbed.torch.operators import Decomposed
+    from gmm_testbed.external.torch.operators import Decomposed
 
     A = np.random.default_rng(rows).normal(size=(rows, 4))
     parts = Decomposed(A, (1, 2, 2), torch.float64)
@@ -354,12 +354,34 @@ def test_the_page_runs(capsys):
 # --- bad inputs ----------------------------------------------------------------------
 
 
+class Detached(torch.nn.Module):
+    """A network whose parameters have a gradient, and whose argument has none."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        self.weight = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+
+    def forward(self, x):
+        return self.weight * x.detach()
+
+
+DETACHED = Detached()
+
+
 @pytest.mark.parametrize(
     "call, words",
     [
         (lambda: gt.torch.linear(lambda x: x**2, 0.1, 2), "nonlinear"),
         (lambda: gt.torch.linear(lambda x: x.clamp(-30, 30), 0.1, 2), "not affine"),
-        (lambda: gt.torch.linear(lambda x: x - x.mean(0), 0.1, 2), "not affine"),
+        (lambda: gt.torch.linear(lambda x: x - x.mean(0), 0.1, 2), "couples"),
+        (lambda: gt.torch.nonlinear(lambda x: x / x.norm(), 0.1, 2), "couples"),
+        (lambda: gt.torch.nonlinear(lambda x, y: x, 0.1, 2), "TypeError"),
+        (lambda: gt.torch.nonlinear(DETACHED, 0.1, 2), "leave out detach"),
+        (
+            lambda: gt.torch.Network(lambda x, a, s: a * x.detach(), 2),
+            "leave out detach",
+        ),
+        (lambda: gt.torch.Network(lambda x, a, s: torch.randn_like(x), 2), "eval"),
         (lambda: gt.torch.linear(torch.randn_like, 0.1, 2), "physics.A, not physics"),
         (lambda: gt.torch.linear(3.0, 0.1, 2), "function"),
         (lambda: gt.torch.linear(lambda x: x * 1j, 0.1, 2), "view_as_real"),

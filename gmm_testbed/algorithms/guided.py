@@ -1,6 +1,6 @@
 r"""A guided sampler: an approximation of the field, and a kernel that discretises it."""
 
-from .._checks import require
+from .._arguments import check_kinds
 from .._types import Scalar, Vector
 from ..approximations import AbstractApproximation
 from ..gaussian import Gaussian
@@ -17,7 +17,7 @@ class Guided(AbstractMarkov):
         kernel: that discretises it.
 
     Raises:
-        InputError: unless the parts are an approximation and a kernel.
+        ArgumentError: unless the parts are an approximation and a kernel.
     """
 
     approximation: AbstractApproximation
@@ -26,13 +26,14 @@ class Guided(AbstractMarkov):
     start = standard_start
 
     def __check_init__(self):
-        require(
-            isinstance(self.approximation, AbstractApproximation)
-            and isinstance(self.kernel, AbstractKernel),
-            "a guided sampler is an approximation and a kernel",
-            got=f"{type(self.approximation).__name__}, {type(self.kernel).__name__}",
-            expected="an approximation, then a kernel",
-            hint="write Guided(approximations.DPS(), kernels.DDPM())",
+        check_kinds(
+            "gt.Guided(approximation, kernel)",
+            approximation=(
+                self.approximation,
+                AbstractApproximation,
+                "an approximation, as gt.approximations.DPS()",
+            ),
+            kernel=(self.kernel, AbstractKernel, "a kernel, as gt.kernels.DDPM()"),
         )
 
     @property

@@ -33,6 +33,7 @@ _SMALLEST = 0.16  # variance of a component
 _MIXTURE = (-1.0, 1.5), (_SMALLEST, 0.36)  # means and variances
 _GAUSSIAN = 0.6  # variance of the Gaussian
 _DIGITS = 1e-7  # of a transport distance
+_FAINT = 1e-4  # v from which half denoising leaves a distance that is resolved
 
 
 class EarlyStopping(AbstractBound):
@@ -61,7 +62,7 @@ class EarlyStopping(AbstractBound):
             for *sides, slack in proved
             if case["dim"] == 1 or not slack  # the Gaussian is on the line
         ]
-        if v >= _SMALLEST:
+        if not _FAINT <= v < _SMALLEST:
             return claims
         slack = v / _SMALLEST
         return claims + [

@@ -55,7 +55,14 @@ class ImportanceSampling(AbstractBound):
         squares = Estimate.mean_of(num * (ratios.plain - 1.0) ** 2, how=how)
         jensen = Estimate(jnp.log1p(chi2 / num), how="quadrature")
         exact = Estimate(chi2, how="quadrature")
-        forward, backward = (Estimate.mean_of(v, how=how) for v in ratios.divergences.T)
+        if num == 1:  # there are no others to average over
+            forward, backward = (
+                Estimate(value, how="quadrature") for value in ratios.divergences[0]
+            )
+        else:
+            forward, backward = (
+                Estimate.mean_of(v, how=how) for v in ratios.divergences.T
+            )
         return [
             Claim("n Var(Z^/Z) = chi2", squares, exact, equal=True),
             Claim("KL(post || draw), conditional", forward, bound),

@@ -27,7 +27,7 @@ from ..approximations import PiGDM
 from ..divergences import mixture_quantile
 from ..estimate import Estimate
 from ..paths.grids import time_grid
-from .base import BUILT, AbstractBound, Case, Claim, Facts
+from .base import BUILT, AbstractBound, Case, Claim, Facts, Limit
 
 _REPEATS, _STEPS, _MOST = 6000, 12, 32
 _CELLS = 8
@@ -42,6 +42,7 @@ class ParticleFilters(AbstractBound):
         assumptions=("multinomial resampling", "exact posterior paths"),
         source="Andrieu, Doucet and Holenstein 2010; arXiv:2306.17775",
         status="proved",
+        limits=(Limit("num", 1, _MOST),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"num": n} for n in (2, 8, _MOST))
 

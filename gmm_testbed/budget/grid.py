@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import ArrayLike, Real
 
 from .. import information
-from .._checks import require
+from .._arguments import check_kinds
+from .._checks import check_count, require
 from .._types import Key, Times
 from ..estimate import Estimate
 from ..paths.grids import check_times, time_grid
@@ -49,14 +50,12 @@ def optimal_grid(
         InputError: as `gt.time_grid`.
         UnsupportedError: if the posterior is not a mixture, or samples need a key.
     """
-    ends = time_grid(target.path, 1, t_max=t_max, t_min=t_min)
-    require(
-        num_steps >= 1,
-        "a time grid needs a step",
-        got=f"num_steps {num_steps}",
-        expected="num_steps at least 1",
-        hint="N steps give N + 1 times",
+    check_kinds(
+        "gt.optimal_grid(target, num_steps)",
+        target=(target, Target, "a gt.Target: the grid depends on the posterior"),
     )
+    num_steps = check_count(num_steps, "num_steps")
+    ends = time_grid(target.path, 1, t_max=t_max, t_min=t_min)
     level, spent, unit, _ = _table(target, ends, key, num)
     wanted = np.linspace(0.0, spent[-1], num_steps + 1)[1:-1]
     log_snr = np.log(np.expm1(np.interp(wanted, spent, level)) / unit)

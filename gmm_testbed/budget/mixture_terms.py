@@ -25,7 +25,16 @@ _AT_ONCE = 64  # points, against the quadrature from each
 
 
 def reverse_kernel(target: Target, x: Vector, t: Scalar, s: Scalar) -> GaussianMixture:
-    """p(x_s | x_t = x, y), a mixture, for s < t; needs alpha_t > 0 or sigma_s > 0."""
+    """p(x_s | x_t = x, y), a mixture, for s < t; needs alpha_t > 0 or sigma_s > 0.
+
+    Raises:
+        InputError: unless x is one point (d,), and t and s are times ().
+        UnsupportedError: if the posterior is not a mixture.
+    """
+    x, t = target.state(x, t)
+    s = target.state(x, s)[1]
+    if target.exact_posterior is None:
+        target.problem.posterior()  # raises, with the reason
     return reverse(target.exact_posterior, target.path, x, t, s)
 
 

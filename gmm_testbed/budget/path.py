@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import unsupported
+from .._checks import check_count, unsupported
 from .._types import Key, Times
 from ..densities.base import over_points
 from ..estimate import Estimate
@@ -112,8 +112,10 @@ def budget(
             then singular and the divergence is infinite.
         InputError: if the grid does not decrease within [0, 1].
     """
+    call = "gt.budget(key, sampler, target, times, num)"
+    target, times = check_run(call, sampler, target, times, key=key)
+    num = check_count(num, "num")
     require_one_law(sampler)
-    times = check_run(sampler, target, times)
     target.posterior(times[0])  # raises if there is none
     initial = initial_law(sampler, target, times[0], initial)
     how, key, points = _method(key, sampler, target, initial, num)

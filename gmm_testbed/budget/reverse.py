@@ -49,8 +49,9 @@ def path_log_ratio(
             explicit or the step has several legs.
         InputError: if the grid does not decrease within [0, 1].
     """
+    call = "gt.path_log_ratio(key, sampler, target, times, num)"
+    target, times = check_run(call, sampler, target, times, key=key)
     require_one_law(sampler)
-    times = check_run(sampler, target, times)
     target.posterior(times[0])  # raises if there is none
     initial = initial_law(sampler, target, times[0], initial)
     drawn = sample(key, sampler, target, times, num, initial=initial, trajectory=True)

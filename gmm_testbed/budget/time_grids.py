@@ -2,6 +2,7 @@
 
 from jaxtyping import ArrayLike, Real
 
+from .._arguments import check_kinds
 from .._checks import check_count, choose, require
 from .._types import Key, Times
 from ..paths import AbstractPath
@@ -45,7 +46,11 @@ def time_grid(
             need a key.
     """
     choose(kind, dict.fromkeys(KINDS), "kind of time grid")
-    check_count(num_steps, "num_steps")
+    num_steps = check_count(num_steps, "num_steps")
+    check_kinds(
+        "gt.time_grid(path, num_steps, kind, t_max, t_min)",
+        path=(path, AbstractPath | Target, "a path, as gt.VP()"),
+    )
     if kind != "optimal":
         path = path.path if isinstance(path, Target) else path
         return time_grids.time_grid(path, num_steps, kind, t_max, t_min)

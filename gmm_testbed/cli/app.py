@@ -39,7 +39,8 @@ def main() -> None:
             typer.echo("interrupted: what had ended is in the store", err=True)
         # Else XLA aborts the process, and the code is lost; and an interrupt would wait
         # for the threads that compute.
-        computing = any(not t.daemon for t in threading.enumerate()[1:])
+        others = set(threading.enumerate()) - {threading.main_thread()}
+        computing = not all(thread.daemon for thread in others)
         if sweep.left_behind() or (ended.code == INTERRUPTED and computing):
             sys.stdout.flush()
             sys.stderr.flush()

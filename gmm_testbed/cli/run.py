@@ -1,5 +1,6 @@
 """`gmm-testbed run NAME`: a problem with one sampler, or an experiment."""
 
+import contextlib
 import copy
 from pathlib import Path
 from typing import Annotated, Any
@@ -210,7 +211,8 @@ def run_study(
         sweep.Store(store) as opened,
         study.executing(chosen, workers, scheduler) as executor,
     ):
-        tallies = study.run(chosen, opened, settings, executor=executor, **options)
+        with contextlib.chdir("."):  # cells may go elsewhere: what follows comes back
+            tallies = study.run(chosen, opened, settings, executor=executor, **options)
         warn(study.stale([chosen], opened))
         fine = study.show(chosen, opened, tallies, screen, output, executor)
     if not fine:

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 from .._types import Scalar, Vector
 from ..mixture import GaussianMixture
 
-_CHUNK = 16384  # points at a time: bounds the memory of a mixture with many components
+_CHUNK = 16384  # points at a time,
+_ENTRIES = 2**25  # and points times components: a quarter of a gigabyte an array
 
 
 class Amplitude(NamedTuple):
@@ -82,11 +83,18 @@ class AbstractDensity(eqx.Module):
         return weighted(masses(self, mixture), self.points(), fn)
 
 
-def over_points(fn: Callable[[Any], Any], points: Any) -> Any:
-    """vmap of fn over points, a tree of arrays (n, ...); in chunks where n is large."""
-    if jax.tree.leaves(points)[0].shape[0] <= _CHUNK:
+def over_points(fn: Callable[[Any], Any], points: Any, width: int = 1) -> Any:
+    """vmap of fn over points, a tree of arrays (n, ...); in chunks where n is large.
+
+    Args:
+        fn: of one point.
+        points: the tree.
+        width: numbers that fn holds at a point, as the components of a mixture.
+    """
+    chunk = min(_CHUNK, max(_ENTRIES // width, 256))
+    if jax.tree.leaves(points)[0].shape[0] <= chunk:
         return jax.vmap(fn)(points)
-    return jax.lax.map(fn, points, batch_size=_CHUNK)
+    return jax.lax.map(fn, points, batch_size=chunk)
 
 
 @eqx.filter_jit
@@ -99,4 +107,6 @@ def weighted(weights, points, fn):
 @eqx.filter_jit
 def masses(density, mixture):
     """Mass of the mixture at every node."""
-    return density.volumes() * jnp.exp(over_points(mixture.log_prob, density.points()))
+    return density.volumes() * jnp.exp(
+        over_points(mixture.log_prob, density.points(), mixture.num_components)
+    )

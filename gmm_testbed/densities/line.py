@@ -77,6 +77,13 @@ class LineDensity(AbstractDensity):
         for end in (lower, upper):
             check_real(end, "an end of the line")
         dtype, count = log_density.dtype, log_density.shape[0]
+        require(
+            count >= curves.STENCIL,
+            "too few nodes on the line",
+            got=f"log_density {log_density.shape}",
+            expected=f"(n,), n at least {curves.STENCIL}",
+            hint="a density of one dimension; some hundreds of nodes are usual",
+        )
         # NumPy where it can: nothing to compile for each number of nodes.
         xp = np if concrete(lower, upper) else jnp
         return cls(

@@ -110,7 +110,7 @@ class PlaneDensity(AbstractDensity):
         A row is exact to 1e-7 of the density. Where the curve q = p touches a row, the
         integral over rows has a square-root cusp in its derivative, which leaves 1e-6.
         """
-        log_p = over_points(mixture.log_prob, self.points())
+        log_p = over_points(mixture.log_prob, self.points(), mixture.num_components)
         difference = jnp.exp(self.log_density) - jnp.exp(log_p).reshape(
             self.log_density.shape
         )

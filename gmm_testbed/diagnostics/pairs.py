@@ -20,12 +20,14 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from .._checks import require, unsupported
+from .._arguments import KEY, check_kinds
+from .._checks import check_count, promoted, require, unsupported
+from .._samples import equal_weights
 from .._types import Key, Times
 from ..method import AbstractDescribed
 from ..mixture import GaussianMixture
 from ..paths import AbstractPath
-from ..problem import InverseProblem, Linear, Target
+from ..problem import AbstractMeasurement, InverseProblem, Linear, Target
 from ..random import Draws, from_mixture, key_words
 from ..sampling import (
     AbstractTraceable,
@@ -94,6 +96,19 @@ def simulate(
         UnsupportedError: if the measurement is not linear, or the sampler cannot serve
             the problem or the grid.
     """
+    check_kinds(
+        "simulate(key, prior, measurement, path, sampler, times, num_pairs, num_draws)",
+        key=(key, *KEY),
+        prior=(prior, GaussianMixture, "a gt.GaussianMixture"),
+        measurement=(measurement, AbstractMeasurement, "a gt.Linear"),
+        path=(path, AbstractPath, "a path, as gt.VP()"),
+        sampler=(sampler, AbstractDescribed, "a method, as gt.Guided(...)"),
+    )
+    prior, measurement, path = promoted((prior, measurement, path))
+    num_pairs = check_count(num_pairs, "num_pairs")
+    num_draws = check_count(num_draws, "num_draws")
+    particles = check_count(particles, "particles")
+    batch_size = check_count(batch_size, "batch_size")
     if not isinstance(measurement, Linear):
         unsupported(
             "calibration needs a linear measurement",
@@ -165,6 +180,13 @@ def _on_the_host(key, problem, sampler, times, num_pairs, num_draws):
     for index in range(num_pairs):
         seen = observed(jax.random.fold_in(key, index), problem, times[-1])
         made = sampler.run(seen.key, seen.target, times, num_draws, Options())
+        if not equal_weights(made.log_weights):
+            unsupported(
+                "calibration asks for draws of equal weight",
+                got=f"{type(sampler).__name__}, whose draws have weights that differ",
+                expected="draws that are exchangeable with the truth",
+                hint="let the sampler draw one particle of each run by its weight",
+            )
         x = jnp.asarray(made.x)
         if sampler.facts.level == "data":
             x = noised(seen.key, path, x, times[-1])

@@ -9,14 +9,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Real
 
+from .. import _weights
 from .._checks import check_shape, floating, require, scalar
+from .._samples import takes_sample_sets
 from .._types import Scalar
 from ..divergences import closed_form
-from ..divergences.samples.checks import weighted
+from ..divergences.samples.checks import checked, sample_mean, weighted
+from ..divergences.samples.moments import total_variance
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..problem import InverseProblem
-from ..samples import takes_sample_sets
 
 
 @takes_sample_sets
@@ -50,7 +52,7 @@ def psnr_of_mean(
     `psnr`.
     """
     points, truth, weights = _of_truth(samples, truth, log_weights)
-    gap = weights @ points - truth
+    gap = weights @ (points - truth[None])
     square = jnp.mean(gap**2)
     slopes = 2.0 * ((points - truth[None]) @ gap) / gap.shape[0]
     error = _mean(slopes, weights, log_weights)
@@ -95,7 +97,7 @@ def log_density(samples, mixture: GaussianMixture, *, log_weights=None) -> Estim
     Raises:
         InputError: as `psnr`; or if the mixture is a set of atoms.
     """
-    points, weights = weighted(samples, mixture.dim, log_weights)
+    points, weights = checked(samples, mixture, log_weights)
     return _mean(jax.vmap(mixture.log_prob)(points), weights, log_weights)
 
 
@@ -108,9 +110,7 @@ def coordinate_variance(samples, *, log_weights=None) -> Estimate:
     mean over samples of \(\|x - \bar x\|^2 / d\). Arguments and errors as `psnr`.
     """
     points, weights = weighted(samples, _dim(samples), log_weights)
-    centred = points - (weights @ points)[None]
-    terms = jnp.mean(centred**2, axis=1) / (1.0 - jnp.sum(weights**2))
-    return _mean(terms, weights, log_weights)
+    return total_variance(points, weights, log_weights) / float(points.shape[1])
 
 
 @takes_sample_sets
@@ -135,11 +135,10 @@ def frechet(samples, mixture: GaussianMixture, *, log_weights=None) -> Scalar:
     Raises:
         InputError: as `psnr`.
     """
-    points, weights = weighted(samples, mixture.dim, log_weights)
-    mean = weights @ points
-    centred = points - mean[None]
-    covariance = (weights[:, None] * centred).T @ centred
-    covariance = covariance / (1.0 - jnp.sum(weights**2))
+    points, weights = checked(samples, mixture, log_weights)
+    mean, _ = _weights.mean_and_variance(points, weights)
+    centred, total = points - mean[None], weights @ _weights.parts(weights).rest
+    covariance = (weights[:, None] * centred).T @ centred / total
     truth = mixture.mean(), mixture.covariance()
     return closed_form.w2_squared(mean, covariance, *truth)
 
@@ -195,13 +194,13 @@ def _of_truth(samples, truth, log_weights) -> tuple[Array, Array, Array]:
 
 def _dim(samples) -> int:
     """d of samples (n, d); 0 of what has no columns, which fits no samples."""
-    shape = jnp.shape(samples)
+    shape = floating(samples).shape
     return shape[1] if len(shape) == 2 else 0
 
 
 def _mean(terms, weights, log_weights) -> Estimate:
-    """Over samples, with the error of a mean; NaN for one effective sample."""
-    return Estimate.mean_of(terms, None if log_weights is None else weights)
+    """Over samples, with the error of a mean."""
+    return sample_mean(terms, weights, log_weights)
 
 
 def _decibel(square, peak):

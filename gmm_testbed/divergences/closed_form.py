@@ -15,7 +15,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, ArrayLike, Real
 
 from .._checks import check_shape, concrete, floating, require, scalar, vector
-from .._decompositions import eigh, root
+from .._decompositions import root
 from .._types import Matrix, Scalar, Vector
 
 _NEAR = 0.5  # of a ratio of variances from one
@@ -81,16 +81,19 @@ def renyi(
     factor = jnp.linalg.cholesky(covariance_p)
     # In coordinates that turn S_p into the identity and S_q into diag(ratios).
     ratios = jnp.linalg.eigvalsh(_whitened(factor, covariance_q))
-    gaps, axes = eigh(_whitened(factor, covariance_q - covariance_p))
+    change = _whitened(factor, covariance_q - covariance_p)
+    gaps = jnp.linalg.eigvalsh(change)
     leans = (1.0 - order) * gaps
     near = (jnp.abs(gaps) < _NEAR) & (jnp.abs(leans) < _NEAR)
     blend = jnp.where(near, 1.0 + leans, order + (1.0 - order) * ratios)
-    shift = axes.T @ _solve_lower(factor, mean_q - mean_p)
+    shift = _solve_lower(factor, mean_q - mean_p)
+    whole = jnp.eye(shift.shape[0], dtype=shift.dtype) + (1.0 - order) * change
+    square = shift @ jnp.linalg.solve(whole, shift)
     volumes = jnp.log(blend) - (1.0 - order) * jnp.log(ratios)
     # log(1 + leans) - (1 - a) log(1 + gaps), of which the first order cancels.
     small = (1.0 - order) * _beyond_log(gaps) - _beyond_log(leans)
     log_volume = jnp.sum(jnp.where(near, small, volumes))
-    value = 0.5 * (order * jnp.sum(shift**2 / blend) - log_volume / (order - 1.0))
+    value = 0.5 * (order * square - log_volume / (order - 1.0))
     return jnp.where(jnp.any(blend <= 0), jnp.inf, value)
 
 

@@ -17,8 +17,10 @@ none), nor is the mixture's own mass there, `log_outside`:
 import equinox as eqx
 import jax.numpy as jnp
 
+from .._arguments import check_kinds
 from .._types import Matrix, Scalar, Vector
 from ..densities.base import AbstractDensity, over_points
+from ..estimate import Between
 from ..mixture import GaussianMixture
 
 _LOG_OUTSIDE = -27.631021115928547  # log 1e-12
@@ -72,16 +74,30 @@ def resolution_error(density: AbstractDensity, mixture: GaussianMixture) -> Scal
 # --- divergences ----------------------------------------------------------------------
 
 
+def _check(call: str, density, mixture, between: str) -> None:
+    check_kinds(
+        f"{call}(density, mixture)",
+        density=(
+            density,
+            AbstractDensity,
+            f"a law on a grid, as law.at(-1) ({between} is for two mixtures)",
+        ),
+        mixture=(mixture, GaussianMixture, "a gt.GaussianMixture"),
+    )
+
+
 @eqx.filter_jit
 def kl_to(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
     r"""\(KL(\text{law} \| \text{mixture})\) in nats.
 
-    A lower bound if mass escaped, exact otherwise; infinite for a mixture of atoms.
+    A lower bound if mass escaped, exact otherwise; infinite for a mixture of atoms. Of
+    two mixtures see `mixture_kl`.
     """
+    _check("kl_to", density, mixture, "mixture_kl")
     if mixture.atomic:
         return jnp.full((), jnp.inf, mixture.means.dtype)
     log_q = density.log_densities()
-    log_p = over_points(mixture.log_prob, density.points())
+    log_p = over_points(mixture.log_prob, density.points(), mixture.num_components)
     # 0 log 0 = 0, where the law has no density at all.
     ratio = jnp.where(log_q > -jnp.inf, log_q - log_p, 0.0)
     away = escaped(density)
@@ -98,10 +114,11 @@ def kl_from(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
     Infinite for a mixture of atoms, where the law has no density, and where the mixture
     has mass outside the grid.
     """
+    _check("kl_from", density, mixture, "mixture_kl")
     if mixture.atomic:
         return jnp.full((), jnp.inf, mixture.means.dtype)
     log_q = density.log_densities()
-    log_p = over_points(mixture.log_prob, density.points())
+    log_p = over_points(mixture.log_prob, density.points(), mixture.num_components)
     p = jnp.exp(log_p)
     inside = jnp.sum(density.volumes() * jnp.where(p > 0, p * (log_p - log_q), 0.0))
     return jnp.where(density.log_outside(mixture) > _LOG_OUTSIDE, jnp.inf, inside)
@@ -109,11 +126,34 @@ def kl_from(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
 
 @eqx.filter_jit
 def tv(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
-    r"""Total variation \(\tfrac12 \int |q - p|\), in [0, 1]; 1 from atoms."""
+    r"""Total variation \(\tfrac12 \int |q - p|\), in [0, 1]; 1 from atoms.
+
+    Of two mixtures see `mixture_tv`.
+    """
+    _check("tv", density, mixture, "mixture_tv")
     if mixture.atomic:
         return jnp.ones((), mixture.means.dtype)
     outside = jnp.exp(density.log_outside(mixture)) + escaped(density)
     return 0.5 * (density.total_variation_inside(mixture) + outside)
+
+
+def tv_between(density: AbstractDensity, mixture: GaussianMixture) -> Between:
+    """Total variation, wherever the escaped mass is: it moves half of itself either way."""
+    most = tv(density, mixture)
+    return Between(jnp.maximum(most - escaped(density), 0.0), most)
+
+
+def kl_between(density: AbstractDensity, mixture: GaussianMixture) -> Between:
+    r"""\(KL(\text{law} \| \text{mixture})\), wherever the escaped mass e is.
+
+    At least \(\int q \log(q/p) + e \log e\), q the density on the grid, as which part x
+    belongs to tells at most the entropy of (e, 1 - e); infinite at most, unless e is 0.
+    """
+    away, found = escaped(density), kl_to(density, mixture)
+    if mixture.atomic:
+        return Between(found, found)
+    known = jnp.where(away > 0, away * density.log_outside(mixture), 0.0)
+    return Between(found + known, jnp.where(away > 0, jnp.inf, found))
 
 
 @eqx.filter_jit
@@ -131,6 +171,6 @@ def fisher(density: AbstractDensity, mixture: GaussianMixture) -> Scalar:
         InputError: for a mixture of atoms, which has no score.
     """
     amplitude = density.amplitude()
-    score = over_points(mixture.score, amplitude.points)
+    score = over_points(mixture.score, amplitude.points, mixture.num_components)
     rest = amplitude.gradient - 0.5 * amplitude.root[:, None] * score
     return 4.0 * jnp.sum(amplitude.volumes * jnp.sum(rest**2, axis=1))

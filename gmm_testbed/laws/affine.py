@@ -93,9 +93,10 @@ def affine(
             linear, or a part of the step is not affine or not explicit.
         InputError: if the grid does not decrease within [0, 1].
     """
+    call = "gt.laws.affine(sampler, target, times)"
+    target, times = check_run(call, sampler, target, times)
     require_explicit(sampler)
     require_no_memory(sampler)
-    times = check_run(sampler, target, times)
     stages = legs_of(sampler)
     _require_affine(sampler, target, times)
     initial = initial_law(sampler, target, times[0], initial)

@@ -3,12 +3,12 @@ r"""The law of a sampler's output after every step, computed and not sampled."""
 from abc import abstractmethod
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from .._types import Matrix, Scalar, Times, Vector
 from ..densities.base import AbstractDensity
 from ..divergences import grid as quadrature
 from ..divergences import line_transport
+from ..estimate import Between
 from ..mixture import GaussianMixture
 from ..problem import Target
 
@@ -67,6 +67,14 @@ class AbstractLaw(eqx.Module):
         """Total variation distance, in [0, 1]."""
         return quadrature.tv(self.at(-1, mixture), mixture)
 
+    def kl_between(self, mixture: GaussianMixture) -> Between:
+        """KL(law || mixture) in nats, wherever the mass is that left the grid."""
+        return quadrature.kl_between(self.at(-1, mixture), mixture)
+
+    def tv_between(self, mixture: GaussianMixture) -> Between:
+        """Total variation distance, wherever the mass is that left the grid."""
+        return quadrature.tv_between(self.at(-1, mixture), mixture)
+
     def fisher(self, mixture: GaussianMixture) -> Scalar:
         r"""\\(E_q \\|\\nabla\\log(q/p)\\|^2\\) of the law q from the mixture p."""
         return quadrature.fisher(self.at(-1, mixture), mixture)
@@ -83,5 +91,10 @@ class AbstractLaw(eqx.Module):
 def covered(target: Target, t: Scalar, cover: GaussianMixture | None):
     """The mixture a grid must cover besides the law, or None."""
     if cover is None and target.problem.has_posterior():
-        return target.posterior(jnp.asarray(t))
+        return _posterior(target, t)
     return cover
+
+
+@eqx.filter_jit
+def _posterior(target, t):
+    return target.posterior(t)

@@ -3,7 +3,7 @@ r"""`gt.laws.grid`: the law of any explicit method on the line or in the plane."
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import unsupported
+from .._checks import check_count, unsupported
 from .._types import Times
 from ..method import AbstractComposed, AbstractDescribed, AbstractMarkov, name_of
 from ..mixture import GaussianMixture
@@ -51,8 +51,10 @@ def grid(
         InputError: if the grid of times does not decrease within [0, 1], or a step cannot
             be resolved.
     """
+    call = "gt.laws.grid(sampler, target, times)"
+    target, times = check_run(call, sampler, target, times)
+    refine = check_count(refine, "refine")
     require_explicit(sampler)
-    times = check_run(sampler, target, times)
     begin = jnp.asarray(np.asarray(times)[0])  # compiles nothing
     initial = initial_law(sampler, target, begin, initial)
     dim = target.problem.prior.dim

@@ -79,8 +79,9 @@ def sandwich_kl(
         InputError: if `batches` is below 2 or does not divide `num`, or the grid does not
             decrease within [0, 1].
     """
+    call = "gt.laws.sandwich_kl(key, sampler, target, times, num)"
+    target, times = check_run(call, sampler, target, times, key=key)
     _require_gaussian(sampler)
-    times = check_run(sampler, target, times)
     require(
         batches >= 2 and num % batches == 0 and states >= 1,
         "the points do not fill the batches",

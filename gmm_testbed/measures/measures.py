@@ -14,17 +14,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from .. import _weights, diagnostics, divergences
+from .. import diagnostics, divergences
+from .._checks import floating
+from .._samples import SampleSet, equal_weights
 from .._types import Key
 from ..divergences import AbstractDensity, LineDensity
 from ..divergences.on_the_host import HostDensity
 from ..divergences.samples.checks import checked
+from ..divergences.samples.moments import total_variance
 from ..estimate import Estimate
 from ..laws import AbstractLaw, AffineLaw, ReducedLaw
 from ..mixture import GaussianMixture
 from ..paths.grids import check_time
 from ..problem import Target
-from ..samples import SampleSet, equal_weights
 from .on_the_line import at_the_end
 from .on_the_line import in_time as in_time
 
@@ -95,9 +97,9 @@ def of(
         found = of_samples(key, found.x, target, t, log_weights=log_weights)
         return _ordered(found)
     if isinstance(found, AffineLaw):
-        values, how = _of_gaussian(found, target, t), "closed form"
+        values, how = _of_gaussian(found, target, floating(t)), "closed form"
     elif isinstance(found, ReducedLaw):
-        values = _of_reduced(found, target, t)
+        values = _of_reduced(found, target, floating(t))
     else:
         density = found.at(-1) if isinstance(found, AbstractLaw) else found
         if isinstance(density, LineDensity) and np.all(
@@ -105,7 +107,7 @@ def of(
         ):
             values = at_the_end(HostDensity(density), target, t)
         else:
-            values = _of_density(density, target, jnp.asarray(t))
+            values = _of_density(density, target, floating(t))
     return _ordered({n: Estimate(v, how=how) for n, v in values.items()})
 
 
@@ -181,7 +183,7 @@ def _sums(density, target, t) -> dict[str, Any]:
 
 
 def _of_gaussian(law: AffineLaw, target: Target, t) -> dict[str, Any]:
-    posterior, data = target.posterior(jnp.asarray(t)), target.problem.posterior()
+    posterior, data = target.posterior(t), target.problem.posterior()
     return {
         "kl": law.kl(posterior),
         "kl_from": law.kl_from(posterior),
@@ -195,7 +197,7 @@ def _of_gaussian(law: AffineLaw, target: Target, t) -> dict[str, Any]:
 
 
 def _of_reduced(law: ReducedLaw, target: Target, t) -> dict[str, Any]:
-    posterior = target.posterior(jnp.asarray(t))
+    posterior = target.posterior(t)
     lower, upper = law.tv(posterior)
     found = {
         "kl": law.kl(posterior),
@@ -210,7 +212,7 @@ def _of_reduced(law: ReducedLaw, target: Target, t) -> dict[str, Any]:
     found["mean_error"] = law.mean() - posterior.mean()
     found["spread_ratio"] = total / posterior.total_variance()
     # Beyond the frame the components are alike: modes are those of the law inside.
-    density, modes = law.inside.at(-1), law.inside.target.posterior(jnp.asarray(t))
+    density, modes = law.inside.at(-1), law.inside.target.posterior(t)
     found["mode_weight"] = diagnostics.mode_weights(density, modes)
     found["mode_weight_exact"] = jnp.exp(modes.log_weights)
     return found | {"escaped_mass": law.escaped_mass}
@@ -239,12 +241,11 @@ def of_samples(
             that is most standard errors from zero.
         log_weights: (n,), uniform by default.
     """
-    posterior, weighted = target.posterior(jnp.asarray(t)), {"log_weights": log_weights}
-    x = checked(x, posterior, log_weights)[0]
+    posterior, weighted = target.posterior(t), {"log_weights": log_weights}
+    x, masses = checked(x, posterior, log_weights)
     partners = PARTNERS if x.shape[0] > 2 * PARTNERS else None
     covariance = divergences.covariance_error(x, posterior, **weighted)
-    mean_error = divergences.mean_error(x, posterior, **weighted)
-    spread = x - (mean_error.value + posterior.mean())[None]
+    spread = total_variance(x, masses, log_weights)
     found = {
         "sliced_w2": divergences.sliced_wasserstein(
             key, x, posterior, directions=DIRECTIONS, **weighted
@@ -252,9 +253,9 @@ def of_samples(
         "mmd_squared": divergences.mmd_squared(
             x, posterior, partners=partners, **weighted
         ),
-        "mean_error": mean_error,
+        "mean_error": divergences.mean_error(x, posterior, **weighted),
         "variance_error": covariance[jnp.diag_indices(x.shape[1])],
-        "spread_ratio": _spread(spread, log_weights) / posterior.total_variance(),
+        "spread_ratio": spread / posterior.total_variance(),
     }
     if x.shape[1] > 1:
         i, j = entry or furthest(x, posterior, log_weights)
@@ -283,16 +284,3 @@ def furthest(
     z = np.abs(value) / stderr if known else np.abs(value)
     worst = int(np.argmax(z))
     return int(below[0][worst]), int(below[1][worst])
-
-
-def _spread(offsets, log_weights) -> Estimate:
-    """Mean square of offsets (n, d) from their mean, unbiased."""
-    count = offsets.shape[0]
-    weights = jnp.full(count, 1.0 / count, offsets.dtype)
-    if log_weights is not None:
-        weights = jax.nn.softmax(log_weights)
-    known = None if log_weights is None else weights
-    found = Estimate.mean_of(jnp.sum(offsets**2, axis=1), known)
-    total, freedom = _weights.parts(weights), _weights.freedom_of_squares(weights)
-    whole = found / (weights @ total.rest)
-    return Estimate(whole.value, whole.stderr, whole.how, freedom=freedom)

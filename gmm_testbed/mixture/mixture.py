@@ -136,9 +136,8 @@ class GaussianMixture(eqx.Module):
 
     def mean(self) -> Vector:
         """E[X], (d,)."""
-        first = self.means[0]
-        offsets = self.means - first[None]
-        return first + components.weighted(jnp.exp(self.log_weights), offsets)
+        offsets = self.means - self.means[:1]
+        return self.means[0] + components.weighted(jnp.exp(self.log_weights), offsets)
 
     def covariance(self) -> Matrix:
         """Cov[X], (d, d)."""
@@ -150,11 +149,7 @@ class GaussianMixture(eqx.Module):
         vector = inputs.point(vector, self.dim)
         weights = jnp.exp(self.log_weights)
         centred = self.means - self.mean()[None]
-        within = self._over_components(
-            lambda mean, base, basis, spectrum: components.apply(
-                vector, base, basis, spectrum
-            )
-        )
+        within = self._over_components(lambda _, *form: components.apply(vector, *form))
         along = weights * jnp.sum(centred * vector[None], axis=1)
         return components.weighted(weights, within) + components.weighted(
             along, centred
@@ -250,18 +245,17 @@ class GaussianMixture(eqx.Module):
         if self.basis.shape[0] == 1:
             form = self.means, self.base, self.basis[0], self.spectrum
             return moments.shared_basis(x, log_joint, alpha, sigma, *form)
-        # About the middle of the means: far out, theirs are rounded.
-        middle = jnp.mean(self.means, axis=0)
+        middle = jnp.mean(self.means, axis=0)  # far out, means would be rounded
         near = eqx.tree_at(lambda gm: gm.means, self, self.means - middle[None])
         law = near.denoised(x - alpha * middle, alpha, sigma)
-        mean = components.average(log_joint, law.means)
-        return Moments(middle + mean, law.covariance_product)
+        mean = middle + components.average(log_joint, law.means)
+        return Moments(mean, law.covariance_product)
 
     def _denoised_means(self, x, alpha, sigma):
         def moved(mean, base, basis, spectrum):
-            gain_base = alpha * base / (alpha**2 * base + sigma**2)
-            gain = alpha * spectrum / (alpha**2 * spectrum + sigma**2)
-            return mean + components.apply(x - alpha * mean, gain_base, basis, gain)
+            both = base, spectrum
+            gain, gains = (alpha * v / (alpha**2 * v + sigma**2) for v in both)
+            return mean + components.apply(x - alpha * mean, gain, basis, gains)
 
         return self.means if self.atomic else self._over_components(moved)
 

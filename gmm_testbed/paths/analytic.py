@@ -113,9 +113,11 @@ class VP(AbstractPath):
         return 2.0 * total / jnp.where(root > 0, root, 1.0)
 
     def _rate(self, t):
+        t = floating(t)
         return self.beta_min + t * (self.beta_max - self.beta_min)
 
     def _total_rate(self, t):
+        t = floating(t)
         return t * (self.beta_min + 0.5 * t * (self.beta_max - self.beta_min))
 
 
@@ -128,10 +130,10 @@ class CosineVP(AbstractPath):
 
     def alpha(self, t: Time) -> Values:
         # The sine of the complement: exactly 0 at t = 1, where the cosine is not.
-        return jnp.sin(0.5 * jnp.pi * (1.0 - t))
+        return jnp.sin(0.5 * jnp.pi * (1.0 - floating(t)))
 
     def sigma(self, t: Time) -> Values:
-        return jnp.sin(0.5 * jnp.pi * t)
+        return jnp.sin(0.5 * jnp.pi * floating(t))
 
     def drift(self, t: Time) -> Values:
         return -0.5 * jnp.pi * self.sigma(t) / self.alpha(t)
@@ -140,7 +142,7 @@ class CosineVP(AbstractPath):
         return jnp.pi * self.sigma(t) / self.alpha(t)
 
     def time_at_log_snr(self, log_snr: Time) -> Values:
-        return 2.0 / jnp.pi * jnp.arctan(jnp.exp(-0.5 * log_snr))
+        return 2.0 / jnp.pi * jnp.arctan(jnp.exp(-0.5 * floating(log_snr)))
 
 
 class VE(AbstractPath):
@@ -178,7 +180,7 @@ class VE(AbstractPath):
         return jnp.ones_like(floating(t))
 
     def sigma(self, t: Time) -> Values:
-        return self.sigma_min * jnp.exp(t * self._log_ratio())
+        return self.sigma_min * jnp.exp(floating(t) * self._log_ratio())
 
     def drift(self, t: Time) -> Values:
         return jnp.zeros_like(floating(t))
@@ -187,7 +189,7 @@ class VE(AbstractPath):
         return 2.0 * self._log_ratio() * self.sigma(t) ** 2
 
     def time_at_log_snr(self, log_snr: Time) -> Values:
-        return (-0.5 * log_snr - jnp.log(self.sigma_min)) / self._log_ratio()
+        return (-0.5 * floating(log_snr) - jnp.log(self.sigma_min)) / self._log_ratio()
 
     def _log_ratio(self):
         return jnp.log(self.sigma_max) - jnp.log(self.sigma_min)
@@ -241,10 +243,10 @@ class OU(AbstractPath):
             )
 
     def alpha(self, t: Time) -> Values:
-        return jnp.exp(-self.T * t)
+        return jnp.exp(-self.T * floating(t))
 
     def sigma(self, t: Time) -> Values:
-        return jnp.sqrt(-jnp.expm1(-2.0 * self.T * t))
+        return jnp.sqrt(-jnp.expm1(-2.0 * self.T * floating(t)))
 
     def drift(self, t: Time) -> Values:
         return jnp.full_like(floating(t), -self.T)

@@ -11,16 +11,22 @@ Source of the last: Karras et al. 2022 (arXiv:2206.00364), equation 5.
 """
 
 from collections.abc import Callable
+from types import ModuleType
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Real
+from jaxtyping import Array, ArrayLike, Real
 
-from .._checks import check_count, check_real, choose, concrete, require
+from .._checks import check_count, check_real, choose, concrete, floating, require
 from .._types import Times
 from .analytic import AbstractPath
 
+Ends = Array | np.ndarray
+
 _KARRAS_RHO = 7.0
+_CAPACITY = 1024  # times that one program computes at once; longer grids double it
 
 
 def time_grid(
@@ -48,7 +54,7 @@ def time_grid(
             log-SNR at an end, or two times are equal in the precision in use.
     """
     spacing = choose(kind, KINDS, "kind of time grid")
-    check_count(num_steps, "num_steps")
+    num_steps = check_count(num_steps, "num_steps")
     check_time(t_max)
     check_time(t_min)
     if concrete(t_max, t_min):
@@ -59,13 +65,12 @@ def time_grid(
             expected="t_min < t_max",
             hint="time 1 is noise and time 0 is data: swap them",
         )
-    dtype = jnp.result_type(float)
-    if concrete(t_max, t_min) and spacing is _uniform:  # nothing to compile for each N
-        times = jnp.asarray(
-            np.linspace(float(t_max), float(t_min), num_steps + 1), dtype
-        )
+    if concrete(*jax.tree.leaves((path, t_max, t_min))):
+        ends = np.array([float(t_max), float(t_min)])  # nothing to compile for each N
+        spaced = spacing(path, num_steps, ends)
+        times = floating(np.concatenate([ends[:1], spaced[1:-1], ends[1:]]))
     else:
-        ends = jnp.stack([jnp.asarray(t, dtype) for t in (t_max, t_min)])
+        ends = jnp.stack([floating(t) for t in (t_max, t_min)])
         spaced = spacing(path, num_steps, ends)
         times = spaced.at[0].set(ends[0]).at[-1].set(ends[1])
     check_times(times)
@@ -79,8 +84,10 @@ def check_times(times: Real[ArrayLike, "..."]) -> None:
         InputError: unless `times` is one-dimensional with at least two entries that,
             where their values are known, lie in [0, 1] and strictly decrease.
     """
+    if not isinstance(times, jax.Array | np.ndarray):
+        times = floating(times)
     check_real(times, "a time grid")
-    shape = jnp.shape(times)
+    shape = times.shape
     require(
         len(shape) == 1 and shape[0] >= 2,
         "a time grid has the wrong shape",
@@ -134,28 +141,50 @@ def check_time(t: Real[ArrayLike, "..."]) -> None:
         )
 
 
-def _uniform(path: AbstractPath, num_steps: int, ends: Array) -> Array:
-    return jnp.linspace(ends[0], ends[1], num_steps + 1)
+# The ends are on the host where they are known, and then so is the grid.
 
 
-def _quadratic(path: AbstractPath, num_steps: int, ends: Array) -> Array:
-    return _uniform(path, num_steps, jnp.sqrt(ends)) ** 2
+def _uniform(path: AbstractPath, num_steps: int, ends: Ends) -> Ends:
+    return _library(ends).linspace(ends[0], ends[1], num_steps + 1)
 
 
-def _log_snr(path: AbstractPath, num_steps: int, ends: Array) -> Array:
-    return path.time_at_log_snr(
-        _uniform(path, num_steps, _finite_log_snr(path, ends, "log_snr"))
-    )
+def _quadratic(path: AbstractPath, num_steps: int, ends: Ends) -> Ends:
+    return _uniform(path, num_steps, ends**0.5) ** 2
 
 
-def _karras(path: AbstractPath, num_steps: int, ends: Array) -> Array:
+def _log_snr(path: AbstractPath, num_steps: int, ends: Ends) -> Ends:
+    spaced = _uniform(path, num_steps, _finite_log_snr(path, ends, "log_snr"))
+    return _times_at(path, spaced)
+
+
+def _karras(path: AbstractPath, num_steps: int, ends: Ends) -> Ends:
     # u^(1/rho) = exp(-log_snr / (2 rho))
-    roots = jnp.exp(_finite_log_snr(path, ends, "karras") / (-2.0 * _KARRAS_RHO))
-    spaced = _uniform(path, num_steps, roots)
-    return path.time_at_log_snr(-2.0 * _KARRAS_RHO * jnp.log(spaced))
+    log_snr, xp = _finite_log_snr(path, ends, "karras"), _library(ends)
+    spaced = _uniform(path, num_steps, xp.exp(log_snr / (-2.0 * _KARRAS_RHO)))
+    return _times_at(path, -2.0 * _KARRAS_RHO * xp.log(spaced))
 
 
-KINDS: dict[str, Callable[[AbstractPath, int, Array], Array]] = {
+def _times_at(path: AbstractPath, log_snr: Ends) -> Ends:
+    """`time_at_log_snr`; on the host in one program for all lengths up to a power of 2."""
+    if _library(log_snr) is jnp:
+        return path.time_at_log_snr(log_snr)
+    count = log_snr.shape[0]
+    spare = max(_CAPACITY, 1 << (count - 1).bit_length()) - count
+    found = _at_log_snr(path, floating(np.pad(log_snr, (0, spare), mode="edge")))
+    return np.asarray(found)[:count]
+
+
+@eqx.filter_jit
+def _at_log_snr(path, log_snr):
+    return path.time_at_log_snr(log_snr)
+
+
+def _library(values: Ends) -> ModuleType:
+    """The library of an array: NumPy, or jax.numpy."""
+    return np if isinstance(values, np.ndarray) else jnp
+
+
+KINDS: dict[str, Callable[[AbstractPath, int, Ends], Ends]] = {
     "uniform": _uniform,
     "quadratic": _quadratic,
     "log_snr": _log_snr,
@@ -163,9 +192,10 @@ KINDS: dict[str, Callable[[AbstractPath, int, Array], Array]] = {
 }
 
 
-def _finite_log_snr(path: AbstractPath, ends: Float[Array, "2"], kind: str) -> Array:
+def _finite_log_snr(path: AbstractPath, ends: Ends, kind: str) -> Ends:
     log_snr = path.log_snr(ends)
-    if concrete(log_snr):
+    if _library(ends) is np:
+        log_snr = np.asarray(log_snr, np.float64)
         name = type(path).__name__
         what = f"a {kind!r} grid needs a finite log-SNR at both ends"
         expected = "alpha and sigma positive at t_max and at t_min"

@@ -1,6 +1,8 @@
 """Figures and tables in one style: curves, heat-maps, terminal tables."""
 
-from . import bounds as bounds
+import importlib
+from typing import Any
+
 from . import tables as tables
 from .budget import PARTS as PARTS
 from .budget import budget_bars as budget_bars
@@ -37,3 +39,10 @@ from .style import figure as figure
 from .style import marker as marker
 from .style import save as save
 from .style import styled as styled
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `bounds` when it is first asked for: all theorems come with it."""
+    if name != "bounds":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.bounds")

@@ -79,7 +79,7 @@ class Denoised(AbstractDenoised):
         return self.moments.mean
 
     def times_covariance(self, vector: Vector) -> Vector:
-        return self.moments.times_covariance(vector)
+        return self.moments.times_covariance(floating(vector))
 
     def covariance(self) -> Matrix:
         return self.law.covariance()
@@ -105,7 +105,7 @@ class Linearised(AbstractDenoised):
         return self.value
 
     def times_covariance(self, vector: Vector) -> Vector:
-        return self.pullback(vector)
+        return self.pullback(floating(vector))
 
     def covariance(self) -> Matrix:
         return jax.vmap(self.pullback)(
@@ -166,6 +166,7 @@ class ScoreError(AbstractDenoiser):
             )
 
     def __call__(self, x: Vector, alpha: Scalar, sigma: Scalar) -> Linearised:
+        x, alpha, sigma = floating(x), floating(alpha), floating(sigma)
         exact = self.denoiser(x, alpha, sigma)
         mean = exact.mean
         moved = self.relative * (mean - x / alpha) + sigma**2 / alpha * self.offset
@@ -188,6 +189,7 @@ class Network(AbstractDenoiser):
     fn: Callable
 
     def __call__(self, x: Vector, alpha: Scalar, sigma: Scalar) -> Linearised:
-        value, vjp = jax.vjp(lambda point: self.fn(point, alpha, sigma), x)
+        x, alpha, sigma = floating(x), floating(alpha), floating(sigma)
+        value, vjp = jax.vjp(lambda point: floating(self.fn(point, alpha, sigma)), x)
         gain = sigma**2 / alpha
         return Linearised(value, lambda vector: gain * vjp(vector)[0])

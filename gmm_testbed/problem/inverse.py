@@ -2,12 +2,8 @@
 
 import equinox as eqx
 
-from .._checks import (
-    check_finite,
-    floating,
-    require,
-    unsupported,
-)
+from .._arguments import check_kinds, is_numeric
+from .._checks import check_finite, floating, require, unsupported
 from .._types import Observation, Scalar, Vector
 from ..mixture import GaussianMixture
 from .likelihood import (
@@ -34,6 +30,16 @@ class InverseProblem(eqx.Module):
     y: Observation
 
     def __init__(self, prior, measurement, y):
+        check_kinds(
+            "gt.InverseProblem(prior, measurement, y)",
+            prior=(prior, GaussianMixture, "a gt.GaussianMixture"),
+            measurement=(
+                measurement,
+                AbstractMeasurement,
+                "a gt.Linear or gt.Nonlinear",
+            ),
+            y=(y, is_numeric, "the observation (m,)"),
+        )
         self.prior = prior
         self.measurement = measurement
         self.y = floating(y)

@@ -22,7 +22,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .. import _linalg
 from .._checks import concrete, require
@@ -206,9 +206,9 @@ class QuadratureLikelihood(AbstractLikelihood):
         centred = points - mean[None]
         return mean, (share[:, None] * centred).T @ centred
 
-    def undefined(self, denoised: GaussianMixture) -> Scalar:
+    def undefined(self, denoised: GaussianMixture) -> Int[Array, ""]:
         """Number of nodes of this law where the forward model is NaN, ()."""
-        return jnp.sum(jnp.isnan(self._points(denoised)[1]))
+        return jnp.sum(jnp.isnan(self._log_joint(denoised)[1]))
 
     def _points(self, denoised):
         def place(mean, base, basis, spectrum):

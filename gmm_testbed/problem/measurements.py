@@ -10,11 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _decompositions, _linalg
+from .._arguments import described
 from .._checks import (
     check_count,
     check_finite,
     check_indices,
     check_real,
+    fail,
     floating,
     require,
     scalar,
@@ -81,7 +83,7 @@ class AbstractMeasurement(eqx.Module):
 
     def sample(self, key: Key, x0: Vector) -> Observation:
         """One observation y of x0, (m,)."""
-        factor = noise_factor(self.R, self.dim_y)
+        x0, factor = floating(x0), noise_factor(self.R, self.dim_y)
         return self.apply(x0) + factor @ jax.random.normal(key, (self.dim_y,), x0.dtype)
 
 
@@ -190,26 +192,17 @@ class Nonlinear(AbstractMeasurement):
         """fn(x0).
 
         Raises:
-            InputError: if fn does not return (m,), or complex numbers.
+            InputError: if fn does not return (m,) numbers, or JAX cannot trace it.
         """
-        value = self.fn(vector(x0, "x0"))
-        check_real(value, "what fn returns")
-        require(
-            value.shape == (self.dim_y,),
-            "fn returns the wrong shape",
-            got=value.shape,
-            expected=f"({self.dim_y},)",
-            hint="return a vector, also for a single measurement",
-        )
-        return value
+        return _vector(_traced(self.fn, vector(x0, "x0")), self.dim_y)
 
     def jacobian(self, x0: Vector) -> Float[Array, "m d"]:
         """df/dx by forward mode."""
-        return jax.jacfwd(self.apply)(x0)
+        return jax.jacfwd(self.apply)(floating(x0))
 
     def pullback(self, x0: Vector, v: Observation) -> Vector:
         """(df/dx)^T v by reverse mode."""
-        return jax.vjp(self.apply, x0)[1](vector(v, "v", self.dim_y))[0]
+        return jax.vjp(self.apply, floating(x0))[1](vector(v, "v", self.dim_y))[0]
 
     def ridge(
         self, x0: Vector, residual: Observation, tension: Scalar, variance: Scalar
@@ -221,6 +214,44 @@ class Nonlinear(AbstractMeasurement):
         eye = jnp.eye(H.shape[0], dtype=H.dtype)
         factor = _linalg.cholesky(tension * eye + variance * (H @ H.T))
         return H.T @ _linalg.solve(factor, self.whitener @ residual)
+
+
+def _traced(fn, x0):
+    """fn(x0), or an error that says that it is no function of JAX arrays."""
+    try:
+        return fn(x0)
+    except jax.errors.JAXTypeError as error:
+        fail(
+            "JAX cannot trace fn",
+            got=f"{type(error).__name__}, as of NumPy or Python operations on x0",
+            expected="a function of jax.numpy operations, which has a Jacobian",
+            hint="write it with jax.numpy (jnp.sin for np.sin, jnp.where for if); what "
+            "runs on the host needs jax.pure_callback in a jax.custom_jvp, and a sampler "
+            "of another program gt.External",
+        )
+
+
+def _vector(value, rows: int) -> Observation:
+    """What fn returned, numbers or a list of them, as an array (m,)."""
+    hint = "return a vector (m,), also for a single measurement"
+    try:
+        value = jnp.asarray(value)
+    except (TypeError, ValueError):
+        fail(
+            "fn returns no vector",
+            got=described(value),
+            expected=f"({rows},) numbers",
+            hint=hint,
+        )
+    check_real(value, "what fn returns")
+    require(
+        value.shape == (rows,),
+        "fn returns the wrong shape",
+        got=value.shape,
+        expected=f"({rows},)",
+        hint=hint,
+    )
+    return floating(value)
 
 
 def inpainting(observed, dim: int, R) -> Linear:

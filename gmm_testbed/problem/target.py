@@ -3,14 +3,8 @@ r"""An inverse problem along a diffusion path: every exact object at every time.
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import (
-    check_count,
-    concrete,
-    floating,
-    require,
-    unsupported,
-    warn,
-)
+from .._arguments import check_kinds
+from .._checks import check_count, concrete, floating, require, unsupported, warn
 from .._types import Matrix, Scalar, Vector
 from ..mixture import GaussianMixture
 from ..mixture.checks import point
@@ -62,6 +56,11 @@ class Target(eqx.Module):
     denoiser: AbstractDenoiser | None
 
     def __init__(self, problem, path, nodes: int | None = None):
+        check_kinds(
+            "gt.Target(problem, path)",
+            problem=(problem, InverseProblem, "a gt.InverseProblem"),
+            path=(path, AbstractPath, "a path, as gt.VP()"),
+        )
         self.problem = problem
         self.path = path
         self.denoiser = None
@@ -79,7 +78,7 @@ class Target(eqx.Module):
             _require_plane(problem.prior.dim)
             dim = problem.prior.dim
             nodes = _NODES[dim - 1] if nodes is None else nodes
-            check_count(nodes, "nodes", least=2)
+            nodes = check_count(nodes, "nodes", least=2)
             arguments = problem.measurement, problem.y, dim
             self.likelihood = QuadratureLikelihood(*arguments, nodes, _REACH)
             self.finer = QuadratureLikelihood(*arguments, 2 * nodes, 1.25 * _REACH)
@@ -117,6 +116,7 @@ class Target(eqx.Module):
 
     def denoise_at(self, x: Vector, alpha: Scalar, sigma: Scalar) -> AbstractDenoised:
         """The same at x = alpha x0 + sigma noise, (d,), on the path or not."""
+        x = floating(x)
         if self.denoiser is None:
             return Prior(self.problem.prior)(x, alpha, sigma)
         return self.denoiser(x, alpha, sigma)

@@ -55,7 +55,7 @@ def run_chains(
     key: Key,
     target: Target,
     times: Times,
-    steps: int,
+    steps: int | Int[Array, ""],
     starts: tuple[Float[Array, "num d"], ...],
     size: int,
     keep: int,
@@ -69,14 +69,15 @@ def run_chains(
         key: random key.
         target: the problem along its path.
         times: (capacity,), padded.
-        steps: N.
+        steps: () N, data; a number where a gradient in reverse mode is wanted.
         starts: the particles at times[0] of every method, (num, d).
         size: particles at once on a device.
         keep: states to return, N + 1 or 0.
     """
     num, home = starts[0].shape[0], starts[0].sharding if concrete(*starts) else None
-    shared = methods, key, target, times, jnp.asarray(steps)
-    particles, shared = spread((jnp.arange(num), *starts), shared)
+    shared = methods, key, target, times, steps
+    index = jnp.asarray(np.arange(num))  # compiles nothing for each number
+    particles, shared = spread((index, *starts), shared)
     found = _chains(*shared, particles, size, keep)
     if particles[1].ndim == 3:
         flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:num], found)

@@ -5,10 +5,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._checks import concrete
+from .._samples import SampleInfo as SampleInfo
+from .._samples import SampleSet as SampleSet
 from .._types import Scalar
 from ..method import Facts
-from ..samples import SampleInfo as SampleInfo
-from ..samples import SampleSet as SampleSet
 
 
 def sample_set(

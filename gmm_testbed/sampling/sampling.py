@@ -9,6 +9,7 @@ one compilation serves every number of steps and every hyper-parameter value.
 
 import functools
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -17,18 +18,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .._checks import check_count, fail, floating, require
-from .._types import Key, Keys, Scalar, Times
+from .._arguments import KEY, check_kinds, described
+from .._checks import check_count, fail, promoted, require
+from .._types import Key, Keys, Times
 from ..method import AbstractDescribed, AbstractMethod, Facts, check_needs
 from ..mixture import GaussianMixture
-from ..paths.grids import check_times
 from ..problem import Target
 from ..random import Draws, key_words
 from .chains import chain, run_chains
+from .inputs import (
+    check_run,
+    checked_initial,
+    checked_times,
+    counted,
+    initial_law,
+    padded,
+)
 from .sample_set import SampleSet as SampleSet
 from .sample_set import sample_set as sample_set
 
-_CAPACITY = 1024  # times a compiled program holds; longer grids double it
+_ENTRIES = 2**24  # samples times components at once: 128 MB an array
+_FEW = 128  # samples that are run at once, whatever the number of components
 
 
 class Options(NamedTuple):
@@ -93,7 +103,7 @@ def sampler_of(thing: Any) -> AbstractSampler:
         return thing
     fail(
         "this is not a sampler",
-        got=type(thing).__name__,
+        got=described(thing),
         expected="a method, such as gt.Guided(approximation, kernel), one of "
         "gt.algorithms or gt.smc, or gt.External(fn)",
         hint="the order is gt.sample(key, sampler, target, times, num)",
@@ -123,8 +133,8 @@ def sample(
         initial: law at times[0]: any mixture, such as `target.marginal(times[0])` or
             `target.posterior(times[0])`; the method's own start by default, which is
             \(N(0, \sigma^2 I)\) for most.
-        batch_size: samples run at once on a device; changes memory and speed, not the
-            samples.
+        batch_size: samples run at once on a device, fewer for priors of thousands of
+            components; changes memory and speed, not the samples.
         trajectory: whether to keep every state, (num, N + 1, d) in `info.trajectory`.
 
     Returns:
@@ -135,43 +145,17 @@ def sample(
             of samples.
         UnsupportedError: if the sampler cannot serve the problem or the grid.
     """
-    sampler = sampler_of(sampler)
-    times = checked_times(times)
+    check_kinds(
+        "gt.sample(key, sampler, target, times, num)",
+        key=(key, *KEY),
+        sampler=(sampler, AbstractDescribed, "a method, as gt.Guided(...)"),
+        target=(target, Target, "a gt.Target"),
+    )
+    sampler, target, times = sampler_of(sampler), promoted(target), checked_times(times)
     sampler.check(target, times)
+    num = check_count(num, "num")
     options = _checked_options(target, num, initial, batch_size, trajectory)
     return sampler.run(key, target, times, num, options)
-
-
-def checked_times(times: Times) -> Times:
-    """The grid as an array (N + 1,), once it is known to decrease within [0, 1]."""
-    times = floating(times)
-    check_times(times)
-    return times
-
-
-def check_run(method: AbstractMethod, target: Target, times: Times) -> Times:
-    """The grid as an array (N + 1,), once the method is known to serve the target on it."""
-    times = checked_times(times)
-    check_needs(method, target, times)
-    return times
-
-
-def initial_law(
-    method: AbstractMethod,
-    target: Target,
-    t: Scalar,
-    initial: GaussianMixture | None = None,
-) -> GaussianMixture:
-    """The given initial law, or the start of the method at time t, as a mixture."""
-    return method.start(target, t).mixture() if initial is None else initial
-
-
-def padded(times: Times) -> Array:
-    """The grid, padded with its last time to a length that few grids share."""
-    capacity = _CAPACITY
-    while capacity < times.shape[0]:
-        capacity *= 2
-    return jnp.pad(times, (0, capacity - times.shape[0]), mode="edge")
 
 
 @eqx.filter_jit
@@ -257,6 +241,8 @@ def sample_together(
         InputError: as `sample`, or if there is no method, or one that is not a chain.
         UnsupportedError: if one cannot serve the problem or the grid.
     """
+    call = "gt.sample_together(key, methods, target, times, num)"
+    check_kinds(call, methods=(methods, Mapping, "methods by name, a dictionary"))
     require(
         bool(methods) and all(isinstance(m, AbstractMethod) for m in methods.values()),
         "these samplers do not run together",
@@ -265,7 +251,8 @@ def sample_together(
         hint="call gt.sample for each",
     )
     for method in methods.values():
-        times = check_run(method, target, times)
+        target, times = check_run(call, method, target, times, key=key)
+    num = check_count(num, "num")
     options = _checked_options(target, num, initial, batch_size, trajectory)
     found = together(tuple(methods.values()), key, target, times, num, options)
     return dict(zip(methods, found, strict=True))
@@ -277,11 +264,11 @@ def together(methods, key, target, times, num, options: Options) -> list[SampleS
     starts = tuple(draw_starts(key, law, num) for law in laws)
     steps = times.shape[0] - 1
     keep = steps + 1 if options.trajectory else 0
-    case = key, target, padded(times), steps
+    case = key, target, padded(times), counted(times, key, methods, target, starts)
     found = run_chains(methods, *case, starts, options.batch_size, keep)
     sets = []
     for method, (x, states) in zip(methods, found, strict=True):
-        uniform = jnp.full(num, -np.log(num), x.dtype)
+        uniform = jnp.asarray(np.full(num, -np.log(num)), x.dtype)  # compiles nothing
         unknown = jnp.asarray(jnp.nan, x.dtype)
         made = sample_set(x, uniform, unknown, steps, states, facts=method.facts)
         sets.append(made)
@@ -289,14 +276,8 @@ def together(methods, key, target, times, num, options: Options) -> list[SampleS
 
 
 def _checked_options(target, num, initial, batch_size, trajectory) -> Options:
-    check_count(num, "num")
-    if initial is not None:
-        dim = target.problem.prior.dim
-        require(
-            initial.dim == dim,
-            "the initial law has the wrong dimension",
-            got=initial.dim,
-            expected=f"dimension {dim}",
-            hint="pass a GaussianMixture over x at times[0], as target.marginal(times[0])",
-        )
-    return Options(initial, max(min(batch_size, num), 1), trajectory)
+    initial = None if initial is None else checked_initial(initial, target)
+    size = min(check_count(batch_size, "batch_size"), num)
+    few = max(_ENTRIES // target.problem.prior.num_components, _FEW)
+    size = min(size, 1 << (few.bit_length() - 1))  # a power of 2: batches of one size
+    return Options(initial, size, bool(trajectory))

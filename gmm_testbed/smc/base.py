@@ -190,7 +190,7 @@ class Run(NamedTuple):
         key: random key.
         target: the problem along its path.
         times: (capacity,), the grid padded with its last time.
-        steps: () integer, N: data, so that one program serves every N.
+        steps: () integer, N: data, so that one program serves every N; or a number.
         starts: (num, d), the particles at times[0].
         initial: the law they were drawn from, or None for the model's own.
         size: particles computed at once.
@@ -200,7 +200,7 @@ class Run(NamedTuple):
     key: Any
     target: Target
     times: Times
-    steps: Int[Array, ""]
+    steps: Int[Array, ""] | int
     starts: Float[Array, "num d"]
     initial: GaussianMixture | None
     size: int

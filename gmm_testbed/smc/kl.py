@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import floating, require, unsupported
+from .._arguments import KEY, check_kinds
+from .._checks import check_count, floating, promoted, require, unsupported
 from .._types import Key, Times
 from ..estimate import Estimate
 from ..kernels.base import bridge
@@ -31,6 +32,7 @@ from ..random import key_words, standard_normal
 from ..sampling import (
     Options,
     SampleSet,
+    checked_initial,
     checked_times,
     draw_starts,
     padded,
@@ -123,7 +125,8 @@ def conditional(
             the problem or the grid.
         InputError: if the path does not fit the grid.
     """
-    sampler, times, start = _check(model, target, times, initial)
+    sampler, target, times, start = _check(key, model, target, times, initial)
+    initial, num = None if initial is None else start, check_count(num, "num")
     reference, steps = floating(reference), times.shape[0] - 1
     shape = times.shape[0], target.problem.prior.dim
     require(
@@ -194,7 +197,9 @@ def filters(
         UnsupportedError: if the resampling is not multinomial, the posterior is not a
             mixture, or the model cannot serve the problem or the grid.
     """
-    sampler, times, start = _check(model, target, times, initial)
+    sampler, target, times, start = _check(key, model, target, times, initial)
+    initial = None if initial is None else start
+    num, repeats = check_count(num, "num"), check_count(repeats, "repeats")
     target.posterior(times[0])  # raises if the posterior is not a mixture
     steps = jnp.asarray(times.shape[0] - 1)
     case = sampler.filter, target, padded(times), steps, start, initial
@@ -279,9 +284,15 @@ def _path(key, target, times, steps):
     return jax.lax.fori_loop(0, steps, move, (x, states))[1]
 
 
-def _check(model, target, times, initial):
-    """The filter, the grid, and the law of the first particles."""
-    sampler, times = sampler_of(model), checked_times(times)
+def _check(key, model, target, times, initial):
+    """The filter, the target, the grid, and the law of the first particles."""
+    check_kinds(
+        "f(key, model, target, times, ...)",
+        key=(key, *KEY),
+        model=(model, AbstractFeynmanKac | ParticleFilter, "one of gt.smc"),
+        target=(target, Target, "a gt.Target"),
+    )
+    sampler, target, times = sampler_of(model), promoted(target), checked_times(times)
     if isinstance(model, AbstractFeynmanKac):
         sampler = ParticleFilter(model, "multinomial")
     sampler.check(target, times)
@@ -292,5 +303,7 @@ def _check(model, target, times, initial):
             expected='resampling="multinomial"',
             hint='pass it to the filter: ParticleFilter(model, "multinomial")',
         )
-    options = Options(initial)
-    return sampler, times, start_of(sampler.model, target, times[0], options)
+    if initial is not None:
+        initial = checked_initial(initial, target)
+    start = start_of(sampler.model, target, times[0], Options(initial))
+    return sampler, target, times, start

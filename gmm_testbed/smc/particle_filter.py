@@ -17,6 +17,7 @@ from ..sampling import (
     AbstractTraceable,
     Options,
     SampleSet,
+    counted,
     draw_starts,
     padded,
     sample_set,
@@ -73,7 +74,8 @@ class ParticleFilter(AbstractTraceable):
     ) -> SampleSet:
         law, steps = start_of(self.model, target, times[0], options), times.shape[0] - 1
         keep = steps + 1 if options.trajectory else 0
-        starts, count = draw_starts(key, law, num), jnp.asarray(steps)
+        starts = draw_starts(key, law, num)
+        count = counted(times, key, self, target, starts)
         grid, initial = padded(times), options.initial
         run = Run(key, target, grid, count, starts, initial, options.batch_size, keep)
         x, log_weights, log_evidence, states, ess = jitted_filter(

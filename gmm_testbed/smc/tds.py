@@ -20,7 +20,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import unsupported
+from .._checks import concrete, unsupported
 from .._types import Scalar, Times, Vector
 from ..algorithms import Guided
 from ..approximations import AbstractApproximation, log_twist
@@ -59,8 +59,8 @@ class TDS(AbstractTwisted):
         check_needs(self.guided, target, times)
         check_needs(self, target, times)
         zero = jnp.zeros(target.problem.prior.dim, times.dtype)
-        law = first_law(self.guided, target, times[-2:], zero)
-        if not float(law.root.least()) > 0.0:
+        least = first_law(self.guided, target, times[-2:], zero).root.least()
+        if concrete(least) and not float(least) > 0.0:
             unsupported(
                 "weights need the density of the proposals",
                 got=f"{type(self.kernel).__name__}, without noise in the last step",

@@ -25,7 +25,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import unsupported
+from .._checks import concrete, unsupported
 from .._types import Scalar, Times, Vector
 from ..algorithms import Guided
 from ..approximations import AbstractApproximation, Unguided, log_twist
@@ -64,7 +64,8 @@ class PublishedTDS(AbstractTwisted):
         check_needs(Guided(self.twist, self.kernel), target, times)
         check_needs(self, target, times)
         zero = jnp.zeros(target.problem.prior.dim, times.dtype)
-        if not float(first_law(self.prior_chain, target, times, zero).root.least()) > 0:
+        least = first_law(self.prior_chain, target, times, zero).root.least()
+        if concrete(least) and not float(least) > 0:
             unsupported(
                 "weights need the density of the proposals",
                 got=f"{type(self.kernel).__name__}, without noise in the first step",

@@ -149,12 +149,14 @@ def load(path: Path) -> dict[str, np.ndarray]:
 def _is_intact(path: Path) -> bool:
     """Whether a file of arrays is there and has the content that its name says."""
     try:
-        return path.is_file() and _hash(_read(path)) == path.stem
+        return _hash(_read(path)) == path.stem
     except Exception:  # as above
         return False
 
 
 def _read(path) -> dict[str, np.ndarray]:
+    if not path.is_file():  # a device, say, might never end
+        raise FileNotFoundError("no such file")
     found = {}
     with zipfile.ZipFile(path) as archive:
         for entry in archive.namelist():

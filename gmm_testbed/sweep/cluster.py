@@ -67,7 +67,8 @@ def cluster(
             stack.push(lambda kind, error, trace: kind and _kill(started))
             scheduler = started
         try:
-            client = stack.enter_context(Client(scheduler, timeout=ANSWER))
+            patience = {"timeout": ANSWER} if workers is None else {}
+            client = stack.enter_context(Client(scheduler, **patience))
         except (OSError, ValueError, TypeError) as error:
             fail(
                 "the scheduler does not answer",

@@ -102,8 +102,8 @@ def connected(path: Path, mode: str) -> sqlite3.Connection:
         path: absolute.
         mode: "rwc" to make the file, "rw" or "ro" for one that is there, or "immutable".
     """
-    wanted = "immutable=1" if mode == "immutable" else f"mode={mode}"
-    place = f"{path.as_uri()}?{wanted}"
+    wanted = "ro&immutable=1" if mode == "immutable" else mode
+    place = f"{path.as_uri()}?mode={wanted}"
     return sqlite3.connect(place, uri=True, timeout=60.0, isolation_level=None)
 
 

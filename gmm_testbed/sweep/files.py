@@ -31,4 +31,5 @@ def stamp(path: Path) -> tuple[int, int] | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    # The time of the last change of content can be set back; the other cannot.
+    return found.st_size, max(found.st_mtime_ns, found.st_ctime_ns)

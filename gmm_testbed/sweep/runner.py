@@ -124,10 +124,12 @@ def run(
             )
     precision = precision_in_use()
     jobs = experiment.jobs(precision)
-    before = store.ended(experiment, precision)
+    with _writing(store):  # which files of arrays are whole is noted
+        before = store.ended(experiment, precision)
+        damaged = store.damaged(before)
     final = FINAL if retry else tuple(Status)
-    kept = {name for name, one in before.items() if one.status in final}
-    kept = set() if force else kept - store.damaged(before)
+    kept = {name for name, one in before.items() if one.status in final} - damaged
+    kept = set() if force else kept
     missing = [job for job in jobs if job.identity not in kept]
     tally = Tally(kept=len(jobs) - len(missing))
     settings = Settings.here(experiment, precision, prepare, timeout)
@@ -149,7 +151,8 @@ def run(
         groups = _groups(experiment, missing)
         submit = _submitting(executor, experiment, settings)
         if groups:
-            most = functools.partial(slots, executor) if executor else lambda: 1
+            alone = executor is None
+            most = (lambda: 1) if alone else functools.partial(slots, executor)
             _share(store, groups, before, submit, most, keep)
     store.require_there()
     return tally

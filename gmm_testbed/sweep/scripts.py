@@ -119,7 +119,7 @@ def _run(file):
             raise
         raise FileError(_failure(file, error)) from None
     finally:
-        LISTENING.remove(declared)
+        LISTENING.pop()  # that of this file: those that it loads have ended
     return found
 
 

@@ -84,13 +84,24 @@ def local_modules(
     for name in _imported(tree, names.get("__package__") or ""):
         if (file := _file_of(name)) is not None:
             yield name, file
-    for name in names if used is None else used:
+    for name in list(names if used is None else used):
         held = names.get(name)
         home = held if isinstance(held, ModuleType) else None
         if callable(held):
             home = sys.modules.get(getattr(held, "__module__", None) or "")
         if (file := _local(getattr(home, "__file__", None))) is not None:
             yield home.__name__, file
+
+
+def here(source: Source) -> Source:
+    """The same source where this machine has it: at its path, or as an installed module."""
+    if Path(source.file).is_file():
+        return source
+    try:
+        found = importlib.util.find_spec(source.module)
+    except (ImportError, AttributeError, ValueError):
+        found = None
+    return source._replace(file=(found and found.origin) or source.file)
 
 
 def digest(file: Path) -> str:
@@ -164,7 +175,7 @@ def _file_of(name: str) -> Path | None:
 
 @functools.lru_cache(maxsize=4096)
 def _local(file: str | None) -> Path | None:
-    if not file or not file.endswith(".py"):
+    if not isinstance(file, str) or not file.endswith(".py"):
         return None
     path = Path(file).resolve()
     library = Path(sysconfig.get_path("stdlib")).resolve()

@@ -28,7 +28,7 @@ from .monitor import compilations, compile_seconds
 from .outcomes import Outcome, Status, read
 from .provenance import provenance
 from .scripts import module, refresh
-from .sources import Source, digest
+from .sources import Source, digest, here
 
 # Settings of JAX that change keys or numbers; a new process has JAX's own.
 SETTINGS = (
@@ -145,15 +145,16 @@ def _require_same_code(settings, can_load) -> None:
     A worker may outlive a driver and the files it has loaded: what it has in memory is
     then not what is in the files.
     """
-    here = provenance().sources
+    package = provenance().sources
     require(
-        here == settings.package,
+        package == settings.package,
         "a worker has other code of gmm_testbed than the driver",
-        got=f"sources {here}",
+        got=f"sources {package}",
         expected=f"sources {settings.package}",
         hint="start the workers again, with the package as it is now",
     )
-    for source in settings.code:
+    code = [here(source) for source in settings.code]
+    for source in code:
         file = Path(source.file)
         require(
             file.is_file() and digest(file) == source.digest,
@@ -163,7 +164,7 @@ def _require_same_code(settings, can_load) -> None:
             hint="run again: what was computed of the old code is kept as that",
         )
     require(
-        not refresh(settings.code) or can_load,
+        not refresh(code) or can_load,
         "a worker has old code of the experiment",
         got="a local file that has changed since the worker imported it",
         expected="the code of the driver",

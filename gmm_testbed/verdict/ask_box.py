@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import InputError, fail
 from ..conformance.probes import gap
-from ..external import External, checked_samples, in_numpy
+from ..external.sampler import External, checked_samples, in_numpy
 from ..paths.grids import time_grid
 from . import response
 from .box import Watch
@@ -31,7 +31,9 @@ def prepared(sampler: External) -> External:
     given = sampler.views is not in_numpy
     kinds = [sampler.views]
     if not given and "torch" in sys.modules:
-        from ..torch import Views  # only where the program has imported PyTorch
+        from ..external.torch import (
+            Views,  # only where the program has imported PyTorch
+        )
 
         kinds.insert(0 if _speaks_torch(sampler.fn) else 1, Views())
     target, problems = response.problem(), []

@@ -38,6 +38,10 @@ def figure(verdict: Verdict) -> Figure:
         )
         if curve.floor > 0:
             axis.axhline(curve.floor, color="0.35", linestyle="--", linewidth=0.9)
+        ends = np.append(curve.values, curve.floor)
+        ends = np.log10(ends[np.isfinite(ends) & (ends > 0)])
+        if ends.size:  # whole decades, of which each has a label
+            axis.set_ylim(10 ** np.floor(ends.min()), 10 ** np.ceil(ends.max() + 0.01))
         axis.set_title(curve.problem)
         axis.set_ylabel(curve.measure)
     return drawn

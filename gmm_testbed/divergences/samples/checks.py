@@ -11,15 +11,18 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ... import _weights, estimate
+from ..._arguments import check_kinds, is_numeric
 from ..._checks import concrete, floating, require, warn
 from ..._types import Scalar
 from ...mixture import GaussianMixture
 
 _FEW = 5  # effective samples, up to which every use of weights is warned of
+_EVEN = 0.9  # of all weights: the effective number of those that are almost equal
 
 
 def checked(samples, mixture: GaussianMixture, log_weights=None) -> tuple[Array, Array]:
     """`weighted` for samples in the dimension of a mixture."""
+    check_truth("metric(samples, mixture)", mixture, samples=samples)
     return weighted(samples, mixture.dim, log_weights)
 
 
@@ -71,13 +74,33 @@ def weighted(samples, dim: int, log_weights=None) -> tuple[Array, Array]:
     return samples, jax.nn.softmax(log_weights)
 
 
+def check_truth(call: str, mixture, **samples) -> None:
+    """Refuses what is no mixture in the place of the truth, and what are no samples.
+
+    Args:
+        call: how the function is written.
+        mixture: the truth.
+        samples: samples=..., the samples (n, d).
+
+    Raises:
+        ArgumentError: that says how samples of the truth become a mixture.
+    """
+    words = "the truth, a gt.GaussianMixture; samples of it (n, d) become one by"
+    words = f"{words} gt.GaussianMixture.empirical(samples)"
+    given = {name: (x, is_numeric, "samples (n, d)") for name, x in samples.items()}
+    check_kinds(call, mixture=(mixture, GaussianMixture, words), **given)
+
+
 def warn_of_heavy(log_weights: np.ndarray) -> None:
-    """Warns of log-weights (n,) whose largest few decide what is estimated."""
+    """Warns of log-weights (n,) whose largest few decide what is estimated.
+
+    Not of those that are almost equal: a tail of what differs in them decides nothing.
+    """
     count = log_weights.shape[0]
     weights = np.exp(log_weights - log_weights.max())
     effective = weights.sum() ** 2 / (weights**2).sum()
     shape, most = _weights.pareto_shape(log_weights), _weights.largest_shape(count)
-    if effective > _FEW and not shape > most:
+    if effective > _FEW and (effective > _EVEN * count or not shape > most):
         return
     tail = f"{shape:.2g}" if np.isfinite(shape) else "unknown, the tail is too short"
     warn(
@@ -90,8 +113,23 @@ def warn_of_heavy(log_weights: np.ndarray) -> None:
 
 
 def variance_of_mean(terms: Float[Array, " n"], weights: Float[Array, " n"]) -> Scalar:
-    """Of the weighted mean of terms (n,)."""
-    return _weights.mean_and_variance(terms, weights)[1]
+    """Of the weighted mean of terms (n,); NaN where no two differ: none is known."""
+    variance = _weights.mean_and_variance(terms, weights)[1]
+    return jnp.where(variance == 0, jnp.nan, variance)
+
+
+def sample_mean(terms, weights: Float[Array, " n"], log_weights=None):
+    """Estimate of the mean of terms (n, ...) of samples; no error where no two differ.
+
+    Args:
+        terms: (n, ...), a function of every sample.
+        weights: (n,) normalised.
+        log_weights: as the user gave them; for the words of the estimate.
+    """
+    value, variance = _weights.mean_and_variance(terms, weights)
+    error = jnp.sqrt(jnp.where(variance == 0, jnp.nan, variance))
+    how, freedom = described(weights, log_weights), _weights.freedom(weights)
+    return estimate.Estimate(value, error, how, freedom=freedom)
 
 
 def share_error(
@@ -114,8 +152,9 @@ def share_error(
     )
 
 
-def described(weights: Float[Array, " n"], log_weights=None) -> str:
-    """As "1000 samples", for `Estimate.how`."""
-    return estimate.described(
-        weights.shape[0], None if log_weights is None else weights
-    )
+def described(
+    weights: Float[Array, " n"], log_weights=None, few: int = _weights.MEAN
+) -> str:
+    """As "1000 samples", for `Estimate.how`; of `few` or fewer there is no error."""
+    known = None if log_weights is None else weights
+    return estimate.described(weights.shape[0], known, few)

@@ -11,10 +11,10 @@ Source: Székely and Rizzo, J. Statist. Plann. Inference 143 (2013), 1249-1272.
 import equinox as eqx
 import jax.numpy as jnp
 
+from ..._samples import takes_sample_sets
 from ..._types import Scalar
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from .checks import checked
 from .embedding import between_copies, mean_distance
 from .pairs import AbstractKernel, Features, u_statistic

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._checks import require
+from ..._checks import check_count, require
 from ..._types import Key
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
+from .checks import check_truth
 from .max_sliced import MaxSliced
 
 
@@ -58,6 +59,8 @@ def floor(
     Raises:
         InputError: if there are fewer than three repetitions, or there is no estimate.
     """
+    check_truth("floor(metric, key, mixture, num)", mixture)
+    num = check_count(num, "num")
     require(
         repeats >= 3,
         "so few values have no spread to speak of",

@@ -16,10 +16,10 @@ from jaxtyping import Array, Float
 
 from ... import _weights
 from ..._checks import concrete, floating, require, unsupported
+from ..._samples import takes_sample_sets
 from ...densities.line_table import projected
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from ..grid import over_points
 from . import sorting
 from .checks import checked, described, share_error
@@ -74,7 +74,7 @@ def cramer_von_mises(
     rows, value = _squares(ranks.level, ranks.weights)
     w, squares = ranks.weights, jnp.sum(weights**2)
     by_pairs = squares**2 * _SQUARE, squares**2  # as if it were zero
-    how = described(weights, log_weights)
+    how = described(weights, log_weights, _weights.PAIRS)
     return estimated(value, w * (rows - w @ rows), w, by_pairs, weights, how)
 
 

@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from ... import _weights
+from ..._samples import takes_sample_sets
 from ..._types import Key, Vector
 from ...densities.line_table import projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from .checks import checked, described, variance_of_mean
 from .semi_discrete import about, check_power, rooted_if, transport
 from .sliced import draw_bases, unit
@@ -76,7 +76,7 @@ def max_sliced_wasserstein(
     directions = draw_bases(key, mixture.dim, starts, points.dtype)
     number = jnp.asarray(steps)
     direction, cost, variance = _search(directions, points, weights, mixture, number, p)
-    how, freedom = described(weights, log_weights), _weights.freedom(weights)
+    how, freedom = described(weights, log_weights), _weights.freedom_of_squares(weights)
     found = Estimate(cost, jnp.sqrt(variance), how, freedom=freedom)
     return MaxSliced(rooted_if(found, p, rooted), direction)
 

@@ -13,11 +13,11 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ..._checks import concrete, floating, require
+from ..._samples import takes_sample_sets
 from ..._types import Scalar, Vector
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
 from ...mixture.components import LOG_2PI
-from ...samples import takes_sample_sets
 from ..grid import over_points
 from .checks import checked
 from .embedding import between_copies
@@ -85,7 +85,9 @@ class GaussianKernel(AbstractKernel):
         blurred = self.mixture.noised(jnp.ones_like(self.length), self.length)
         log_norm = 0.5 * self.mixture.dim * (LOG_2PI + 2.0 * jnp.log(self.length))
         embedded = over_points(
-            lambda x: jnp.exp(log_norm + blurred.log_prob(x)), points
+            lambda x: jnp.exp(log_norm + blurred.log_prob(x)),
+            points,
+            blurred.num_components,
         )
         x = (points - self.mixture.mean()[None]) / self.length
         return Features((x,), (embedded,))

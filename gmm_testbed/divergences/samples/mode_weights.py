@@ -9,11 +9,11 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
 from ..._checks import require
+from ..._samples import takes_sample_sets
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from ..grid import over_points
-from .checks import checked, described, share_error
+from .checks import checked, sample_mean, share_error
 
 
 class ModeWeights(NamedTuple):
@@ -86,7 +86,7 @@ def mode_weights(
         hint="0.95 is usual",
     )
     shares = _shares(points, mixture, labels == "hard")
-    found = Estimate.mean_of(shares, weights, described(weights, log_weights))
+    found = sample_mean(shares, weights, log_weights)
     error = share_error(shares, weights)
     found = Estimate(found.value, error, found.how, freedom=found.freedom)
     tail = jnp.asarray((1.0 - level) / (2 * mixture.num_components), points.dtype)
@@ -100,7 +100,7 @@ def mode_weights(
 
 @eqx.filter_jit
 def _shares(points, mixture, hard: bool):
-    shares = over_points(mixture.responsibilities, points)
+    shares = over_points(mixture.responsibilities, points, mixture.num_components)
     if hard:
         best = jnp.argmax(shares, axis=1)
         one = jax.nn.one_hot(best, mixture.num_components, dtype=shares.dtype)

@@ -137,7 +137,7 @@ def u_statistic(
     Raises:
         InputError: if there are more partners than half of the other samples.
     """
-    count, how = points.shape[0], described(weights, log_weights)
+    count, how = points.shape[0], described(weights, log_weights, _weights.PAIRS)
     if partners is None:
         found = _all_pairs(kernel, points, weights)
         return estimated(*found, weights, f"{how}, all pairs")
@@ -164,8 +164,10 @@ def estimated(value, rows, masses, by_pairs, weights, how: str) -> Estimate:
         weights: (n,) normalised.
         how: in words.
     """
-    number, (by_pairs, outer) = 1.0 / jnp.sum(weights**2), by_pairs
-    known = (number > 3.0) & (by_pairs > 0)
+    squares, (by_pairs, outer) = jnp.sum(weights**2), by_pairs
+    rounding = 100.0 * jnp.finfo(squares.dtype).eps * jnp.abs(value)
+    known = _weights.enough(squares, _weights.PAIRS) & (by_pairs > rounding**2 * outer)
+    number = 1.0 / squares
     below = (number - 2.0) * (number - 3.0)
     inflation = number * (number - 1.0) / jnp.where(known, below, jnp.nan)
     rate = jnp.sum(masses**2) / jnp.sqrt(outer)

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._checks import check_real, fail, floating, require, unsupported
+from ..._samples import takes_sample_sets
 from ...estimate import Estimate
-from ...samples import takes_sample_sets
 
 
 @takes_sample_sets

@@ -24,11 +24,11 @@ from jaxtyping import Array, Float
 
 from ... import _weights
 from ..._checks import require
+from ..._samples import takes_sample_sets
 from ..._types import Scalar, Vector
 from ...densities.line_table import LineLaw, LineTable, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from . import sorting
 from .checks import checked, described, variance_of_mean
 
@@ -88,7 +88,7 @@ def line_wasserstein(
         hint="use sliced_wasserstein",
     )
     cost, variance = _line(points[:, 0], weights, mixture, p)
-    how, freedom = described(weights, log_weights), _weights.freedom(weights)
+    how, freedom = described(weights, log_weights), _weights.freedom_of_squares(weights)
     found = Estimate(cost, jnp.sqrt(variance), how, freedom=freedom)
     return rooted_if(found, p, rooted)
 

@@ -17,11 +17,11 @@ from jaxtyping import Array, ArrayLike, Float
 
 from ... import _weights
 from ..._checks import choose, concrete, floating, require
+from ..._samples import takes_sample_sets
 from ..._types import Key
 from ...densities.line_table import LineLaw, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from .checks import checked, described, variance_of_mean
 from .semi_discrete import about, check_power, rooted_if, transport
 
@@ -78,7 +78,7 @@ def sliced_wasserstein(
     costs, potential = _over(found, points, weights, mixture, p)
     how = f"{described(weights, log_weights)}, {costs.shape[0]} directions"
     error = jnp.sqrt(variance_of_mean(potential, weights))
-    freedom = _weights.freedom(weights)
+    freedom = _weights.freedom_of_squares(weights)
     estimate = Estimate(jnp.mean(costs), error, how, freedom=freedom)
     if costs.shape[0] > 1:
         size = block_size(mixture.dim, directions) if kind == "orthogonal" else 1
@@ -142,9 +142,12 @@ def projected_wasserstein(
 
 def _of_lines(costs, potential):
     """Of one set: the mean over independent lines, with both errors."""
-    mean, count = Estimate.mean_of(potential), potential.shape[0]
+    count = potential.shape[0]
+    weights = jnp.full(count, 1.0 / count, potential.dtype)
+    error = jnp.sqrt(variance_of_mean(potential, weights))
     how = f"{count} samples, {costs.shape[0]} directions"
-    value = Estimate(jnp.mean(costs), mean.stderr, how, freedom=mean.freedom)
+    freedom = _weights.freedom_of_squares(weights)
+    value = Estimate(jnp.mean(costs), error, how, freedom=freedom)
     return value + over_directions(costs, 1)
 
 

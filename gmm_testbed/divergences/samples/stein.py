@@ -13,10 +13,10 @@ multiquadric kernel, which still detects mass that escapes to infinity).
 import jax.numpy as jnp
 
 from ..._checks import choose
+from ..._samples import takes_sample_sets
 from ..._types import Scalar
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
-from ...samples import takes_sample_sets
 from ..grid import over_points
 from .checks import checked
 from .mmd import checked_length
@@ -95,7 +95,7 @@ KERNELS = {"imq": InverseMultiquadric, "gaussian": Gaussian}
 
 
 def _features(mixture, points):
-    score = over_points(mixture.score, points)
+    score = over_points(mixture.score, points, mixture.num_components)
     return Features((points - mixture.mean()[None], score), ())
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ... import _linalg
-from ..._checks import require, unsupported
+from ..._checks import check_count, require, unsupported
 from ..._types import Key, Times
 from ...estimate import Estimate
 from ...method import AbstractMethod, name_of
@@ -71,7 +71,9 @@ def flow_samples(
         InputError: if the grid does not decrease within [0, 1], or the initial law is a
             set of atoms.
     """
-    times = check_run(sampler, target, times)
+    call = "gt.laws.flow_samples(key, sampler, target, times, num)"
+    target, times = check_run(call, sampler, target, times, key=key)
+    num = check_count(num, "num")
     initial = initial_law(sampler, target, times[0], initial)
     require(
         not initial.atomic,

@@ -96,7 +96,7 @@ def plane_law(stages, target, times, initial, refine: int = 1) -> PlaneLaw:
         refine: how many times finer than usual the grids are.
 
     Raises:
-        InputError: if a step needs more than 1536 nodes each way.
+        InputError: if a step needs more than 1536^2 nodes.
     """
     *others, last = _frames(stages, target, times, initial)
     given = stages, target, times, initial, refine
@@ -132,10 +132,7 @@ def _start(initial: GaussianMixture, frame, fewest: int, dtype) -> State:
     reach = REACH * found.scales()
     low, high = (found.mean - reach).min(axis=0), (found.mean + reach).max(axis=0)
     wanted = COARSEST * (high - low) / found.finest().min(axis=0)
-    grids = tuple(
-        plane_state.fine_enough(*axis, fewest)
-        for axis in zip(low, high, wanted, strict=True)
-    )
+    grids = plane_state.fine_enough(low, high, wanted, (fewest, fewest))
     return plane_state.summed(found, grids, dtype)
 
 

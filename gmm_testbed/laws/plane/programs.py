@@ -130,19 +130,19 @@ def _resolved(state: State, mass, landing, ratios, refine: int):
             (last - first + 1) / min(room, 1.0)
             for (first, last), room in zip(ends, rooms, strict=True)
         ]
-        if max(wanted) <= most:
+        if plane_state.fits(wanted, most):
             break
     if min(rooms) >= 1.0:
         return kept, None
-    return kept, tuple(
-        plane_state.fine_enough(
-            grid.lower + grid.spacing * first,
-            grid.lower + grid.spacing * last,
-            count,
-            min(grid.count, plane_state.ORDINARY),
-        )
-        for grid, (first, last), count in zip(state.grids, ends, wanted, strict=True)
+    lower, above = (
+        [
+            grid.lower + grid.spacing * end[side]
+            for grid, end in zip(state.grids, ends, strict=True)
+        ]
+        for side in (0, 1)
     )
+    fewest = [min(grid.count, plane_state.ORDINARY) for grid in state.grids]
+    return kept, plane_state.fine_enough(lower, above, wanted, fewest)
 
 
 def _holding(mass: np.ndarray, leave: float) -> list[tuple[int, int]]:
@@ -195,15 +195,11 @@ def _mixture(run: Run, window, state: State, fewest: int):
     columns = 0.125 * np.abs(sums[0] + sums[2] - sums[1] - sums[3]).sum() * cell
     rough = [float(error) * run.refine > _HALVES for error in (rows, columns)]
     if any(rough):
-        return None, tuple(
-            plane_state.fine_enough(
-                grid.lower,
-                plane_state.upper(grid),
-                grid.count * (_GROWTH if bad else 1.0),
-                grid.count,
-            )
-            for grid, bad in zip(state.grids, rough, strict=True)
-        )
+        counts = [grid.count for grid in state.grids]
+        growth = np.where(rough, _GROWTH, 1.0)
+        lower = [grid.lower for grid in state.grids]
+        above = [plane_state.upper(grid) for grid in state.grids]
+        return None, plane_state.fine_enough(lower, above, counts * growth, counts)
     return State(grids, 0.25 * sum(sums), whole), None
 
 

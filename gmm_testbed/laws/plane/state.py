@@ -14,12 +14,19 @@ from ..resolution import COARSEST
 from . import sums as plane_sums
 from .sums import Sources
 
-SIZES = (96, 128, 192, 256, 384, 512, 768, 1024, 1536)  # nodes each way
-FEWEST, MOST = SIZES[0], SIZES[-1]
+SIZES = (96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144)
+FEWEST, MOST = SIZES[0], 1536  # nodes each way; one axis may have more, if fewer along
+LONGEST = SIZES[-1]  # the other: they are MOST^2 at most
 NEGLIGIBLE = 1e-14  # mass of a source that does not shape a grid
 # Nodes that a grid may have, and the mass it may leave outside to stay that small.
 ORDINARY = 512
-LEAVES = ((ORDINARY, 0.0), (ORDINARY, 1e-10), (MOST, 1e-10), (ORDINARY, 1e-6))
+LEAVES = (
+    (ORDINARY, 0.0),
+    (ORDINARY, 1e-10),
+    (MOST, 1e-10),
+    (MOST, 1e-6),
+    (LONGEST, 1e-6),
+)
 _FAR = 39.0  # standard deviations: a Gaussian underflows there
 
 
@@ -76,7 +83,7 @@ def fitting(sources: Sources, refine: int, fewest: int) -> tuple[Grid, Grid]:
         fewest: nodes each way.
 
     Raises:
-        InputError: if it needs more than 1536 nodes each way, or sources are not finite.
+        InputError: if it needs more than 1536^2 nodes, or sources are not finite.
     """
     active = sources.chosen(sources.mass > NEGLIGIBLE)
     if not all(np.isfinite(part).all() for part in active):
@@ -101,11 +108,9 @@ def fitting(sources: Sources, refine: int, fewest: int) -> tuple[Grid, Grid]:
             -_beyond(-high, active.mass, leave),
         )
         wanted = COARSEST * refine * (above - lower) / finest
-        if max(wanted) <= most:
+        if fits(wanted, most):
             break
-    return tuple(
-        fine_enough(*axis, fewest) for axis in zip(lower, above, wanted, strict=True)
-    )
+    return fine_enough(lower, above, wanted, (fewest, fewest))
 
 
 def _beyond(ends, mass, leave: float) -> np.ndarray:
@@ -118,18 +123,38 @@ def _beyond(ends, mass, leave: float) -> np.ndarray:
     return np.array(found)
 
 
-def fine_enough(lower, upper, wanted: float, fewest: int) -> Grid:
-    """A grid with at least `wanted` nodes; a few sizes, so that few are compiled."""
-    count = next((size for size in SIZES if size >= max(wanted, fewest)), None)
-    if count is None:
+def fits(wanted, most: int) -> bool:
+    """Whether a grid of these many nodes along each axis (2,) is allowed."""
+    longest, shortest = max(wanted), max(min(wanted), FEWEST)
+    return bool(longest <= most and longest * shortest <= MOST**2)
+
+
+def fine_enough(lower, upper, wanted, fewest) -> tuple[Grid, Grid]:
+    """Grids with at least the `wanted` nodes; a few sizes, so that few are compiled.
+
+    Args:
+        lower: first node of each axis, as all that follows.
+        upper: last node.
+        wanted: nodes that are needed.
+        fewest: nodes that it has in any case.
+
+    Raises:
+        InputError: if they are more than 1536^2 in all.
+    """
+    if not fits(wanted, LONGEST):
         fail(
             "the law cannot be resolved on a grid",
-            got=f"a step that needs {wanted:.0f} nodes each way",
-            expected=f"at most {MOST}",
+            got=f"a step that needs {wanted[0]:.0f} x {wanted[1]:.0f} nodes",
+            expected=f"at most {MOST} x {MOST} in all, and {LONGEST} along an axis",
             hint="change the number of steps (many: the kernel is narrow; few: guidance "
             "stretches a step), raise t_min, or use gt.sample",
         )
-    return spanning(float(lower), float(upper), count)
+    counts = [
+        next(size for size in SIZES if size >= min(max(need, least), LONGEST))
+        for need, least in zip(wanted, fewest, strict=True)
+    ]
+    axes = zip(lower, upper, counts, strict=True)
+    return tuple(spanning(float(low), float(high), count) for low, high, count in axes)
 
 
 def upper(grid: Grid) -> float:

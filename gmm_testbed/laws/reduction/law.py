@@ -18,7 +18,7 @@ import numpy as np
 from jax.scipy.special import gammainc
 from jaxtyping import Array, Float
 
-from ..._checks import require, unsupported
+from ..._checks import check_count, check_index, require, unsupported
 from ..._types import Matrix, Scalar, Times, Vector
 from ...divergences import closed_form, w2_between
 from ...estimate import Between
@@ -70,6 +70,7 @@ class ReducedLaw(eqx.Module):
 
     def mean_beyond(self, index: int = -1) -> Vector:
         """Mean beyond the frame at times[index], (d,), orthogonal to the frame."""
+        check_index(index, self.gains.shape[0], "time of this law")
         return self.gains[index] * self.start + self.shifts[index] * self.centre
 
     def mean(self) -> Vector:
@@ -198,9 +199,11 @@ def reduced(
             `gt.laws.grid` refuses the problem along the frame.
         InputError: as `gt.laws.grid`.
     """
+    call = "gt.laws.reduced(sampler, target, times)"
+    target, times = check_run(call, sampler, target, times)
+    refine = check_count(refine, "refine")
     require_explicit(sampler)
     require_no_memory(sampler)
-    times = check_run(sampler, target, times)
     problem = target.problem
     measurement = require_linear(sampler, target)
     frame = frame_of(problem.prior, measurement.A)

@@ -1,3 +1,27 @@
-from . import closed, paths, sampled, twisted
+"""All pins."""
 
-PINS = [*closed.PINS, *paths.PINS, *twisted.PINS, *sampled.PINS]
+from . import (
+    components,
+    densities,
+    frozen,
+    one_gaussian,
+    outputs,
+    particles,
+    paths,
+    posteriors,
+    training,
+    twisted,
+)
+
+PINS = [
+    *densities.PINS,
+    *posteriors.PINS,
+    *components.PINS,
+    *paths.PINS,
+    *frozen.PINS,
+    *one_gaussian.PINS,
+    *twisted.PINS,
+    *particles.PINS,
+    *training.PINS,
+    *outputs.PINS,
+]

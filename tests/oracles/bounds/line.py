@@ -188,3 +188,14 @@ def w2_squared(q: Line, p: Line, per=150.0, image=lambda x: x) -> float:
     x = nodes(q, per=per, reach=9.5)
     gap = image(x) - coupled(q, p, x)
     return float((x[1] - x[0]) * np.sum(pdf(q, x) * gap**2))
+
+
+TWO = line([0.4, 0.6], [-1.0, 1.5], [0.16, 0.36])
+BESIDE = np.array([0.7, -0.3]), np.array([0.25, 0.6])  # means and variances
+
+
+def gaussian_kl(m, v, other_m=0.0, other_v=1.0):
+    """KL between Gaussians on the line."""
+    return 0.5 * (
+        v / other_v - 1.0 - np.log(v / other_v) + (m - other_m) ** 2 / other_v
+    )

@@ -62,14 +62,12 @@ class Pin(NamedTuple):
         case: of which both sides are recomputed.
         sides: no arguments; {label: (left, right)}, each a number, a `Side`, or None where
             it is not recomputed. A label may be the beginning of one.
-        slow: whether it takes more than about three seconds.
         keys: how many independent runs are averaged, where a side is sampled.
     """
 
     name: str
     case: dict[str, Any]
     sides: Callable[[], dict[str, tuple]]
-    slow: bool = False
     keys: int = 1
 
 

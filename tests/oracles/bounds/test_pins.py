@@ -11,15 +11,36 @@ import gmm_testbed as gt
 from .catalogue import PINS
 from .pins import rows
 
+FAST = {  # without much compilation, here or in the oracle
+    "T6-initialisation",
+    "T7-contraction",
+    "T8-gronwall",
+    "T11-dps-limit",
+    "T12-dps-density",
+    "T12-dps-density-corrected",
+    "T24-speciation",
+    "T27-log-sobolev",
+    "T28-stein",
+    "T29-tilted-transport",
+    "T32-replacement",
+    "C20-entropy",
+    "C22-score-lipschitz",
+    "C24-divergences",
+}
+
 
 def named(pin):
     return "-".join([pin.name, *(f"{k}={v}" for k, v in pin.case.items())])
 
 
+def is_slow(pin):
+    return pin.name not in FAST or pin.case.get("dim", 1) > 1
+
+
 @pytest.mark.parametrize(
     "pin",
     [
-        pytest.param(pin, id=named(pin), marks=[pytest.mark.slow] * pin.slow)
+        pytest.param(pin, id=named(pin), marks=[pytest.mark.slow] * is_slow(pin))
         for pin in PINS
     ],
 )

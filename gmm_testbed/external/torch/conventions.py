@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from .._checks import choose, require
+from ..._checks import check_real, choose, require
 from .denoiser import Denoiser
 from .points import Batch
 
@@ -184,6 +184,7 @@ class Levels:
     def __init__(self, alphas_cumprod):
         if isinstance(alphas_cumprod, torch.Tensor):
             alphas_cumprod = alphas_cumprod.detach().cpu().numpy()
+        check_real(alphas_cumprod, "alphas_cumprod")
         squares = np.asarray(alphas_cumprod, float)
         falling = squares.ndim == 1 and squares.size and np.all(np.diff(squares) < 0)
         require(

@@ -8,8 +8,8 @@ import torch
 from azula.denoise import Denoiser as AbstractAzula
 from azula.denoise import DiracPosterior
 
-from .._checks import require
-from ..paths import AbstractPath
+from ..._checks import require
+from ...paths import AbstractPath
 from .denoiser import Denoiser
 from .points import Batch
 

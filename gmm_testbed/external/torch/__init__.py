@@ -11,6 +11,7 @@ r"""PyTorch: the exact denoiser as a module, and programs and operators of other
     gt.torch.Forward(measurement)           # a measurement as a module, and back:
     gt.torch.linear(fn, R, shape), gt.torch.nonlinear(fn, R, shape)
     gt.torch.physics(measurement, shape), gt.torch.from_physics(physics, shape)
+    gt.torch.Network(fn, shape)             # a network, for target.seen_through
 
 Nothing else in this package imports PyTorch, and this module does so when one of its
 names is first asked for.
@@ -20,7 +21,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from .._checks import unsupported
+from ..._checks import unsupported
 
 if TYPE_CHECKING:  # for type checkers: what the table below finds
     from .azula import Azula as Azula

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import torch
 
-from .._checks import fail, require
-from ..mixture import GaussianMixture
-from ..problem import Target
-from ..problem.denoisers import AbstractDenoiser, Prior
+from ..._checks import fail, require
+from ...mixture import GaussianMixture
+from ...problem import Target
+from ...problem.denoisers import AbstractDenoiser, Prior
 from .bridge import FromJax
 from .mixture import MixtureMean
 from .points import Batch, Points, Rows, Scales, positive, rows_of, scale
@@ -133,11 +133,7 @@ class BridgedMean(torch.nn.Module):
         torch.nn.Module.__init__(self)
         kind = torch.empty(0, dtype=_precision())
         self.register_buffer("_like", kind, persistent=False)
-
-        def means(x, alpha, sigma):
-            return (jax.vmap(lambda *point: denoiser(*point).mean)(x, alpha, sigma),)
-
-        self.crossed = FromJax(means, 3)
+        self.crossed = FromJax(_means, denoiser, 3)
 
     @property
     def like(self) -> torch.Tensor:
@@ -148,6 +144,10 @@ class BridgedMean(torch.nn.Module):
         """The mean (n, d) at rows x (n, d) and scales (n, 1) or (1, 1)."""
         scales = (value.expand(len(rows), 1)[:, 0] for value in (alpha, sigma))
         return self.crossed(rows, *scales)[0]
+
+
+def _means(denoiser, x, alpha, sigma):
+    return (jax.vmap(lambda *point: denoiser(*point).mean)(x, alpha, sigma),)
 
 
 def _precision() -> torch.dtype:

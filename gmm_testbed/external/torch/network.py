@@ -6,9 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import torch
 
-from .._checks import require
-from .._types import Scalar, Vector
-from ..problem.denoisers import AbstractDenoiser, Linearised
+from ..._checks import require
+from ..._types import Scalar, Vector
+from ...problem.denoisers import AbstractDenoiser, Linearised
 from .bridge import from_torch
 from .measurements import TorchMap
 
@@ -27,8 +27,9 @@ class Network(AbstractDenoiser):
         device: the same.
 
     Raises:
-        InputError: if fn returns another shape, no real and finite numbers, or no
-            derivative, at random points with alpha = 0.8 and sigma = 0.6.
+        InputError: if fn, at random points with alpha = 0.8 and sigma = 0.6, returns
+            another shape, no real and finite numbers, two answers to one point, or no
+            derivative, or couples the points of a batch.
     """
 
     value: Callable = eqx.field(static=True)
@@ -61,7 +62,7 @@ class Network(AbstractDenoiser):
         probe = torch.cat(
             [torch.tensor([[0.8, 0.6]] * 3), known.probe(1.0).cpu()], dim=1
         )
-        values = estimate.attached(probe.to(known.like).requires_grad_())
+        values = estimate(probe.to(known.like)).detach()
         require(
             values.shape[1] == dim,
             "this denoiser returns the wrong shape",
@@ -69,6 +70,8 @@ class Network(AbstractDenoiser):
             expected=f"{dim}, as x has",
             hint="take the first C of 2 C channels, and x0 of the noise",
         )
+        estimate.check_repeatable(probe.to(known.like))
+        estimate.check_attached(probe.to(known.like), 2)
         self.value = from_torch(estimate.unchecked, dim, known.like)
         self.product = from_torch(pulled, dim, known.like)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ._checks import concrete, require
+from ._checks import concrete, promoted, require
 from ._types import Scalar
 
 
@@ -52,13 +52,14 @@ class SampleSet(NamedTuple):
 
 def equal_weights(log_weights: Float[Array, " num"]) -> bool:
     """Whether log-weights (num,) are known to be the same."""
-    return concrete(log_weights) and np.ptp(np.asarray(log_weights)) == 0.0
+    return concrete(log_weights) and bool(np.ptp(np.asarray(log_weights)) == 0.0)
 
 
 def takes_sample_sets(function: Callable) -> Callable:
     """A function of `samples` and `log_weights` that takes a `SampleSet` for both.
 
-    Equal weights are left out, so that chains run the program of samples without weights.
+    Arrays are promoted to the precision in use. Equal weights are left out, so that chains
+    run the program of samples without weights.
 
     Raises:
         InputError: of the function made: if log-weights come with a `SampleSet`.
@@ -67,6 +68,7 @@ def takes_sample_sets(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def made(*args, **kwargs):
+        args, kwargs = promoted((args, kwargs))
         given = args[place] if len(args) > place else kwargs.get("samples")
         if not isinstance(given, SampleSet):
             return function(*args, **kwargs)

@@ -1,13 +1,14 @@
 """Functions of JAX as functions of PyTorch, and of PyTorch as functions of JAX."""
 
-import functools
 from collections.abc import Callable
+from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 
 class FromJax:
@@ -17,28 +18,46 @@ class FromJax:
     the device of JAX, by NumPy, and not under `torch.func`.
 
     Args:
-        fn: from `count` arrays to a tuple of `values` arrays; it is compiled.
+        fn: from `known` and `count` arrays to a tuple of `values` arrays. One and the
+            same fn is compiled once, whatever is known.
+        known: data of it: a pytree.
         count: of its arguments.
         values: of what it returns.
     """
 
-    def __init__(self, fn: Callable, count: int, values: int = 1):
-        self.fn, self.count, self.values = fn, count, values
-        self.compiled = jax.jit(fn)
+    def __init__(self, fn: Callable, known: Any, count: int, values: int = 1):
+        self.fn, self.known, self.count, self.values = fn, known, count, values
 
     def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The values, in the precision and on the device of the first tensor."""
         return _Crossing.apply(self, *tensors)
 
-    @functools.cached_property
+    def run(self, *arrays: Array) -> tuple[Array, ...]:
+        """The values of arrays, by a compiled program."""
+        return _run(self.fn, self.known, arrays)
+
+    @property
     def product(self) -> "FromJax":
         """From the arguments and the cotangents of all values to those of all arguments."""
+        product = _Product(self.fn, self.count)
+        return FromJax(product, self.known, self.count + self.values, self.count)
 
-        def product(*given):
-            arguments, cotangents = given[: self.count], given[self.count :]
-            return jax.vjp(self.fn, *arguments)[1](tuple(cotangents))
 
-        return FromJax(product, self.count + self.values, self.count)
+class _Product(eqx.Module):
+    """The vector-Jacobian product of fn in its arrays."""
+
+    fn: Callable = eqx.field(static=True)
+    count: int = eqx.field(static=True)
+
+    def __call__(self, known, *given):
+        arguments, cotangents = given[: self.count], given[self.count :]
+        _, pullback = jax.vjp(lambda *arrays: self.fn(known, *arrays), *arguments)
+        return pullback(cotangents)
+
+
+@eqx.filter_jit
+def _run(fn, known, arrays):
+    return fn(known, *arrays)
 
 
 class _Crossing(torch.autograd.Function):
@@ -51,8 +70,7 @@ class _Crossing(torch.autograd.Function):
         arrays = (jnp.asarray(tensor.detach().cpu().numpy()) for tensor in tensors)
         like = tensors[0]
         return tuple(
-            torch.from_numpy(np.array(value)).to(like)
-            for value in crossed.compiled(*arrays)
+            torch.from_numpy(np.array(value)).to(like) for value in crossed.run(*arrays)
         )
 
     @staticmethod
@@ -104,9 +122,7 @@ def jacobians(
     with torch.enable_grad():
         points = points if points.requires_grad else points.detach().requires_grad_()
         values = fn(points).reshape(len(points), size)
-        if (
-            not values.requires_grad
-        ):  # a constant, as the second derivative of a line is
+        if not values.requires_grad:  # as the second derivative of what is linear
             return points.new_zeros(len(points), size, points.shape[1])
         rows = [
             torch.autograd.grad(

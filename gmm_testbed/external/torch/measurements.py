@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from .._checks import fail, require
-from ..problem import Linear, Nonlinear
-from ..problem.measurements import AbstractMeasurement
+from ..._checks import InputError, fail, require
+from ...problem import Linear, Nonlinear
+from ...problem.measurements import AbstractMeasurement
 from .bridge import FromJax, from_torch, jacobians
 from .points import Batch, Rows, rows_of
 
@@ -41,7 +41,7 @@ class Forward(torch.nn.Module):
                 value = torch.from_numpy(np.array(getattr(measurement, name)))
                 self.register_buffer(name, value, persistent=False)
         else:
-            self.crossed = FromJax(lambda x: (jax.vmap(measurement.apply)(x),), 1)
+            self.crossed = FromJax(_values, measurement, 1)
 
     def forward(self, x0: Batch) -> Float[torch.Tensor, "n m"]:
         """f(x0), (n, m), in the precision of x0 (n, ...).
@@ -52,6 +52,10 @@ class Forward(torch.nn.Module):
         rows = rows_of(x0, self.dim, self._like, "x0")
         found = rows @ self.A.mT + self.b if self.linear else self.crossed(rows)[0]
         return found.to(x0.dtype)
+
+
+def _values(measurement, x0):
+    return (jax.vmap(measurement.apply)(x0),)
 
 
 def linear(
@@ -71,8 +75,8 @@ def linear(
         device: the same.
 
     Raises:
-        InputError: if fn is not affine, gives two answers to one point, or returns no
-            real and finite numbers.
+        InputError: if fn is not affine, gives two answers to one point, couples the
+            points of a batch, or returns no real and finite numbers.
     """
     found = matrix_of(TorchMap(fn, shape, dtype, device))
     require(
@@ -105,14 +109,15 @@ def nonlinear(
         device: the same.
 
     Raises:
-        InputError: if fn gives two answers to one point, has no derivative, or returns
-            no real and finite numbers.
+        InputError: if fn gives two answers to one point, couples the points of a batch,
+            has no derivative, or returns no real and finite numbers.
     """
     known = TorchMap(fn, shape, dtype, device)
     point = known.probe(1.0)
     size = known(point).shape[1]
-    known.same_twice()
-    slopes = jacobians(known.attached, point, size)
+    known.check_repeatable(point)
+    known.check_attached(point)
+    slopes = jacobians(known, point, size)
     require(
         torch.isfinite(slopes).all(),
         "the derivative of this function is not finite",
@@ -157,10 +162,12 @@ class TorchMap:
         """
         try:
             values = self.fn(rows.reshape(-1, *self.shape))
-        except RuntimeError as error:
+        except InputError:
+            raise
+        except Exception as error:  # whatever another program raises
             fail(
                 "PyTorch does not compute this function",
-                got=str(error).splitlines()[0],
+                got=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
                 expected=f"a function of (n, {_written(self.shape)}), {self.like.dtype}",
                 hint="pass the shape of one point that it takes, or dtype=torch.float32",
             )
@@ -199,42 +206,63 @@ class TorchMap:
         """The same values, (n, m), where NaN is passed on: samples that have it count."""
         return self.fn(rows.reshape(-1, *self.shape)).reshape(len(rows), -1)
 
-    def attached(self, rows: Rows) -> Float[torch.Tensor, "n m"]:
-        """The same values, which must have a gradient.
+    def check_attached(self, rows: Rows, first: int = 0) -> None:
+        """Refuses a function whose values have no gradient.
+
+        Args:
+            rows: where.
+            first: numbers of a row before it need none.
 
         Raises:
-            InputError: if they have none.
+            InputError: if the gradient is missing, or all of it is zero.
         """
-        values = self(rows)
+        with torch.enable_grad():
+            rows = rows.detach().requires_grad_()
+            values = self(rows).flatten()
+            total = values @ torch.linspace(1.0, 2.0, len(values)).to(values)
+            slopes = None
+            if values.requires_grad:  # perhaps of its parameters alone
+                (slopes,) = torch.autograd.grad(total, rows, allow_unused=True)
         require(
-            values.requires_grad,
+            slopes is not None and bool((slopes[:, first:] != 0).any()),
             "this function has no derivative",
             got="an answer that is detached from its argument",
             expected="operations of PyTorch on the argument",
             hint="leave out detach(), numpy() and torch.no_grad()",
         )
-        return values
 
     def probe(self, size: float) -> Rows:
         """Three random points, (3, d), the same in every call."""
         points = np.random.default_rng(0).normal(size=(3, self.dim))
         return torch.from_numpy(size * points).to(self.like)
 
-    def same_twice(self) -> None:
-        """Refuses a function with noise.
+    def check_repeatable(self, points: Rows) -> None:
+        """Refuses a function with noise, and one that couples the points of a batch.
 
         Raises:
-            InputError: if two answers to the same points differ.
+            InputError: if two answers to one point differ.
         """
-        first, second = (self(self.probe(1.0)).detach() for _ in range(2))
-        far = (first - second).abs().max().item()
-        require(
-            far <= 1e-3 * first.abs().max().item(),
-            "this function gives two answers to one point",
-            got=f"values that differ by {far:.3g}",
-            expected="the measurement without its noise",
-            hint="pass physics.A, not physics: the noise is R",
-        )
+        with torch.no_grad():
+            first, second = self(points), self(points)
+            size = 1 + first.abs().max().item()
+            allowed = _LOST * torch.finfo(first.dtype).eps * size
+            far = (first - second).abs().max().item()
+            require(
+                far <= allowed,
+                "this function gives two answers to one point",
+                got=f"values that differ by {far:.3g}",
+                expected="a function without noise",
+                hint="pass physics.A, not physics: the noise is R; of a network, .eval()",
+            )
+            alone = torch.cat([self(point) for point in points.split(1)])
+            far = (first - alone).abs().max().item()
+            require(
+                far <= allowed,
+                "this function couples the points of a batch",
+                got=f"values that differ by {far:.3g} from those of a point alone",
+                expected="one answer for each point, whatever is beside it",
+                hint="reduce over the axes of one point only; of a network, .eval()",
+            )
 
 
 class Matrix(NamedTuple):
@@ -262,9 +290,9 @@ def matrix_of(known: "TorchMap") -> Matrix:
     """The matrix of a function by columns, and whether it is all of it.
 
     Raises:
-        InputError: if the function has noise, and as it does itself.
+        InputError: if the function has noise or couples points, and as it does itself.
     """
-    known.same_twice()
+    known.check_repeatable(known.probe(1.0))
     with torch.no_grad():
         b = known(torch.zeros(1, known.dim).to(known.like))
         eye = torch.eye(known.dim).to(known.like)

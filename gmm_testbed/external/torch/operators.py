@@ -9,9 +9,9 @@ import math
 import numpy as np
 import torch
 
-from .._checks import require, unsupported
-from ..problem import Linear
-from ..problem.measurements import AbstractMeasurement
+from ..._checks import check_real, require, unsupported
+from ...problem import Linear
+from ...problem.measurements import AbstractMeasurement
 from .measurements import Forward, TorchMap, matrix_of, nonlinear
 from .points import Batch
 
@@ -24,7 +24,7 @@ class Decomposed(torch.nn.Module):
     Args:
         A: (m, d).
         shape: of one x0.
-        dtype: of the arithmetic.
+        dtype: that its matrices are kept in; they follow the precision of what they act on.
 
     Raises:
         InputError: if shape does not have d numbers.
@@ -32,6 +32,7 @@ class Decomposed(torch.nn.Module):
 
     def __init__(self, A, shape: tuple[int, ...], dtype: torch.dtype):
         torch.nn.Module.__init__(self)
+        check_real(A, "A")
         A = np.asarray(A, float)
         dim = A.shape[1]
         require(
@@ -53,20 +54,20 @@ class Decomposed(torch.nn.Module):
 
     def U(self, coordinates: Batch) -> Batch:
         """Measurements (n, m) from coordinates (n, d)."""
-        return coordinates[:, : self.rank] @ self.left.mT
+        return coordinates[:, : self.rank] @ self.left.mT.to(coordinates)
 
     def U_adjoint(self, y: Batch) -> Batch:
         """Coordinates (n, d) from measurements (n, m)."""
         beyond = y.new_zeros(len(y), self.singular.numel() - self.rank)
-        return torch.cat([y @ self.left, beyond], dim=1)
+        return torch.cat([y @ self.left.to(y), beyond], dim=1)
 
     def V(self, coordinates: Batch) -> Batch:
         """Points (n, *shape) from coordinates (n, d)."""
-        return (coordinates @ self.right).reshape(-1, *self.shape)
+        return (coordinates @ self.right.to(coordinates)).reshape(-1, *self.shape)
 
     def V_adjoint(self, x0: Batch) -> Batch:
         """Coordinates (n, d) from points (n, *shape)."""
-        return x0.flatten(1) @ self.right.mT
+        return x0.flatten(1) @ self.right.mT.to(x0)
 
 
 def physics(

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import torch
 
-from ..mixture import GaussianMixture
+from ...mixture import GaussianMixture
 from .points import Rows, Scales
 
 _MANY = 4096  # numbers in the means; beyond, squares are written out

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .._types import Times
-from ..external import host_problem
-from ..problem import Target
+from ..._types import Times
+from ...problem import Target
+from ..host import host_problem
 from .denoiser import Denoiser
 from .measurements import Forward
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from .._checks import require
+from ..._checks import fail, require
 
 Batch = Float[torch.Tensor, "n ..."]
 Rows = Float[torch.Tensor, "n d"]
@@ -86,13 +86,13 @@ def scale(value: Any, count: int, like: torch.Tensor, name: str) -> Scales:
         hint="alpha and sigma are scales, never squares",
     )
     value = value.to(like).reshape(-1, 1)
-    require(
-        bool((torch.isfinite(value) & (value >= 0)).all()),
-        f"{name} is no scale",
-        got=f"{name} from {value.min().item():g} to {value.max().item():g}",
-        expected="finite numbers that are not negative",
-        hint="look for a square root of a negative number, or a time beyond the grid",
-    )
+    if not _holds(torch.isfinite(value) & (value >= 0)):
+        fail(
+            f"{name} is no scale",
+            got=f"{name} from {value.min().item():g} to {value.max().item():g}",
+            expected="finite numbers that are not negative",
+            hint="look for a square root of a negative number, or a time off the grid",
+        )
     return value
 
 
@@ -107,11 +107,16 @@ def positive(value: Scales, name: str, what: str) -> Scales:
     Raises:
         InputError: if one is zero.
     """
-    require(
-        bool((value > 0).all()),
-        f"{what} is not defined at {name} = 0",
-        got=f"{name} = 0",
-        expected=f"{name} > 0",
-        hint="end the grid a little earlier; the last step needs no denoiser",
-    )
+    if not _holds(value > 0):
+        fail(
+            f"{what} is not defined at {name} = 0",
+            got=f"{name} = 0",
+            expected=f"{name} > 0",
+            hint="end the grid a little earlier; the last step needs no denoiser",
+        )
     return value
+
+
+def _holds(condition: torch.Tensor) -> bool:
+    """Whether it is true everywhere; values are not known while `torch.compile` looks."""
+    return torch.compiler.is_compiling() or bool(condition.all())
