@@ -134,7 +134,9 @@ def by_reference(noise: str, dtype) -> dict[str, np.ndarray]:
         if index == 0 or not constant:
             changed = KINDS["any"]._replace(R=_noise(noise, t))
             found = _of_references(references(), probes.build(changed), xs, ts)
-            found = {name: by_time(value) for name, value in found.items()}
+            # (R + f H C H^T)^{-1} is 1 / f times (R / f + H C H^T)^{-1}
+            scale = 1.0 if constant else _noise(noise, t)[0, 0] / _noise("R", t)[0, 0]
+            found = {name: scale * by_time(value) for name, value in found.items()}
         for name, value in found.items():
             rows[name].append(value[index])
     return {name: np.stack(row) for name, row in rows.items()}
