@@ -80,6 +80,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .sampling import sample_together as sample_together
     from .sweep import Experiment as Experiment
     from .sweep import experiment as experiment
+    from .verdict import verdict as verdict
 
 # Public modules, and the public names that stand in others.
 _MODULES = (
@@ -153,6 +154,7 @@ _NAMES = {
     "_samples": ("SampleSet",),
     "sampling": ("sample", "sample_together"),
     "sweep": ("Experiment", "experiment"),
+    "verdict": ("verdict",),
 }
 _ALIASES = {
     "denoisers": "problem.denoisers",
@@ -185,7 +187,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(types.ModuleType):
-    """The package, where `budget`, `compare` and `conformance` are functions.
+    """The package, where `budget`, `compare`, `conformance` and `verdict` are functions.
 
     When a module is first imported, Python sets it as an attribute of its package, in
     whatever order that happens. It must not hide the function of the same name.

@@ -56,6 +56,7 @@ FLOORS = {
     "conformance": 8,
     "methods": 8,
     "study": 9,
+    "verdict": 9,
     "cli": 9,
     "__init__": 10,
 }

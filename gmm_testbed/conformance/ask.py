@@ -58,7 +58,7 @@ def conformance(method: Any) -> Report:
     """
     if inspect.isclass(method):
         try:
-            method = _made(method)
+            method = made(method)
         except Exception as error:
             return report(method.__name__, (_builds(error),), method)
     if isinstance(method, Chains):
@@ -100,7 +100,7 @@ def _of_steps(method) -> Report:
     return Report(name_of(method), first.answers + second.answers)
 
 
-def _made(kind: type):
+def made(kind: type):
     """An object of a class with its defaults; parts without one are ordinary ones."""
     given = {}
     for field in dataclasses.fields(kind):

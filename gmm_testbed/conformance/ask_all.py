@@ -10,7 +10,7 @@ import numpy as np
 
 from ..method import NEEDS, AbstractDescribed, Cost, Facts, check_needs
 from .probes import KINDS, moved
-from .report import Verdict, both_ways, skip
+from .report import Reply, both_ways, skip
 
 _WORDS = {
     "law": {"gaussian", "mixture", "composed", "implicit"},
@@ -26,7 +26,7 @@ _CONDITIONS = {
 _LEAST_EFFECT = 1e-6
 
 
-def facts_are_complete(subject) -> Verdict:
+def facts_are_complete(subject) -> Reply:
     """Are the facts complete, in words that are known?"""
     facts: Facts = subject.facts
     wrong = [name for name in ("summary", "reference") if not getattr(facts, name)]
@@ -43,10 +43,10 @@ def facts_are_complete(subject) -> Verdict:
     if not (isinstance(facts.cost, Cost) and not any(n < 0 for n in facts.cost)):
         wrong.append(f"cost={facts.cost!r}")
     found = ", ".join(wrong) or "all fields filled"
-    return Verdict("facts as of gt.Facts", found, not wrong)
+    return Reply("facts as of gt.Facts", found, not wrong)
 
 
-def one_program_serves_all_values(subject) -> Verdict:
+def one_program_serves_all_values(subject) -> Reply:
     """Does one compiled program serve all values of the hyper-parameters?"""
     subject.values("any")
     before, guilty = subject.program.traces, list(_static_numbers(subject.method))
@@ -59,10 +59,10 @@ def one_program_serves_all_values(subject) -> Verdict:
     if subject.program.traces > before:
         guilty.append("the observation")
     found = f"compiled again for {', '.join(guilty)}" if guilty else "compiled once"
-    return Verdict("hyper-parameters are arrays", found, not guilty)
+    return Reply("hyper-parameters are arrays", found, not guilty)
 
 
-def hyper_parameters_have_an_effect(subject) -> Verdict:
+def hyper_parameters_have_an_effect(subject) -> Reply:
     """Does every hyper-parameter have an effect?"""
     effects = {
         name: moved(subject.values("any"), subject.evaluate(changed, "any"))
@@ -72,10 +72,10 @@ def hyper_parameters_have_an_effect(subject) -> Verdict:
         return skip("it has none")
     idle = [name for name, effect in effects.items() if not effect > _LEAST_EFFECT]
     found = f"none from {', '.join(idle)}" if idle else f"of {', '.join(effects)}"
-    return Verdict("all values change the result", found, not idle)
+    return Reply("all values change the result", found, not idle)
 
 
-def noise_enters(subject) -> Verdict:
+def noise_enters(subject) -> Reply:
     """Does the covariance R of the noise enter exactly if the facts say so?"""
     effect = moved(subject.values("any"), subject.values("twice the noise"))
     claimed, found = subject.facts.uses_noise, effect > 1e-6
@@ -91,7 +91,7 @@ def refusal(part: AbstractDescribed, target, times) -> str:
     return ""
 
 
-def need_is_real(subject, need: str, run) -> Verdict:
+def need_is_real(subject, need: str, run) -> Reply:
     """Whether a run without what is needed fails exactly if the need is named.
 
     Args:

@@ -13,7 +13,7 @@ from .ask_all import need_is_real
 from .filters import END, GRIDS, Filter
 from .laws import truth
 from .probes import KINDS, moved
-from .report import Verdict, both_ways, skip
+from .report import Reply, both_ways, skip
 from .steps import streams
 
 _AGREE = 4.5  # standard errors
@@ -24,7 +24,7 @@ def _distance(sums, truth) -> float:
     return float(np.max(np.abs(sums.mean(axis=0) - truth) / error))
 
 
-def _exact(filter: Filter, kind: str) -> Verdict:
+def _exact(filter: Filter, kind: str) -> Reply:
     wider = list(KINDS)[: list(KINDS).index(kind) + 1]
     claims = [where for where in filter.facts.exact_when if where.problem in wider]
     exact = np.concatenate([[1.0], truth(kind, END, jnp.zeros(()).dtype)])
@@ -43,17 +43,17 @@ def _exact(filter: Filter, kind: str) -> Verdict:
     return both_ways(False, found < _AGREE, "exact", f"{found:.0f} standard errors")
 
 
-def exact_on_any(filter: Filter) -> Verdict:
+def exact_on_any(filter: Filter) -> Reply:
     """Are evidence and weighted particles unbiased on a mixture as the facts say?"""
     return _exact(filter, "any")
 
 
-def exact_on_one_gaussian(filter: Filter) -> Verdict:
+def exact_on_one_gaussian(filter: Filter) -> Reply:
     """Are evidence and weighted particles unbiased on one Gaussian as the facts say?"""
     return _exact(filter, "one gaussian")
 
 
-def exact_with_any_number(filter: Filter) -> Verdict:
+def exact_with_any_number(filter: Filter) -> Reply:
     """Is the evidence without error exactly where the facts say any number of particles?"""
     claims = [where for where in filter.facts.exact_when if where.particles == "any"]
     spread = float(np.std(filter.ratios("any", "coarse", "exact")))
@@ -62,19 +62,19 @@ def exact_with_any_number(filter: Filter) -> Verdict:
     return both_ways(claimed, spread < 1e-6, "exact for any number", evidence)
 
 
-def weighted(filter: Filter) -> Verdict:
+def weighted(filter: Filter) -> Reply:
     """Is the output weighted samples, which are finite?"""
     runs = filter.runs("any")
     finite = all(np.all(np.isfinite(runs[key])) for key in ("x", "log_evidence"))
     claimed = filter.facts.output
-    return Verdict(
+    return Reply(
         f"says {claimed}",
         "finite" if finite else "not finite",
         finite and claimed == "weighted",
     )
 
 
-def law_kind(filter: Filter) -> Verdict:
+def law_kind(filter: Filter) -> Reply:
     """Is the law of a move of the kind that the facts say?"""
     kinds, target = [], probes.target("any")
     times = padded(jnp.asarray(GRIDS["coarse"], float))
@@ -90,10 +90,10 @@ def law_kind(filter: Filter) -> Verdict:
     eqx.filter_eval_shape(note, jnp.zeros(3))
     names = {Gaussian: "gaussian", Mixture: "mixture"}
     found, claimed = names.get(kinds[0], "implicit"), filter.facts.law
-    return Verdict(f"says {claimed}", f"found {found}", found == claimed)
+    return Reply(f"says {claimed}", f"found {found}", found == claimed)
 
 
-def density(filter: Filter) -> Verdict:
+def density(filter: Filter) -> Reply:
     """Does it need particles with a density exactly if the facts say so?"""
     target = probes.linear_atoms()
     times = jnp.asarray([0.9, 0.5, 0.0], float)
@@ -122,7 +122,7 @@ def _traced(filter: Filter, build, dim: int):
     return ()
 
 
-def posterior(filter: Filter) -> Verdict:
+def posterior(filter: Filter) -> Reply:
     """Does it need a posterior that is a mixture exactly if the facts say so?"""
     if "linear" in filter.facts.needs:
         return skip("with a linear measurement the posterior is a mixture")
@@ -130,26 +130,26 @@ def posterior(filter: Filter) -> Verdict:
     return need_is_real(filter, "posterior", lambda: _traced(filter, build, 2))
 
 
-def nonlinear(filter: Filter) -> Verdict:
+def nonlinear(filter: Filter) -> Reply:
     """Is a nonlinear measurement served, or refused as the facts say?"""
     times = jnp.asarray([0.9, 0.5, 0.2], float)
     if "linear" in filter.facts.needs:
         try:
             filter.method.check(probes.atoms(), times)
-            return Verdict("says needing linear", "not refused", False)
+            return Reply("says needing linear", "not refused", False)
         except UnsupportedError:
             pass
     return need_is_real(filter, "linear", lambda: _traced(filter, probes.atoms, 3))
 
 
-def noise_enters(filter: Filter) -> Verdict:
+def noise_enters(filter: Filter) -> Reply:
     """Does the covariance R of the noise enter the weights?"""
     effect = moved(filter.values("any"), filter.values("twice the noise"))
     claimed = filter.facts.uses_noise
     return both_ways(claimed, effect > 1e-6, "using R", f"changed by {effect:.1g}")
 
 
-def particles_reach_the_end(filter: Filter) -> Verdict:
+def particles_reach_the_end(filter: Filter) -> Reply:
     """Does `gt.sample` run it from its own start?"""
     times = jnp.asarray(GRIDS["coarse"], float)
     case = jax.random.key(3), filter.sampler, probes.target("any"), times, 64
@@ -157,9 +157,9 @@ def particles_reach_the_end(filter: Filter) -> Verdict:
     right = out.x.shape == (64, 3) and int(out.info.nonfinite) == 0
     if not np.isfinite(float(out.log_evidence)):
         return (
-            skip("it estimates no evidence") if right else Verdict("runs", "NaN", False)
+            skip("it estimates no evidence") if right else Reply("runs", "NaN", False)
         )
-    return Verdict("finite samples", f"{int(out.info.nonfinite)} not finite", right)
+    return Reply("finite samples", f"{int(out.info.nonfinite)} not finite", right)
 
 
 QUESTIONS = (

@@ -8,18 +8,18 @@ from ..problem.denoisers import Prior, ScoreError
 from . import probes
 from .ask_all import need_is_real, refusal
 from .probes import Program
-from .report import Verdict, skip
+from .report import Reply, skip
 from .steps import WHERE, Stepper, streams
 
 
-def finite(stepper: Stepper) -> Verdict:
+def finite(stepper: Stepper) -> Reply:
     """Are steps finite near both ends?"""
     bad = [
         key
         for key, value in stepper.values("any").items()
         if key != "alone" and not np.all(np.isfinite(value[WHERE["near"]]))
     ]
-    return Verdict("finite", ", ".join(bad) or "everywhere", not bad)
+    return Reply("finite", ", ".join(bad) or "everywhere", not bad)
 
 
 def _where(stepper: Stepper, part: str):
@@ -30,12 +30,12 @@ def _where(stepper: Stepper, part: str):
     ]
 
 
-def signal(stepper: Stepper) -> Verdict:
+def signal(stepper: Stepper) -> Reply:
     """Does it need alpha > 0 at the start exactly if the facts say so?"""
     return need_is_real(stepper, "signal", lambda: _where(stepper, "without signal"))
 
 
-def noise(stepper: Stepper) -> Verdict:
+def noise(stepper: Stepper) -> Reply:
     """Does it need sigma > 0 at the end exactly if the facts say so?"""
     return need_is_real(stepper, "noise", lambda: _where(stepper, "without noise"))
 
@@ -52,13 +52,13 @@ def _shape(stepper: Stepper, target):
     return ()
 
 
-def nonlinear(stepper: Stepper) -> Verdict:
+def nonlinear(stepper: Stepper) -> Reply:
     """Is a nonlinear measurement served, or refused as the facts say?"""
     target, (x, t, s) = probes.atoms(), stepper.state()
     if "linear" in stepper.facts.needs:
         reason = refusal(stepper.method, target, jnp.stack([t, s]))
         if not reason:
-            return Verdict("says needing linear", "not refused", False)
+            return Reply("says needing linear", "not refused", False)
 
     def one(target, x, t, s):
         return stepper.first(target, x, t, s, streams(1)).law.draw(streams(1))
@@ -66,14 +66,14 @@ def nonlinear(stepper: Stepper) -> Verdict:
     return need_is_real(stepper, "linear", lambda: Program(one)(target, x, t, s))
 
 
-def another_denoiser(stepper: Stepper) -> Verdict:
+def another_denoiser(stepper: Stepper) -> Reply:
     """Does a denoiser that gives a point serve, or is it refused as the facts say?"""
     target = probes.target("any")
     target = target.seen_through(ScoreError(Prior(target.problem.prior), 0.1))
     return need_is_real(stepper, "law of x0", lambda: _shape(stepper, target))
 
 
-def posterior(stepper: Stepper) -> Verdict:
+def posterior(stepper: Stepper) -> Reply:
     """Does it need a posterior that is a mixture exactly if the facts say so?"""
     if "linear" in stepper.facts.needs:
         return skip("with a linear measurement the posterior is a mixture")

@@ -9,7 +9,7 @@ from ..gaussian import Gaussian
 from ..method import AbstractComposed, AbstractMarkov
 from . import probes
 from .probes import KINDS, PATH, Program, gap, moved, tolerance
-from .report import Verdict, both_ways, skip
+from .report import Reply, both_ways, skip
 from .steps import (
     COUNT,
     GRIDS,
@@ -24,25 +24,25 @@ from .steps import (
 )
 
 
-def law_kind(stepper: Stepper) -> Verdict:
+def law_kind(stepper: Stepper) -> Reply:
     """Is the law of a step of the kind that the facts say?"""
     found = KINDS_OF_LAW.get(stepper.law()[0], stepper.law()[0].__name__)
     if isinstance(stepper.method, AbstractComposed):
         found = "composed"
     claimed = stepper.facts.law
-    return Verdict(f"says {claimed}", f"found {found}", claimed == found)
+    return Reply(f"says {claimed}", f"found {found}", claimed == found)
 
 
-def shapes(stepper: Stepper) -> Verdict:
+def shapes(stepper: Stepper) -> Reply:
     """Is a draw of a step (d,), its mean (d,) and its covariance (d, d)?"""
     values, count = stepper.values("any"), COUNT
     expected = {"draw": (3,), "mean": (3,), "covariance": (3, 3)}
     found = {key: values[key].shape[1:] for key in expected if key in values}
     right = all(values[key].shape == (count, *expected[key]) for key in found)
-    return Verdict("(d,), (d,), (d, d)", f"{list(found.values())}", right)
+    return Reply("(d,), (d,), (d, d)", f"{list(found.values())}", right)
 
 
-def starts(stepper: Stepper) -> Verdict:
+def starts(stepper: Stepper) -> Reply:
     """Is the start a finite law of the state, with a density unless it is a point?"""
     if stepper.kernel:
         return skip("a kernel has no start")
@@ -52,17 +52,17 @@ def starts(stepper: Stepper) -> Verdict:
     right = mixture.dim == 3 and all(np.isfinite(value).all() for value in values)
     positive = float(np.linalg.eigvalsh(np.asarray(values[1])).min()) > 0
     positive = positive or stepper.facts.output == "point"
-    return Verdict("a law of x (d,)", f"{type(start).__name__}", right and positive)
+    return Reply("a law of x (d,)", f"{type(start).__name__}", right and positive)
 
 
-def single_and_batch_agree(stepper: Stepper) -> Verdict:
+def single_and_batch_agree(stepper: Stepper) -> Reply:
     """Is one step alone the same as in a batch?"""
     values = stepper.values("any")
     error = gap(values["draw"][0], values["alone"])
-    return Verdict("vmap agrees", f"differs by {error:.1g}", error < tolerance())
+    return Reply("vmap agrees", f"differs by {error:.1g}", error < tolerance())
 
 
-def affine(stepper: Stepper) -> Verdict:
+def affine(stepper: Stepper) -> Reply:
     """Is a step affine on one Gaussian exactly if the facts say so?"""
     claimed, markov = stepper.facts.affine, isinstance(stepper.runs(), AbstractMarkov)
     if not markov or stepper.law()[0] is not Gaussian:
@@ -78,7 +78,7 @@ def affine(stepper: Stepper) -> Verdict:
     return both_ways(claimed, found, "affine", f"deviates by {error:.1g}")
 
 
-def random_field(stepper: Stepper) -> Verdict:
+def random_field(stepper: Stepper) -> Reply:
     """Does the law of a step depend on random numbers exactly if the facts say so?"""
     markov = isinstance(stepper.runs(), AbstractMarkov)
     if not (markov or stepper.explicit):
@@ -90,7 +90,7 @@ def random_field(stepper: Stepper) -> Verdict:
     return both_ways(stepper.facts.random_field, effect > 0, "random", evidence)
 
 
-def short_step(stepper: Stepper) -> Verdict:
+def short_step(stepper: Stepper) -> Reply:
     """Does a short step move little exactly if the order is positive?"""
     order = stepper.facts.order
     if order is None:
@@ -115,7 +115,7 @@ def _law(stepper: Stepper, part: str):
     return np.concatenate([mean, covariance.ravel()])
 
 
-def order(stepper: Stepper) -> Verdict:
+def order(stepper: Stepper) -> Reply:
     """Does the error of the law fall with the order that the facts say?"""
     claimed = stepper.facts.order
     if not claimed:
@@ -129,12 +129,10 @@ def order(stepper: Stepper) -> Verdict:
     if fine < 1e-10:
         return skip("no error at any number of steps on one Gaussian")
     slope = float(np.log2(coarse / fine))
-    return Verdict(
-        f"says {claimed}", f"measured {slope:.2f}", abs(slope - claimed) < 0.2
-    )
+    return Reply(f"says {claimed}", f"measured {slope:.2f}", abs(slope - claimed) < 0.2)
 
 
-def smooth(stepper: Stepper) -> Verdict:
+def smooth(stepper: Stepper) -> Reply:
     """Does a step jump where the residual vanishes exactly if the facts say so?"""
     if not stepper.explicit:
         return skip("the step has no moments")
@@ -148,7 +146,7 @@ def smooth(stepper: Stepper) -> Verdict:
     return both_ways(stepper.facts.smooth, jump < 1e-4, "smooth", evidence)
 
 
-def memory(stepper: Stepper) -> Verdict:
+def memory(stepper: Stepper) -> Reply:
     """Does what is remembered keep its shape, and matter?"""
     target, runs = probes.target("any"), stepper.runs()
     x, t, s = stepper.state()
@@ -158,7 +156,7 @@ def memory(stepper: Stepper) -> Verdict:
         return skip("nothing is remembered")
     after = stepper.law()[1][1]
     if not eqx.tree_equal(before, after):
-        return Verdict("the same shapes", f"{before} becomes {after}", False)
+        return Reply("the same shapes", f"{before} becomes {after}", False)
 
     def two(target, x, t, s, last):
         law, kept = stepper.first(target, x, t, s, streams(1))
@@ -170,10 +168,10 @@ def memory(stepper: Stepper) -> Verdict:
         return [{"draw": law.draw(streams(2))} for law in laws]
 
     effect = moved(*Program(two)(target, x, t, s, last))
-    return Verdict("it matters", f"moves a step by {effect:.1g}", effect > 1e-9)
+    return Reply("it matters", f"moves a step by {effect:.1g}", effect > 1e-9)
 
 
-def legs(stepper: Stepper) -> Verdict:
+def legs(stepper: Stepper) -> Reply:
     """Are the parts of a composed step explicit, and always as many?"""
     if not isinstance(stepper.method, AbstractComposed):
         return skip("a step is one")
@@ -192,15 +190,15 @@ def legs(stepper: Stepper) -> Verdict:
     explicit = set(kinds) <= {"gaussian", "mixture"} and len(kinds) > 0
     reaches = abs(float(ends) - float(s)) < 1e-12
     found = f"{len(kinds)} parts: {', '.join(kinds)}; the last ends at {float(ends):g}"
-    return Verdict(f"explicit, to {float(s):g}", found, explicit and reaches)
+    return Reply(f"explicit, to {float(s):g}", found, explicit and reaches)
 
 
-def no_guidance_of_its_own(stepper: Stepper) -> Verdict:
+def no_guidance_of_its_own(stepper: Stepper) -> Reply:
     """Is a gradient claimed only where there is a guidance?"""
     claimed = stepper.facts.gradient
     if not stepper.kernel:
         return skip("asked of the approximation itself")
-    return Verdict("None", f"gradient={claimed}", claimed is None)
+    return Reply("None", f"gradient={claimed}", claimed is None)
 
 
 QUESTIONS = (

@@ -15,7 +15,7 @@ from ..method import ExactWhen
 from ..sampling import sample
 from . import probes
 from .probes import KINDS, Memo
-from .report import Verdict, both_ways, skip
+from .report import Reply, both_ways, skip
 from .steps import grid
 
 _NUM = 8192
@@ -125,7 +125,7 @@ class Sampled:
         return found.standard_errors(truth(kind, end, jnp.zeros(()).dtype))
 
 
-def runs(sampled: Sampled) -> Verdict:
+def runs(sampled: Sampled) -> Reply:
     """Does it run from its own start, with finite samples and the weights it claims?"""
     out = sampled.run("any", "coarse", "standard")
     weights = np.asarray(out.log_weights)
@@ -135,10 +135,10 @@ def runs(sampled: Sampled) -> Verdict:
     found = "weighted" if weighted else "equal weights"
     words = f"{out.info.nonfinite} of {sampled.num} not finite, {found}"
     right = shaped and out.info.nonfinite == 0 and weighted == (claimed == "weighted")
-    return Verdict(f"says {claimed}", words, bool(right))
+    return Reply(f"says {claimed}", words, bool(right))
 
 
-def _exact(sampled: Sampled, kind: str) -> Verdict:
+def _exact(sampled: Sampled, kind: str) -> Reply:
     if sampled.facts.output == "point":
         return skip("it returns a point, not a law")
     wider = list(KINDS)[: list(KINDS).index(kind) + 1]  # each holds the next
@@ -153,7 +153,7 @@ def _exact(sampled: Sampled, kind: str) -> Verdict:
         return both_ways(True, distance < _AGREE, "exact", evidence)
     if sampled.host:
         distance = sampled.distance(kind, ExactWhen(grid="fine"))
-        return Verdict("says nothing", f"{distance:.0f} standard errors in the limit")
+        return Reply("says nothing", f"{distance:.0f} standard errors in the limit")
     distance = sampled.distance(kind, ExactWhen(grid="fine", start="exact"))
     return both_ways(
         False,
@@ -163,27 +163,27 @@ def _exact(sampled: Sampled, kind: str) -> Verdict:
     )
 
 
-def exact_on_any(sampled: Sampled) -> Verdict:
+def exact_on_any(sampled: Sampled) -> Reply:
     """Is its law exact on a generic mixture exactly if the facts say so?"""
     return _exact(sampled, "any")
 
 
-def exact_on_one_gaussian(sampled: Sampled) -> Verdict:
+def exact_on_one_gaussian(sampled: Sampled) -> Reply:
     """Is its law exact on one Gaussian exactly if the facts say so?"""
     return _exact(sampled, "one gaussian")
 
 
-def exact_on_isotropic(sampled: Sampled) -> Verdict:
+def exact_on_isotropic(sampled: Sampled) -> Reply:
     """Is its law exact on an isotropic Gaussian exactly if the facts say so?"""
     return _exact(sampled, "isotropic gaussian")
 
 
-def exact_on_unit(sampled: Sampled) -> Verdict:
+def exact_on_unit(sampled: Sampled) -> Reply:
     """Is its law exact on a Gaussian of covariance I exactly if the facts say so?"""
     return _exact(sampled, "unit gaussian")
 
 
-def point(sampled: Sampled) -> Verdict:
+def point(sampled: Sampled) -> Reply:
     """Does a method that returns a point return the posterior mean where it says so?"""
     if sampled.facts.output != "point":
         return skip("it returns samples")
@@ -202,7 +202,7 @@ def point(sampled: Sampled) -> Verdict:
         if (off < 1e-2) != claimed:
             wrong.append(kind)
     words = "largest distance in posterior deviations: " + ", ".join(results)
-    return Verdict(f"at the mean for {sorted(named) or 'no problem'}", words, not wrong)
+    return Reply(f"at the mean for {sorted(named) or 'no problem'}", words, not wrong)
 
 
 QUESTIONS = (

@@ -31,7 +31,7 @@ class Answer(NamedTuple):
         return "-" if self.skipped else "yes" if self.ok else "NO"
 
 
-class Verdict(NamedTuple):
+class Reply(NamedTuple):
     """What a question returns; `skipped` is the reason why it does not apply."""
 
     claim: str = ""
@@ -74,12 +74,12 @@ class Report(NamedTuple):
         return "\n".join(lines)
 
 
-def skip(reason: str) -> Verdict:
+def skip(reason: str) -> Reply:
     """The verdict of a question that does not apply."""
-    return Verdict(skipped=reason)
+    return Reply(skipped=reason)
 
 
-def both_ways(claimed: bool, found: bool, what: str, evidence: str) -> Verdict:
+def both_ways(claimed: bool, found: bool, what: str, evidence: str) -> Reply:
     """Agreement of a claim and what is found, each true or false.
 
     Args:
@@ -90,10 +90,10 @@ def both_ways(claimed: bool, found: bool, what: str, evidence: str) -> Verdict:
     """
     words = what if claimed else f"not {what}"
     seen = what if found else f"not {what}"
-    return Verdict(f"says {words}", f"found {seen} ({evidence})", claimed == found)
+    return Reply(f"says {words}", f"found {seen} ({evidence})", claimed == found)
 
 
-def ask(question: Callable[[Any], Verdict], subject: Any) -> Answer:
+def ask(question: Callable[[Any], Reply], subject: Any) -> Answer:
     """The answer to a question; an exception inside is an answer that is not ok."""
     words = (inspect.getdoc(question) or question.__name__).splitlines()[0]
     try:

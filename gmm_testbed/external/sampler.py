@@ -92,13 +92,13 @@ class External(AbstractSampler):
         check_known("gt.sample of an external program", key, target, times)
         seed = int(jax.random.bits(key, dtype=jnp.uint32))
         made = self.views(self.fn, target, times, num, seed)
-        x = _returned(made, num, target.problem.prior)
+        x = checked_samples(made, num, target.problem.prior)
         uniform = jnp.full(num, -np.log(num), x.dtype)
         none = jnp.asarray(jnp.nan, x.dtype)
         return sample_set(x, uniform, none, len(times) - 1, facts=self.facts)
 
 
-def _returned(made: Any, num: int, prior) -> jax.Array:
+def checked_samples(made: Any, num: int, prior) -> jax.Array:
     """The samples (num, d), once they are known to be some."""
     try:
         x = np.asarray(made)

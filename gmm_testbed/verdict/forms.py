@@ -1,0 +1,227 @@
+"""What a thing is that is to be judged, told by its class or by its signature."""
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .. import methods
+from .._checks import check_real, choose, fail, require
+from ..algorithms import Guided
+from ..approximations import AbstractApproximation
+from ..conformance.ask import made
+from ..conformance.probes import target as probe
+from ..external import External
+from ..kernels import DDPM, AbstractKernel
+from ..method import AbstractDescribed, AbstractMethod, name_of
+from ..sampling import AbstractSampler
+from ..smc import AbstractFeynmanKac, ParticleFilter
+from .given import Given
+
+_FORMS = "guidance(target, x, t), or sample(problem, denoiser, num, seed)"
+_BATCH = 4
+
+
+class Subject(NamedTuple):
+    """What is judged.
+
+    Attributes:
+        name: of it.
+        form: in words.
+        sampler: what `gt.sample` runs.
+        field: its approximation, if it is one or a guidance.
+        described: what has facts of its own, or None.
+        program: the function of a black box, or None.
+    """
+
+    name: str
+    form: str
+    sampler: AbstractDescribed
+    field: AbstractApproximation | None = None
+    described: Any = None
+    program: Callable | None = None
+
+
+def load(text: str) -> Any:
+    """What "my_module:name" or a name of the catalogue stands for.
+
+    Args:
+        text: the module is looked for in the current folder too.
+
+    Raises:
+        InputError: if there is no such module or name, or the module cannot be run.
+    """
+    module, colon, name = text.partition(":")
+    if not colon or module.strip() in methods.CATALOGUE:
+        return methods.build(text)
+    folder = os.getcwd()
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:
+        absent = isinstance(error, ModuleNotFoundError) and (error.name or "") == module
+        fail(
+            f"there is no module {module}"
+            if absent
+            else f"{module} cannot be imported",
+            got=f"{type(error).__name__}: {error}",
+            expected="my_module:name, of a file my_module.py",
+            hint=f"run the command in the folder of {module.split('.')[0]}.py, or "
+            "install it"
+            if absent
+            else f'see what `python -c "import {module}"` says',
+        )
+    public = {n: value for n, value in vars(found).items() if not n.startswith("_")}
+    return choose(name, public, f"name in {module}")
+
+
+def recognised(thing: Any) -> Subject:
+    """The form of a thing.
+
+    Args:
+        thing: an approximation, a method, a filter, a sampler, or a class of one; or a
+            function: guidance(target, x, t) or sample(problem, denoiser, num, seed).
+
+    Raises:
+        InputError: if it is none of these, or a guidance does not give a vector.
+    """
+    if inspect.isclass(thing) and issubclass(thing, AbstractDescribed):
+        thing = _built(thing)
+    if isinstance(thing, External):
+        name = getattr(thing.fn, "__name__", "External")
+        return Subject(name, "a program on the host", thing, None, None, thing.fn)
+    if isinstance(thing, AbstractApproximation):
+        sampler = Guided(thing, DDPM())
+        return Subject(
+            name_of(thing), "an approximation, with DDPM", sampler, thing, thing
+        )
+    if isinstance(thing, AbstractKernel):
+        fail(
+            "a kernel alone samples no posterior",
+            got=name_of(thing),
+            expected="an approximation, a method, or a function",
+            hint=f'judge it with an approximation: "Guided(TMPD, {type(thing).__name__})"',
+        )
+    if isinstance(thing, AbstractFeynmanKac):
+        thing = ParticleFilter(thing)
+    if isinstance(thing, ParticleFilter):
+        return Subject(name_of(thing.model), "a particle filter", thing, None, thing)
+    if isinstance(thing, AbstractMethod | AbstractSampler):
+        field = thing.approximation if isinstance(thing, Guided) else None
+        return Subject(name_of(thing), "a method", thing, field, thing)
+    require(
+        callable(thing) and not inspect.isclass(thing),
+        "this is nothing that samples",
+        got=repr(thing)[:80],
+        expected=f"a method of this package, or a function {_FORMS}",
+        hint="gmm-testbed list prints the names of methods",
+    )
+    return _function(thing)
+
+
+def _built(kind: type):
+    try:
+        return made(kind)
+    except Exception as error:
+        fail(
+            f"{kind.__name__} cannot be built with its defaults",
+            got=f"{type(error).__name__}: {error}",
+            expected="a class whose options all have defaults",
+            hint="give an object instead: mine = MyMethod(...), and then my_module:mine",
+        )
+
+
+def _function(fn: Callable) -> Subject:
+    name = getattr(fn, "__name__", type(fn).__name__)
+    try:
+        parameters = list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    positional = {"POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD"}
+    needed = [
+        p.name
+        for p in parameters
+        if p.kind.name in positional and p.default is inspect.Parameter.empty
+    ]
+    alone = all(
+        p.kind.name in positional or p.default is not inspect.Parameter.empty
+        for p in parameters
+        if p.kind.name not in ("VAR_KEYWORD", "VAR_POSITIONAL")
+    )
+    if alone and len(needed) == 4:
+        return Subject(name, "a black box", External(fn), None, None, fn)
+    swapped = "target" in needed and needed[0] != "target"
+    if not alone or len(needed) != 3 or swapped:
+        listed = ", ".join(p.name for p in parameters)
+        fail(
+            f"{name} has neither of the two signatures",
+            got=f"{name}({listed})",
+            expected=_FORMS,
+            hint="write a function of these arguments, in this order, that calls yours; "
+            "other options need defaults",
+        )
+    field = _field(fn, name)
+    return Subject(name, "a guidance, with DDPM", Guided(field, DDPM()), field)
+
+
+def _field(fn: Callable, name: str) -> Given:
+    """The approximation of a guidance, for one point or for batches only."""
+    target = probe("any")
+    one, t = jnp.zeros(3, float), jnp.asarray(0.5, float)
+    alone, first = _shape(fn, target, one, t)
+    several, _ = _shape(fn, target, jnp.zeros((_BATCH, 3), float), t)
+    of_batches = several is not None and several.shape == (_BATCH, 3)
+    if alone is not None and alone.shape == (3,):
+        _require_real(alone, name)
+        return Given(fn, batched=False, takes_batches=of_batches)
+    if of_batches:
+        _require_real(several, name)
+        return Given(fn, batched=True, takes_batches=True)
+    if alone is None:
+        fail(
+            f"{name}(target, x, t) cannot be run",
+            got=f"{type(first).__name__}: {' '.join(str(first).split())[:300]}",
+            expected="a function that JAX can trace, of x (3,) and t () here",
+            hint="use jax.numpy inside, no float() or if on values of x and t; a program "
+            "in NumPy or PyTorch is a sample(problem, denoiser, num, seed)",
+        )
+    fail(
+        f"{name} does not return a guidance",
+        got=f"shape {alone.shape} for x (3,), with m = 2 measurements",
+        expected="(3,): the approximation of grad_x log p(y | x_t = x)",
+        hint="the guidance is a vector like x: pull residuals (m,) back with A.T",
+    )
+
+
+def _require_real(found, name: str) -> None:
+    if jnp.issubdtype(found.dtype, jnp.floating):
+        return
+    if jnp.issubdtype(found.dtype, jnp.complexfloating):
+        check_real(jnp.zeros(found.shape, found.dtype), f"what {name} returns")
+    fail(
+        f"{name} returns no real numbers",
+        got=str(found.dtype),
+        expected="floating-point numbers",
+        hint="return the array of the guidance alone",
+    )
+
+
+def _shape(fn, target, x, t) -> tuple[Any, Exception | None]:
+    """What a function would return at x, or why it cannot."""
+    try:
+        found = eqx.filter_eval_shape(fn, target, x, t)
+    except Exception as error:  # whatever another person's function raises
+        return None, error
+    array = isinstance(found, jax.ShapeDtypeStruct)
+    return (
+        (found, None)
+        if array
+        else (None, TypeError(f"returned {type(found).__name__}"))
+    )
