@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import diagnostics as diagnostics
     from . import divergences as divergences
     from . import estimators as estimators
-    from . import information as information
     from . import kernels as kernels
     from . import laws as laws
     from . import measures as measures
@@ -33,6 +32,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .algorithms import Published as Published
     from .budget import Budget as Budget
     from .budget import budget as budget
+    from .budget import information as information
     from .budget import leading_order as leading_order
     from .budget import optimal_grid as optimal_grid
     from .budget import path_log_ratio as path_log_ratio
@@ -158,6 +158,7 @@ _NAMES = {
 }
 _ALIASES = {
     "denoisers": "problem.denoisers",
+    "information": "budget.information",
     "problems": "testbeds",
     "torch": "external.torch",
 }

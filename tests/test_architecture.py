@@ -34,7 +34,6 @@ FLOORS = {
     "sweep": 1,
     "densities": 2,
     "divergences": 2,
-    "information": 2,
     "problem": 3,
     "method": 4,
     "approximations": 4,

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Real
 
-from .. import information
 from .._arguments import check_kinds
 from .._checks import check_count, require
 from .._types import Key, Times
 from ..estimate import Estimate
 from ..paths.grids import check_times, time_grid
 from ..problem import Target
+from . import information
 
 _TABLE = 512  # steps of the table that is inverted, uniform in log(1 + unit * snr)
 

@@ -12,13 +12,13 @@ from jaxtyping import Array
 
 from .._checks import unsupported
 from .._types import Scalar, Vector
-from ..information import exact_rule
 from ..kernels.reverse import reverse
 from ..laws.explicit import require_explicit
 from ..method import AbstractDescribed, AbstractMarkov, name_of
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..random import Draws, key_words
+from .information import exact_rule
 from .terms import Terms
 
 _AT_ONCE = 64  # points, against the quadrature from each

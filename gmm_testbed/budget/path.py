@@ -31,17 +31,17 @@ from .._checks import check_count, unsupported
 from .._types import Key, Times
 from ..densities.base import over_points
 from ..estimate import Estimate
-from ..information import (
+from ..method import AbstractDescribed, name_of
+from ..mixture import GaussianMixture
+from ..problem import Linear, Target
+from ..sampling import check_run, initial_law
+from .information import (
     Rule,
     channel,
     conditional,
     exact_rule,
     sample_rule,
 )
-from ..method import AbstractDescribed, name_of
-from ..mixture import GaussianMixture
-from ..problem import Linear, Target
-from ..sampling import check_run, initial_law
 from .mixture_terms import mixture_terms, require_one_law
 from .terms import Terms, step_terms
 

@@ -114,13 +114,12 @@ def claims(experiment: Experiment, store: Store) -> dict[str, float]:
     }
 
 
-def figures(experiment: Experiment, store: Store) -> dict[str, Any]:
+def figures(experiment: Experiment, store: Store) -> Iterator[tuple[str, Any]]:
     """Of each problem: divergences, measures in time, and laws over time."""
     grid, steps = experiment.grid, _shown_steps(experiment)
     names = grid["approximation"], grid["kernel"]
     values = store.wide(experiment)
     every = store.wide(experiment, "digest")["tv"]
-    drawn = {}
     for problem in grid["problem"]:
         ends = {
             (*cell, measure): value
@@ -128,7 +127,7 @@ def figures(experiment: Experiment, store: Store) -> dict[str, Any]:
             for cell, value in _of(values[measure], problem).items()
         }
         name = f"divergence_{problem}"
-        drawn[name] = plotting.convergence(problem, grid["steps"], *names, ends)
+        yield name, plotting.convergence(problem, grid["steps"], *names, ends)
         cells = _of(every, problem).items()
         arrays = {cell[:2]: store.arrays(d) for cell, d in cells if cell[2] == steps}
         for name, labels in plotting.IN_TIME.items():
@@ -140,7 +139,7 @@ def figures(experiment: Experiment, store: Store) -> dict[str, Any]:
             }
             title = f"{problem}, $N = {steps}$ steps"
             name = f"{name}_{problem}"
-            drawn[name] = plotting.in_time(title, labels, *names, curves)
+            yield name, plotting.in_time(title, labels, *names, curves)
         shown = {
             name: plotting.History(found["t"], found["x"], found["law"])
             for (name, kernel), found in arrays.items()
@@ -150,8 +149,7 @@ def figures(experiment: Experiment, store: Store) -> dict[str, Any]:
             found = next(a for (_, k), a in arrays.items() if k == SHOWN_KERNEL and a)
             exact = plotting.History(found["t"], found["x"], found["exact"])
             title = f"{problem}, {SHOWN_KERNEL} with $N = {steps}$ steps"
-            drawn[f"heatmaps_{problem}"] = plotting.heatmaps(exact, shown, title)
-    return drawn
+            yield f"heatmaps_{problem}", plotting.heatmaps(exact, shown, title)
 
 
 def tables(experiment: Experiment, store: Store) -> dict[str, list[dict[str, Any]]]:

@@ -120,7 +120,12 @@ class Study(NamedTuple):
 
     def figures(self, store: Store) -> dict[str, Any]:
         """Matplotlib figures by file stem."""
-        return self._optional("figures", store)
+        return dict(self.each_figure(store))
+
+    def each_figure(self, store: Store) -> Iterator[tuple[str, Any]]:
+        """File stems and figures; each is drawn when it is asked for, if the study can."""
+        found = self._optional("figures", store)
+        yield from found.items() if isinstance(found, Mapping) else found
 
     def tables(self, store: Store) -> dict[str, Sequence[Mapping[str, Any]]]:
         """Rows by title of a table; a row is a dictionary from column to value."""

@@ -112,14 +112,12 @@ def draw(
         folder: of the files.
         executor: see `show`.
     """
-    figures = study.figures(store)
-    if figures:
-        folder.mkdir(parents=True, exist_ok=True)
     submit = executor.by_turns if isinstance(executor, Apart) else _at_once
-    return {
-        name: submit(plotting.save, drawn, folder / name)
-        for name, drawn in figures.items()
-    }
+    begun = {}
+    for name, drawn in study.each_figure(store):
+        folder.mkdir(parents=True, exist_ok=True)
+        begun[name] = submit(plotting.save, drawn, folder / name)
+    return begun
 
 
 def _at_once(function, *given) -> Future:

@@ -19,12 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Real
 
-from ._checks import floating, require, unsupported
-from ._types import Key, Scalar, Vector
-from .densities.base import over_points
-from .divergences import line_rule
-from .estimate import Estimate
-from .mixture import GaussianMixture, components
+from .._checks import floating, require, unsupported
+from .._types import Key, Scalar, Vector
+from ..densities.base import over_points
+from ..divergences import line_rule
+from ..estimate import Estimate
+from ..mixture import GaussianMixture, components
 
 _FEW = 16  # components
 _BLOCK = 8  # noise levels of a compiled program, which serves any number of them
