@@ -21,8 +21,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from .. import approximations, information, kernels
+from .. import approximations, kernels
 from ..algorithms import Guided
+from ..budget import information
 from ..budget.grid import leading_order, optimal_grid
 from ..budget.path import budget
 from ..paths import VP
