@@ -319,6 +319,7 @@ def test_filters_give_one_draw_a_run(key):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:these weights are too uneven")  # of some filters
 @pytest.mark.parametrize(
     "sampler",
     [

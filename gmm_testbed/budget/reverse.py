@@ -60,7 +60,7 @@ def path_log_ratio(
 
 
 def log_ratio_of(
-    paths: Float[np.ndarray, "num n d"],
+    paths: Float[np.ndarray | Array, "num n d"],
     sampler: AbstractDescribed,
     target: Target,
     times: Times,
