@@ -19,6 +19,14 @@ from gmm_testbed.sweep import claims
 from gmm_testbed.sweep.work import compute
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_heard():
+    """As in a terminal: what a shell runs in the background ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def run(experiment, store, **options):
     return gt.sweep.run(experiment, store, show=False, **options)
 

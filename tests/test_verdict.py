@@ -44,6 +44,7 @@ def of_program(**fault) -> Verdict:
     return Verdict("", "", tuple(ask_box.findings(sampler)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fn", "words"),
     [
@@ -82,6 +83,7 @@ def test_a_fault_of_a_program_is_named(fault, words):
     assert any(words in each.answer for each in found.failures()), str(found)
 
 
+@pytest.mark.slow
 def test_a_method_that_takes_the_wrong_end_of_its_step():
     right, wrong = (
         Verdict("", "", tuple(ask_method.findings(faults.Stepper(late))))
@@ -106,6 +108,7 @@ def test_right_programs_pass():
     assert answer.numbers["gain"] == pytest.approx(1 / 1.5, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fn", "words", "error"),
     [
