@@ -218,6 +218,15 @@ def test_the_shape_of_a_pareto_tail(tolerance):
     assert bounded < 0.0
 
 
+def test_intervals_are_compiled_once():
+    """A thousand of them once filled the memory maps of a process."""
+    found = gt.Estimate(1.0, 0.1, "few", freedom=7.0)
+    found.interval()
+    known = student_quantile._cache_size()
+    found.interval(0.9)
+    assert known > 0 and student_quantile._cache_size() == known
+
+
 @pytest.mark.parametrize("shape, warns", [(1.2, True), (0.2, False)])
 def test_heavy_weights_are_warned_of(shape, warns, recwarn):
     rng = np.random.default_rng(4)
