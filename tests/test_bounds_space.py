@@ -36,6 +36,7 @@ def test_divergences_from_a_normal_by_samples(key, tolerance):
     close(gt.Estimate.mean_of(squares), p.fisher_to_normal(), tolerance)
 
 
+@pytest.mark.slow
 def test_mmse_and_information_by_samples(key, tolerance):
     p, snr = space.two_modes(3), jnp.asarray(2.0)
     mmse, information = component_brackets._measured(p, snr)

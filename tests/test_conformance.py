@@ -371,6 +371,7 @@ def test_what_is_not_finite_or_not_weighted_is_an_answer(monkeypatch):
         assert ask(laws.runs, sampled).ok == right
 
 
+@pytest.mark.slow
 def test_a_copy_of_each_template_conforms():
     for kind in (_template.Template, MethodTemplate):
         report = gt.conformance(kind)

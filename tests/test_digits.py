@@ -96,6 +96,7 @@ def test_the_extra_is_named(monkeypatch):
         module._scikit_learn()
 
 
+@pytest.mark.slow
 def test_the_experiment_gives_pictures_and_distances(tmp_path):
     study = module(str(EXPERIMENTS / "digits.py"))
     study.NUM, study.SETS, study.SHOWN = 8, 3, 2

@@ -202,6 +202,7 @@ def test_one_gaussian_in_the_plane_has_the_affine_law(sampler):
     np.testing.assert_allclose(law.covariance(), affine.covariance(), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_composed_and_mixture_steps_have_affine_laws(key):
     target, times = one_gaussian_in_the_plane()
     start, exact = target.posterior(times[0]), target.posterior(times[-1])

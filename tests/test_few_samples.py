@@ -58,6 +58,7 @@ def test_there_is_no_error_of_two_terms(terms):
     assert np.isnan(found.stderr) and float(found.value) == np.mean(terms)
 
 
+@pytest.mark.slow
 def test_equal_terms_have_rounding_as_their_error_and_equal_samples_none():
     """A constant is known to rounding; a law that gave one point every time is not."""
     for terms in ([4.0, 4.0, 4.0], [0.0, 0.0, 0.0]):

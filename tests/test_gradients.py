@@ -102,6 +102,7 @@ def test_in_the_measurement(form, which):
     assert_gradient(function, at)
 
 
+@pytest.mark.slow
 def test_in_the_noise_of_a_target_that_measures_everything():
     prior = Mixture.isotropic(WEIGHTS, MEANS, jnp.asarray([0.5, 0.9]))
     path = gt.VP()

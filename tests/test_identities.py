@@ -121,7 +121,13 @@ def same(value, truth):
 _case = functools.cache(Case)
 
 
-@pytest.fixture(scope="module", params=PROBLEMS)
+SLOW = {"d10": pytest.mark.slow}  # each dimension is a compilation
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=SLOW.get(name, ())) for name in PROBLEMS],
+)
 def problem(request):
     return request.param
 

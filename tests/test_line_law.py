@@ -30,6 +30,7 @@ def truth(target):
     return target.posterior(jnp.asarray(T_MIN))
 
 
+@pytest.mark.slow
 def test_law_agrees_with_a_plain_numpy_propagation(two_modes):
     times = gt.time_grid(two_modes.path, 6, kind="log_snr", t_min=0.1)
     law = gt.laws.grid(gt.Guided(A.TMPD(), K.DDPM()), two_modes, times)

@@ -146,6 +146,7 @@ def test_the_printed_kappa_is_warned_of(key):
     assert out.info.nonfinite == 0
 
 
+@pytest.mark.slow
 def test_a_small_noise_is_the_limit_of_none(key, tolerance):
     """y is then a coordinate of x: the filter's mean against the exact posterior."""
     problem = generic(2, 1, 2)._replace(R=np.array([[1e-8]]))
@@ -197,6 +198,7 @@ class Ahead(smc.AbstractFeynmanKac):
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.7, 1.0])
+@pytest.mark.slow
 def test_any_look_ahead_leaves_evidence_and_particles_unbiased(
     threshold, key, tolerance
 ):

@@ -28,6 +28,7 @@ def gridded(mixture, rows=128, columns=144):
     return D.PlaneDensity(x, y, log_density.reshape(rows, columns), jnp.zeros(()))
 
 
+@pytest.mark.slow
 def test_gaussians_have_closed_forms_on_both_sides():
     """Below exact; above the triangular map, whose matrix is that of Cholesky factors."""
     S, T = np.array([[1.2, 0.5], [0.5, 0.8]]), np.array([[0.6, -0.3], [-0.3, 1.1]])

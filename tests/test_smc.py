@@ -312,6 +312,7 @@ def ratios(filters):
     return [np.exp(np.asarray(f.log_evidence)) / np.exp(LOG_EVIDENCE) for f in filters]
 
 
+@pytest.mark.slow
 def test_plain_and_conditional_filters_are_two_sides_of_one_density(ratios, tolerance):
     """E[Z-hat / p(y)] = 1 plain, E[p(y) / Z-hat] = 1 conditional, and any test between.
 
@@ -351,6 +352,7 @@ def test_kl_bounds_are_positive_and_those_of_the_filters(ratios, key, tolerance)
         assert abs(bound.value - terms.mean()) < tolerance.z * error
 
 
+@pytest.mark.slow
 def test_conditional_filter_keeps_its_reference(key):
     """The other particles start where those of the plain filter do."""
     times = jnp.asarray(TIMES)

@@ -396,6 +396,7 @@ def test_cells_that_differ_in_floats_share_a_program(store, tmp_path):
     assert len(CALLS) == 3  # the programs are those of before
 
 
+@pytest.mark.slow
 def test_ten_thousand_trivial_cells_cost_little(store, without_shape_checks):
     """Less than 1 ms of the processor a cell, and 2 s to see that all are there.
 

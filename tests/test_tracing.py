@@ -44,6 +44,7 @@ def test_jit_and_vmap_give_the_same_samples(sampler, tolerance):
 
 
 @pytest.mark.skipif(FLOAT32, reason="differences of single precision")
+@pytest.mark.slow
 def test_gradient_in_reverse_mode_is_that_of_differences():
     def mean(zeta):
         return jnp.sum(_samples(zeta=zeta)) / 8

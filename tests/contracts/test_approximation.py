@@ -110,8 +110,12 @@ def _gap(value, truth):
     return np.linalg.norm(value - truth) / np.linalg.norm(truth)
 
 
-def test_the_facts_are_true(row):
-    report = gt.conformance(row.method)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n == "DPS" else pytest.mark.slow) for n in ROWS],
+)
+def test_the_facts_are_true(name):
+    report = gt.conformance(ROWS[name]())
     assert report.ok, str(report)
 
 

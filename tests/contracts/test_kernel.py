@@ -91,8 +91,12 @@ def row(request):
     return Row(request.param)
 
 
-def test_the_facts_are_true(row):
-    report = gt.conformance(row.kernel)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n == "DDIM half" else pytest.mark.slow) for n in ROWS],
+)
+def test_the_facts_are_true(name):
+    report = gt.conformance(ROWS[name])
     assert report.ok, str(report)
 
 
