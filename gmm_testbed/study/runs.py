@@ -142,7 +142,9 @@ def executing(
         elif executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
         raise
-    if executor is not None:
+    if isinstance(executor, Apart):
+        executor.kill()  # all is done, and a process of JAX takes a second to end itself
+    elif executor is not None:
         executor.shutdown()
 
 
