@@ -14,6 +14,9 @@ from multiprocessing import resource_tracker
 from .._checks import fail, require
 
 ANSWER = 10.0  # seconds in which a scheduler should
+# Dask looks 15 s after a worker died whether there is another one in its place, and if that
+# one has just died as well, it has none started again: a run would wait for ever.
+_PATIENT = {"distributed.deploy.lost-worker-timeout": "10 days"}
 
 
 @contextlib.contextmanager
@@ -43,6 +46,7 @@ def cluster(
         hint="give workers=2, or the address of a scheduler",
     )
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError:
         fail(
@@ -53,6 +57,7 @@ def cluster(
         )
     with contextlib.ExitStack() as stack:
         if workers is not None:
+            stack.enter_context(dask.config.set(_PATIENT))
             with shielding():
                 started = LocalCluster(
                     n_workers=workers,
