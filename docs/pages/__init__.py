@@ -26,6 +26,8 @@ def setup(app: Sphinx) -> dict:
     """Connects everything."""
     app.connect("builder-inited", _write)
     app.connect("autodoc-process-docstring", _docstring, priority=1)
+    app.connect("autodoc-process-docstring", _types, priority=900)  # after napoleon
+    app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-skip-member", _skip)
     app.connect("doctree-read", _link)
     app.connect("env-updated", _check)
@@ -48,6 +50,24 @@ def _write(app):
 
 def _docstring(app, what, name, obj, options, lines):
     lines[:] = restructured("\n".join(lines)).splitlines()
+
+
+def _signature(app, what, name, obj, options, signature, returned):
+    """Arrays by their short name."""
+    return tuple(
+        text and text.replace("jaxlib._jax.Array", "Array")
+        for text in (signature, returned)
+    )
+
+
+def _types(app, what, name, obj, options, lines):
+    """Shapes such as "*shape" are no emphasis."""
+    lines[:] = [
+        line.replace("*", "\\*").replace("jaxlib._jax.Array", "Array")
+        if line.lstrip().startswith(":vartype")
+        else line
+        for line in lines
+    ]
 
 
 def _skip(app, what, name, obj, skip, options):

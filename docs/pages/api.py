@@ -1,12 +1,15 @@
 """A page for each public name of the package, and one for each public module."""
 
+import ast
+import importlib
 import inspect
+import types
 
 import gmm_testbed as gt
 
 from . import names
 from .formulas import restructured, words
-from .write import page, table, title, tree
+from .write import leaf, page, table, title
 
 TOPICS = {
     "Problems": (
@@ -54,11 +57,9 @@ def pages() -> None:
         (f":doc:`gt.{m} <gt.{m}>`", _first_of_module(m)) for m in names.modules()
     ]
     parts += [title("Modules", "-"), table(modules, widths="30 70")]
-    listed = [*(n for group in topics.values() for n in group), *names.modules()]
-    parts.append(tree((f"gt.{name}" for name in listed), hidden=True))
     page("api/index.rst", "\n".join(parts))
     for name in known:
-        page(f"api/gt.{name}.rst", f"{title(f'gt.{name}')}\n{_entry(name)}")
+        page(f"api/gt.{name}.rst", f"{leaf(f'gt.{name}', 'API')}\n{_entry(name)}")
     for module in names.modules():
         page(f"api/gt.{module}.rst", _module(module))
 
@@ -69,9 +70,9 @@ def covered() -> set[str]:
 
 
 def _module(module: str) -> str:
-    parts = [title(f"gt.{module}")]
+    parts = [leaf(f"gt.{module}", "API")]
     if module == "torch":
-        text = inspect.getdoc(names_module(module))
+        text = inspect.getdoc(module_of(module))
         parts.append(restructured(text) + "\n")
         parts += [_unseen(name) for name in names.inside(module)]
         return "\n".join(parts)
@@ -85,24 +86,32 @@ def _module(module: str) -> str:
 
 def _entry(name: str) -> str:
     """The directive that describes a name."""
+    module, _, last = name.rpartition(".")
     full, thing = f"gmm_testbed.{name}", names.value(name)
+    first = next(n for n in names.everything() if _same(n, thing))
+    where = f"   :module: gmm_testbed{module and '.'}{module}\n"
+    if _constant(name):
+        keys = thing if isinstance(thing, dict) else ()
+        rows = f"\n   Rows: {', '.join(f'``{k}``' for k in keys)}.\n" if keys else ""
+        shown = repr(thing) if isinstance(thing, int | float | str | tuple) else ""
+        where += f"   :value: {shown}\n" if 0 < len(shown) < 60 else ""
+        return f".. py:data:: {last}\n{where}\n   {_comment(name)}\n{rows}"
+    if first != name:
+        kind = "class" if inspect.isclass(thing) else "function"
+        same = f"The same as :py:obj:`gt.{first} <gmm_testbed.{first}>`."
+        return f".. py:{kind}:: {last}\n{where}\n   {same}\n"
     if inspect.isclass(thing):
         return f".. autoclass:: {full}\n   :members:\n"
-    if inspect.isfunction(thing):
-        return f".. autofunction:: {full}\n"
-    if inspect.ismodule(thing):
-        return f".. py:data:: {full}\n\n   See :doc:`gt.{name}`.\n"
-    shown = repr(thing) if isinstance(thing, int | float | str | tuple) else ""
-    value = f"\n   :value: {shown}" if 0 < len(shown) < 60 else ""
-    rows = f"\n   Rows: {', '.join(f'``{key}``' for key in thing)}.\n" * isinstance(
-        thing, dict
-    )
-    return f".. py:data:: {full}{value}\n\n   {_comment(name)}\n{rows}"
+    return f".. autofunction:: {full}\n"
+
+
+def _same(name: str, thing) -> bool:
+    return not name.startswith("torch.") and names.value(name) is thing
 
 
 def _constant(name: str) -> bool:
     thing = names.value(name)
-    return not (inspect.isclass(thing) or inspect.isroutine(thing))
+    return not callable(thing) or isinstance(thing, types.GenericAlias)
 
 
 def _comment(name: str) -> str:
@@ -132,20 +141,16 @@ def _first(name: str) -> str:
 
 
 def _first_of_module(module: str) -> str:
-    return words((inspect.getdoc(names_module(module)) or "").partition("\n\n")[0])
+    return words((inspect.getdoc(module_of(module)) or "").partition("\n\n")[0])
 
 
-def names_module(module: str):
+def module_of(module: str):
     """The module object."""
-    import importlib
-
     return importlib.import_module(names.modules()[module])
 
 
 def _unseen(name: str) -> str:
     """A name of `gt.torch` from its source: PyTorch need not be there."""
-    import ast
-
     table_of = gt.torch._LAZY
     path = names.source("gmm_testbed.external.torch").parent / f"{table_of[name]}.py"
     node = next(n for n in names.tree(path).body if getattr(n, "name", None) == name)

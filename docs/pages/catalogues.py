@@ -7,7 +7,7 @@ import gmm_testbed as gt
 from . import pictures
 from .formulas import words
 from .names import source
-from .write import page, table, title, tree
+from .write import leaf, page, table, title
 
 FAMILIES = {
     "approximation": "Approximations of E[x0 | x_t, y]",
@@ -35,7 +35,6 @@ def methods() -> None:
             (f":doc:`{name}`", _summary(row), _cost(row)) for name, row in own.items()
         ]
         parts += [title(words_of, "-"), table(cells, ("", "", "cost"), "22 60 18")]
-    parts.append(tree(rows, hidden=True))
     parts.append(
         "Cost is per step and particle: D denoisers, J products with their Jacobian, "
         "A products with the measurement.\n"
@@ -59,7 +58,6 @@ def theorems() -> None:
         "A theorem kept as printed though a case violates it is marked *refuted*; what "
         "fails may be a constant, which its page says.\n",
         table(cells, ("", "statement", "status"), "26 56 18"),
-        tree(rows, hidden=True),
     ]
     page("theorems/index.rst", "\n".join(parts))
 
@@ -80,7 +78,7 @@ def _method(name, entry) -> str:
         ),
         entry.kind.__name__,
     )
-    parts = [title(name), f".. automodule:: {module}\n   :no-index:\n"]
+    parts = [leaf(name, "Methods"), f".. automodule:: {module}\n   :no-index:\n"]
     facts = _facts(entry)
     if facts is not None:
         rows = [
@@ -131,7 +129,7 @@ def _theorem(name, bound) -> str:
     first = ", ".join(f"{k}={v!r}" for k, v in cases[0].items() if v is not None)
     return "\n".join(
         [
-            title(name),
+            leaf(name, "Theorems"),
             f".. automodule:: {module}\n   :no-index:\n",
             title("Facts", "-"),
             table(rows, widths="20 80"),
@@ -181,9 +179,20 @@ def _default(value):
 
 
 def _when(condition):
-    said = [f"problem: {condition.problem}", f"grid: {condition.grid}"]
-    said += [f"start: {condition.start}"]
-    return ", ".join([*said, f"particles: {condition.particles}"])
+    """A condition in words: what is left out does not matter."""
+    problem = (
+        "any prior" if condition.problem == "any" else f"{condition.problem} prior"
+    )
+    said = [
+        f"{value} {name}"
+        for name, value, usual in (
+            ("grid", condition.grid, "any"),
+            ("start", condition.start, "standard"),
+            ("particles", condition.particles, "any"),
+        )
+        if value != usual
+    ]
+    return ", ".join([problem, *said])
 
 
 def _yes(value):

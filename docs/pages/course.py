@@ -20,8 +20,8 @@ def lectures() -> None:
         copy(f"lectures/{file.name}", file)
     parts = [
         title("Lectures"),
-        "A tour and ten lectures, each a notebook of `notebooks/` with exercises that check "
-        "themselves: predict, do it by hand, code it, check it, use the package, notice. "
+        "A tour and ten lectures, each a notebook of `notebooks/` with exercises that "
+        "check themselves: predict, do it by hand, code it, check it, use the package, notice. "
         "How to teach with them: :doc:`../../teach`.\n",
     ]
     if files:

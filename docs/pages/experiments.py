@@ -7,7 +7,7 @@ from pathlib import Path
 from gmm_testbed import study
 
 from .formulas import restructured
-from .write import FOLDER, page, title
+from .write import FOLDER, leaf, page, title
 
 ROOT = Path(__file__).parents[2]
 REPORT = FOLDER / "report.html"
@@ -19,11 +19,8 @@ def pages() -> None:
     for file in files:
         page(f"experiments/{file.stem}.rst", _experiment(file))
     text = (ROOT / "experiments" / "README.md").read_text(encoding="utf-8")
-    names = "\n".join(file.stem for file in files)
-    page(
-        "experiments/index.md",
-        f"{text}\n```{{toctree}}\n:caption: Each of them\n:maxdepth: 1\n\n{names}\n```\n",
-    )
+    links = "\n".join(f"- [{file.stem}]({file.stem}.rst)" for file in files)
+    page("experiments/index.md", f"{text}\n## Each of them\n\n{links}\n")
 
 
 def report() -> None:
@@ -57,7 +54,7 @@ def _experiment(file: Path) -> str:
     head, text = docstring.partition("\n")[::2]
     return "\n".join(
         [
-            title(file.stem),
+            leaf(file.stem, "Experiments"),
             f"**{head.rstrip('.')}.**\n",
             restructured(text.strip()) + "\n",
             f".. code-block:: bash\n\n   gmm-testbed run {file.stem}\n",

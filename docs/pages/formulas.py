@@ -20,11 +20,13 @@ def restructured(text: str) -> str:
     text = _examples(text)
     parts, end = [], 0
     for found in _PIECES.finditer(text):
-        parts.append(_plain(text[end : found.start()]))
+        begins = text[:end].endswith("\n") or not end
+        parts.append(_plain(text[end : found.start()], begins))
         before, after = text[: found.start()], text[found.end() : found.end() + 1]
         parts.append(_piece(found, before, after))
         end = found.end()
-    return "".join([*parts, _plain(text[end:])])
+    begins = text[:end].endswith("\n") or not end
+    return "".join([*parts, _plain(text[end:], begins)])
 
 
 def words(text: str) -> str:
@@ -52,10 +54,21 @@ def _piece(found: re.Match, before: str, after: str) -> str:
     return f"{left}{made}{right}"
 
 
-def _plain(text: str) -> str:
-    """Text in which nothing is markup but bullets, sections and code blocks."""
-    text = re.sub(r"(?<!^)(?<!\n)([*|])|(?<=\n)([*|])(?=\S)", r"\\\1\2", text)
-    return re.sub(r"(?<=\w)_(?=\W|$)", r"\\_", text)
+def _plain(text: str, begins: bool) -> str:
+    """Text in which nothing is markup but bullets and sections.
+
+    Args:
+        text: what stands between formulas and code.
+        begins: whether it begins a line.
+    """
+
+    def literal(found):
+        line = text[: found.start()].rpartition("\n")
+        bullet = (begins or line[1]) and not line[2].strip()
+        bullet = bullet and text[found.end() : found.end() + 1] == " "
+        return found.group() if bullet else f"\\{found.group()}"
+
+    return re.sub(r"[*|]|(?<=\w)_(?=\W|$)", literal, text)
 
 
 def _examples(text: str) -> str:

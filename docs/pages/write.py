@@ -35,6 +35,16 @@ def title(text: str, line: str = "=") -> str:
     return f"{text}\n{line * max(len(text), 3)}\n"
 
 
+def leaf(text: str, up: str) -> str:
+    """The head of a page that its index lists, and no sidebar: there are too many.
+
+    Args:
+        text: its title.
+        up: name of the index, which is in the same folder.
+    """
+    return f":orphan:\n\n{title(text)}\n:doc:`{up} <index>`\n"
+
+
 def table(rows: Iterable[Sequence[str]], heads: Sequence[str] = (), widths="") -> str:
     """A list-table; cells are reStructuredText of one paragraph."""
     lines = [".. list-table::", f"   :header-rows: {1 if heads else 0}"]

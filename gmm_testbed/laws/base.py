@@ -83,7 +83,7 @@ class AbstractLaw(eqx.Module):
         return quadrature.tv_between(self.at(-1, mixture), mixture)
 
     def fisher(self, mixture: GaussianMixture) -> Scalar:
-        r"""\\(E_q \\|\\nabla\\log(q/p)\\|^2\\) of the law q from the mixture p."""
+        r"""\(E_q \|\nabla\log(q/p)\|^2\) of the law q from the mixture p."""
         return quadrature.fisher(self.at(-1, mixture), mixture)
 
     def w1(self, mixture: GaussianMixture) -> Scalar:
