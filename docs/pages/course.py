@@ -21,7 +21,7 @@ def lectures() -> None:
     parts = [
         title("Lectures"),
         "A tour and ten lectures, each a notebook of `notebooks/` with exercises that "
-        "check themselves: predict, do it by hand, code it, check it, use the package, notice. "
+        "check themselves: predict, do it by hand, code it, check it, use it, notice. "
         "How to teach with them: :doc:`../../teach`.\n",
     ]
     if files:

@@ -10,19 +10,26 @@ import gmm_testbed as gt
 
 # Public modules inside public modules.
 INNER = (
+    "bounds.tools.training_sets",
+    "bounds.training_posterior",
     "diagnostics.deliberate",
     "divergences.closed_form",
     "plotting.bounds",
     "plotting.tables",
+    "problems.nonlinear",
     "sweep.cluster",
+    "sweep.scripts",
 )
 
 
 @cache
 def modules() -> dict[str, str]:
     """The module behind each public one: "problems" is "gmm_testbed.testbeds"."""
-    found = {name: f"gmm_testbed.{gt._ALIASES.get(name, name)}" for name in gt._MODULES}
-    return found | {name: f"gmm_testbed.{name}" for name in INNER}
+    found = {}
+    for name in (*gt._MODULES, *INNER):
+        first, dot, rest = name.partition(".")
+        found[name] = f"gmm_testbed.{gt._ALIASES.get(first, first)}{dot}{rest}"
+    return found
 
 
 @cache
@@ -74,5 +81,4 @@ def tree(path: Path) -> ast.Module:
 def value(name: str):
     """The object of a public name."""
     module, _, last = name.rpartition(".")
-    owner = importlib.import_module(modules()[module]) if module else gt
-    return getattr(owner, last)
+    return getattr(importlib.import_module(modules()[module]) if module else gt, last)
