@@ -17,7 +17,6 @@ INNER = (
     "plotting.bounds",
     "plotting.tables",
     "problems.nonlinear",
-    "sweep.cluster",
     "sweep.scripts",
 )
 
