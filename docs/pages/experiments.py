@@ -1,6 +1,7 @@
 """A page for each experiment, and the page of results."""
 
 import ast
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def _write_report(store: Path) -> None:
     """Of the studies that have all their cells."""
     from gmm_testbed.study.report import page as written
 
-    with study.existing(store) as opened:
+    with contextlib.chdir(ROOT), study.existing(store) as opened:
         studies = [one for one in study.find([], opened) if one.complete(opened)]
         if studies:
             FOLDER.mkdir(exist_ok=True)
