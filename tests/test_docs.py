@@ -105,6 +105,23 @@ def test_links_between_pages_lead_somewhere():
     assert not wrong
 
 
+def test_exercises_of_the_sessions_are_there():
+    """Those that the instructor's page sends home, in the lecture that it says."""
+    folder = ROOT / "gmm_testbed" / "exercises"
+    if not folder.exists():
+        pytest.skip("there are no exercises")
+    rows = re.findall(
+        r"^\| \d+ \| ([0-9, ]+).*\| `([a-z-]+)` \|$",
+        (DOCS / "teach.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+    assert len(rows) > 8
+    for lectures, name in rows:
+        number = re.findall(r"\d+", lectures)[-1]
+        sources = (folder / f"lecture_{number}").glob("*.py")
+        assert any(f'"{name}"' in file.read_text("utf-8") for file in sources), name
+
+
 def test_docstrings_become_markup(pages):
     restructured = pages["formulas"].restructured
     text = r"For \(x_t\), of `a b` and arXiv:2310.06721, |x| * y_ is" "\n* a bullet"
