@@ -271,10 +271,6 @@ def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _value(value) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _ratio(value: float) -> str:
     return short(value) if math.isfinite(value) else "-"
 
