@@ -15,6 +15,7 @@ from . import (
     lecture_02,
     lecture_03,
     lecture_04,
+    lecture_05,
 )
 from . import session as session_of
 from .exercise import Exercise as Exercise
@@ -33,6 +34,7 @@ LECTURES: dict[str, dict[str, Exercise]] = {
     "02": lecture_02.EXERCISES,
     "03": lecture_03.EXERCISES,
     "04": lecture_04.EXERCISES,
+    "05": lecture_05.EXERCISES,
 }
 """Exercises by lecture."""
 
