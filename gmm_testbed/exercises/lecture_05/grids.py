@@ -170,7 +170,7 @@ TWO_SLOPES = Exercise(
     atol=0.15,
     notice=lambda: (
         "measured from N = 64 to 256: {:.2f} and {:.2f}. A bound by Girsanov's theorem "
-        "bounds the paths. No such bound is wrong, and none can be sharp for the law.".format(
+        "bounds the paths: none is wrong, and none can be sharp for the law.".format(
             *_measured(jnp.result_type(float))
         )
     ),
