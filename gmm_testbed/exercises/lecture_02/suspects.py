@@ -150,9 +150,9 @@ WHICH_STEP = Exercise(
         ),
     },
     solution=which_step_is_wrong,
-    notice="a published solution of a course had one of these mistakes for months, "
-    "and pictures of its samples looked fine. Test the transition: a single step "
-    "shows with a thousand draws what final samples hide among a hundred thousand.",
+    notice="the published solution of a course drew its diffusion coefficient at "
+    "random, for months: a hundred thousand final samples do not show it, and a "
+    "thousand draws of one step do. Test the transition.",
     hints=(
         "What is known exactly about one step, before any sampling?",
         "gt.kernels.EulerMaruyama().transition(field, x, t, s) is its Gaussian law, "
