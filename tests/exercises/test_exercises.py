@@ -160,8 +160,8 @@ def test_universal_wrong_answers_have_their_own_reasons(name):
     exact = all(not np.any(e > 0) for b in truths for e in value_of(b).errors)
     if exact and exercise.atol == 0.0:
         expected["zeros"] = _times(truths, 0.0)
-        alone = "part" if exercise.parts else "probe"
-        expected["factor" if len(truths) > 1 else alone] = _times(truths, 1.001)
+        one = exercise.kind == "number"
+        expected["near" if one else "factor"] = _times(truths, 1.001)
         if exercise.rtol < 1e-6:
             expected["precision"] = _times(truths, 1.0 + 1e-5)
         shapes = {str([p.shape for p in value_of(b).parts]) for b in truths}

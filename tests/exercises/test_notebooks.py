@@ -6,6 +6,7 @@ import json
 import re
 import textwrap
 import time
+import types
 from pathlib import Path
 
 import nbformat
@@ -33,6 +34,12 @@ def exercise_of(cell) -> str | None:
 
 def parsed(cell) -> ast.Module:
     return ast.parse(re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.MULTILINE))
+
+
+def names_in(found: types.CodeType) -> set[str]:
+    """Names that a function looks up, in its inner functions too."""
+    inner = [c for c in found.co_consts if isinstance(c, types.CodeType)]
+    return set(found.co_names).union(*map(names_in, inner))
 
 
 @every
@@ -79,6 +86,22 @@ def test_every_exercise_has_a_stub_and_a_check(path):
         else:
             assert ast.unparse(stub) == f"{solution.__name__} = ..."
         assert f'gt.exercises.check("{name}", {solution.__name__})' in whole
+
+
+@every
+def test_a_solution_uses_names_that_the_lecture_has(path):
+    """So that what `solution` shows runs where it is pasted."""
+    cells = code(read(path))
+    known = {
+        node.asname or node.name
+        for cell in cells
+        for node in ast.walk(parsed(cell))
+        if isinstance(node, ast.alias)
+    }
+    for name, exercise in gt.exercises.LECTURES.get(path.stem[:2], {}).items():
+        solution = exercise.solution
+        used = names_in(solution.__code__) & solution.__globals__.keys()
+        assert used <= known, name
 
 
 @pytest.mark.slow
