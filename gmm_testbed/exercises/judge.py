@@ -293,9 +293,8 @@ def _praise(case: _Case) -> tuple[str, tuple[tuple[str, str], ...]]:
         words += f"(largest relative difference {gap:.0e})"
     else:
         words = f"right: {show(case.truths[0], exercise.parts)}"
-    if exercise.kind == Kind.FUNCTION and exercise.transforms:
-        names = {"jit": "jit", "vmap": "vmap"}
-        words += f", under {' and '.join(names[t] for t in exercise.transforms)} too"
+    if exercise.kind == Kind.FUNCTION and exercise.transforms and not exercise.measured:
+        words += f", under {' and '.join(exercise.transforms)} too"
     return f"{words}.", _notice(exercise)
 
 

@@ -11,7 +11,7 @@ import gmm_testbed as gt
 from gmm_testbed.exercises.exercise import probes_of, slips_of, truths_of
 from gmm_testbed.exercises.judge import judge
 from gmm_testbed.exercises.values import agree, difference, distance, value_of
-from tests.exercises.one_place import mutants
+from tests.exercises.one_place import mutants, unchanged
 
 CATALOGUE = gt.exercises.CATALOGUE
 APART = 1e-3  # relative, between the truth and a slip, and between two slips
@@ -186,6 +186,7 @@ def _times(truths, factor):
 @every
 def test_one_place_mutants_are_wrong(name, capsys):
     exercise = CATALOGUE[name]
+    assert _is_right(exercise, unchanged(exercise.solution))
     count, right = 0, []
     for line, mutant in mutants(exercise.solution):
         count += 1

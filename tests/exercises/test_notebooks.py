@@ -99,7 +99,7 @@ def test_a_solution_uses_names_that_the_lecture_has(path):
         if isinstance(node, ast.alias)
     }
     for name, exercise in gt.exercises.LECTURES.get(path.stem[:2], {}).items():
-        solution = exercise.solution
+        solution = inspect.unwrap(exercise.solution)
         used = names_in(solution.__code__) & solution.__globals__.keys()
         assert used <= known, name
 
