@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import diagnostics as diagnostics
     from . import divergences as divergences
     from . import estimators as estimators
+    from . import exercises as exercises
     from . import kernels as kernels
     from . import laws as laws
     from . import measures as measures
@@ -91,6 +92,7 @@ _MODULES = (
     "diagnostics",
     "divergences",
     "estimators",
+    "exercises",
     "information",
     "kernels",
     "laws",
