@@ -12,6 +12,11 @@ from typing import Any
 from .._checks import choose
 from . import (
     lecture_01,
+    lecture_06,
+    lecture_07,
+    lecture_08,
+    lecture_09,
+    lecture_10,
 )
 from . import session as session_of
 from .exercise import Exercise as Exercise
@@ -26,6 +31,11 @@ from .verdict import Words as Words
 
 LECTURES: dict[str, dict[str, Exercise]] = {
     "01": lecture_01.EXERCISES,
+    "06": lecture_06.EXERCISES,
+    "07": lecture_07.EXERCISES,
+    "08": lecture_08.EXERCISES,
+    "09": lecture_09.EXERCISES,
+    "10": lecture_10.EXERCISES,
 }
 """Exercises by lecture."""
 

@@ -1,0 +1,270 @@
+"""Failures that metrics and tests of calibration do not see."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gmm_testbed as gt
+
+from ..exercise import Exercise
+
+# --- invisible --------------------------------------------------------------------------
+
+_WRONG = 0.1  # of the mass of a mode
+
+
+def invisible(posterior, truth):
+    """A law with the two weights exchanged that residual and squared error do not see."""
+    swapped = gt.diagnostics.deliberate.weights_swapped(posterior)
+
+    def square(law):
+        return law.covariance()[1, 1] + (law.mean()[1] - truth[1]) ** 2
+
+    scale = jnp.sqrt(square(posterior) / square(swapped))
+    stretch = jnp.diag(jnp.stack([1.0, scale]))
+    return swapped.affine(stretch, truth - stretch @ truth)
+
+
+def valley(unseen=(-1.2, 1.5), weight=0.3, seen=0.6):
+    """The posterior of two modes of which only the first coordinate is measured, and x*.
+
+    Args:
+        unseen: second coordinates of the modes.
+        weight: of the first.
+        seen: the measurement of 0.8 x_1, with noise 0.3.
+    """
+    means = [[0.7, unseen[0]], [0.7, unseen[1]]]
+    prior = gt.GaussianMixture.diagonal(
+        [weight, 1.0 - weight], means, [[0.2, 0.1], [0.2, 0.25]]
+    )
+    problem = gt.InverseProblem(
+        prior, gt.Linear([[0.8, 0.0]], 0.3**2), jnp.asarray([seen])
+    )
+    return problem.posterior(), jnp.asarray([0.55, unseen[1] - 0.3])
+
+
+def _below(law, posterior):
+    """Mass of the law below the middle of the two modes, along the unseen axis."""
+    middle = jnp.mean(posterior.means[:, 1])
+    return gt.divergences.mixture_cdf(law.affine(jnp.asarray([[0.0, 1.0]])), middle)
+
+
+def _what_is_seen(answer, posterior, truth):
+    law = answer(posterior, truth)
+    mean, covariance = law.mean(), law.covariance()
+    square = jnp.trace(covariance) + jnp.sum((mean - truth) ** 2)
+    moved = _below(law, posterior) - _below(posterior, posterior)
+    wrong = jnp.asarray(jnp.abs(moved) > _WRONG, square.dtype)
+    return mean[0], covariance[0, 0], square, wrong
+
+
+def _of_the_truth(posterior, truth):
+    return *_what_is_seen(lambda law, _: law, posterior, truth)[:3], jnp.asarray(1.0)
+
+
+def _swapped(posterior, truth):
+    return gt.diagnostics.deliberate.weights_swapped(posterior)
+
+
+def _moved(posterior, truth):
+    """The squared error right, the residual not: stretched in all directions."""
+    swapped = gt.diagnostics.deliberate.weights_swapped(posterior)
+
+    def square(law):
+        return law.total_variance() + jnp.sum((law.mean() - truth) ** 2)
+
+    scale = jnp.sqrt(square(posterior) / square(swapped))
+    return swapped.affine(scale * jnp.eye(2), (1.0 - scale) * truth)
+
+
+def _shrunk_about_the_mean(posterior, truth):
+    """The variance right, and not the distance from x*."""
+    swapped = gt.diagnostics.deliberate.weights_swapped(posterior)
+    scale = jnp.sqrt(posterior.covariance()[1, 1] / swapped.covariance()[1, 1])
+    stretch = jnp.diag(jnp.stack([1.0, scale]))
+    mean = swapped.mean()
+    return swapped.affine(stretch, mean - stretch @ mean)
+
+
+INVISIBLE = Exercise(
+    title="A failure that two metrics cannot see",
+    asks="invisible(posterior, truth) -> a gt.GaussianMixture: `posterior` has two "
+    "modes in the plane that differ in x_2 alone, and only x_1 was measured; `truth` "
+    "(2,) is what the measurement was of. Return a law whose mode weights are wrong, by "
+    "0.1 or more, while the law of the residual (mean and variance of x_1) and the mean "
+    "squared error from `truth` are exactly those of the posterior.",
+    probes=lambda: {
+        "": [valley(), valley((-0.8, 1.9), 0.25, 0.35), valley((0.9, -1.4), 0.35, 0.5)]
+    },
+    truth=_of_the_truth,
+    measured=_what_is_seen,
+    slips={
+        "posterior": (
+            lambda posterior, truth: posterior,
+            "nothing is wrong with it: the weights are those of the posterior",
+        ),
+        "squared-error-sees-it": (
+            _swapped,
+            "the residual is blind, as both modes have one law of x_1; but other weights "
+            "move the mean squared distance from the truth. Move it back along x_2",
+        ),
+        "residual-sees-it": (
+            _moved,
+            "the squared error is right now, and x_1 has moved with it: stretch x_2 alone",
+        ),
+        "spread-for-error": (
+            _shrunk_about_the_mean,
+            "the squared error is about the truth and not about the mean of the law",
+        ),
+        "one-gaussian": (
+            lambda posterior, truth: gt.diagnostics.deliberate.one_mode_dropped(
+                posterior
+            ),
+            "that drops a mode: the squared error from the truth has changed with it",
+        ),
+    },
+    solution=invisible,
+    parts=(
+        "the mean of x_1",
+        "the variance of x_1",
+        "the mean squared error",
+        "whether the weights are wrong",
+    ),
+    transforms=(),
+    hints=(
+        "Other weights alone do not change the law of x_1 here. Why?",
+        "The squared error is E (x_1 - x*_1)^2 + E (x_2 - x*_2)^2, and only the second "
+        "term changes with the weights.",
+        "Stretch x_2 about x*_2 by the root of the ratio of the two: "
+        "law.affine(diag(1, scale), b) with b = x* - diag(1, scale) x*.",
+    ),
+    notice=lambda: _notice_invisible(),
+)
+
+
+def _notice_invisible():
+    posterior, truth = valley()
+    law = invisible(posterior, truth)
+    kl = gt.diagnostics.deliberate.log_ratio(jax.random.key(0), law, posterior)
+    return (
+        f"{float(_below(law, posterior)):.2f} of the mass is in the lower mode, for "
+        f"{float(_below(posterior, posterior)):.2f}, and KL from the posterior is "
+        f"{float(kl.value):.2f} nats. A table with residual and PSNR ranks the two laws "
+        "equal."
+    )
+
+
+# --- who-flags-what ---------------------------------------------------------------------
+
+_PAIRS, _DRAWS, _CLEAR = 1000, 63, 1e-6
+TESTS = ("SBC", "coverage", "TARP")
+
+
+def ignores_the_data(target, t):
+    """The prior in the place of the posterior."""
+    return target.marginal(t)
+
+
+def planted():
+    """Five samplers by name: one is exact, four are wrong on purpose."""
+    return {
+        "exact": gt.PosteriorDraws(),
+        "too narrow": gt.PosteriorDraws(scale=0.6),
+        "shifted": gt.PosteriorDraws(shift=0.4),
+        "modes equally likely": gt.PosteriorDraws(power=0.0),
+        "ignores the data": gt.PosteriorDraws(source=ignores_the_data),
+    }
+
+
+@functools.cache
+def p_values(pairs: int = _PAIRS):
+    """p-values (5, 3) of SBC, coverage and TARP for the planted samplers."""
+    prior = gt.GaussianMixture.isotropic([0.3, 0.7], [[-1.3], [1.1]], [0.2, 0.45])
+    path = gt.VP()
+    case = prior, gt.Linear([[0.7]], 0.8**2), path
+    times = gt.time_grid(path, 1, t_min=1e-2)
+    rows = []
+    for sampler in planted().values():
+        key = jax.random.key(11)
+        found = gt.diagnostics.calibrate(key, *case, sampler, times, pairs, _DRAWS)
+        ranks = jnp.min(found.sbc.distance_p)
+        rows.append([ranks, found.coverage.distance_p, found.tarp.distance_p])
+    return np.asarray(rows)
+
+
+def who_flags_what():
+    """Rows: the five samplers; columns: SBC, coverage, TARP; 1 where the test objects."""
+    return jnp.asarray(
+        [
+            [0, 0, 0],  # exact
+            [1, 1, 1],  # too narrow
+            [1, 1, 1],  # shifted
+            [1, 1, 1],  # modes equally likely
+            [0, 1, 1],  # ignores the data
+        ],
+        jnp.result_type(float),
+    )
+
+
+def _flags():
+    return jnp.asarray(p_values() < _CLEAR, jnp.result_type(float))
+
+
+def _flags_but(row, *values):
+    return lambda: _flags().at[row].set(jnp.asarray(values))
+
+
+WHO_FLAGS_WHAT = Exercise(
+    title="Which test sees which failure?",
+    asks="a table (5, 3) of 0 and 1. Rows: exact draws; draws with 0.6 of the "
+    "deviation; draws moved by 0.4 deviations; modes equally likely; draws of the "
+    "prior. Columns: ranks (SBC), coverage of regions of highest density, TARP. 1 where "
+    f"the test objects (p < {_CLEAR:g} with {_PAIRS} pairs).",
+    truth=_flags,
+    slips={
+        "prior-is-caught-by-sbc": (
+            _flags_but(4, 1.0, 1.0, 1.0),
+            "averaged over y, draws of the prior have the ranks of the prior: SBC checks "
+            "the data-averaged law and cannot see that y was ignored",
+        ),
+        "prior-passes-all": (
+            _flags_but(4, 0.0, 0.0, 0.0),
+            "SBC is blind to it; coverage and TARP are asked at one y after another, with "
+            "regions and references that depend on y",
+        ),
+        "exact-is-flagged": (
+            _flags_but(0, 1.0, 1.0, 1.0),
+            "exact draws give uniform levels: p is uniform too, and below 1e-6 once in a "
+            "million",
+        ),
+        "all-is-flagged": (
+            lambda: jnp.ones((5, 3)).at[0].set(0.0).at[4, 1:].set(0.0),
+            "turn the last row round: it is the ranks that are blind to a sampler that "
+            "ignores y",
+        ),
+        "nothing-is-flagged": (
+            lambda: jnp.zeros((5, 3)),
+            "then there would be no use in calibration: begin with the draws that are too "
+            "narrow",
+        ),
+    },
+    solution=who_flags_what,
+    kind="number",
+    hints=(
+        "If the draws are too narrow, where does the truth fall among them?",
+        "Ranks compare the truth with the draws and never look at y.",
+        "Which of the three tests depends on y only through the draws?",
+    ),
+    notice=lambda: _notice_flags(),
+)
+
+
+def _notice_flags():
+    found = p_values()
+    return (
+        f"draws of the prior pass SBC with p = {found[4, 0]:.2f}, and coverage has "
+        f"p = {found[4, 1]:.0e}. A test that never looks at y cannot see that a sampler "
+        "does not either."
+    )
