@@ -1,8 +1,8 @@
 """Exercises that check themselves: what the lectures in `notebooks/` ask.
 
-`check(name, answer)` compares an answer with the testbed, which computes the truth when it
-is asked, and says in words what is wrong; `hint`, `solution` and `progress` do what they
-say. One file a lecture; its rows are in `CATALOGUE`.
+`check(name, answer)` compares an answer with the testbed, which computes the truth when
+it is asked, and says in words what is wrong; `hint`, `solution` and `progress` do what
+they say. One file a lecture; its rows are in `CATALOGUE`.
 """
 
 import inspect
@@ -12,6 +12,9 @@ from typing import Any
 from .._checks import choose
 from . import (
     lecture_01,
+    lecture_02,
+    lecture_03,
+    lecture_04,
     lecture_06,
     lecture_07,
     lecture_08,
@@ -23,6 +26,7 @@ from .exercise import Exercise as Exercise
 from .exercise import Kind as Kind
 from .exercise import Probe as Probe
 from .judge import judge, not_attempted
+from .lecture_02.suspects import SUSPECTS as SUSPECTS
 from .session import Progress as Progress
 from .session import setup as setup
 from .verdict import Outcome as Outcome
@@ -31,6 +35,9 @@ from .verdict import Words as Words
 
 LECTURES: dict[str, dict[str, Exercise]] = {
     "01": lecture_01.EXERCISES,
+    "02": lecture_02.EXERCISES,
+    "03": lecture_03.EXERCISES,
+    "04": lecture_04.EXERCISES,
     "06": lecture_06.EXERCISES,
     "07": lecture_07.EXERCISES,
     "08": lecture_08.EXERCISES,
@@ -54,8 +61,8 @@ def check(name: str, answer: Any) -> Verdict:
             there is none yet.
 
     Returns:
-        A `Verdict`: true only if the answer is right. Its `answer` is yours if it is right,
-        and the testbed's if it is not, so that later cells work in either case.
+        A `Verdict`: true only if the answer is right. Its `answer` is yours if it is
+        right, and the testbed's if it is not, so that later cells work in either case.
 
     Raises:
         InputError: for an unknown name; the message has the nearest one.

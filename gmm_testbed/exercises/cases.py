@@ -41,6 +41,21 @@ def probes_of_mixtures() -> dict[str, list[tuple]]:
     return {group: several for group, several in probes().items() if group != ONE}
 
 
+def probes_of_one_gaussian() -> list[tuple]:
+    """Arguments (target, x, t) with K = 1, in d = 1, 2 and 3."""
+    several = (one_component(), 0.35), (alone(plane()), 0.3), (alone(space()), 0.55)
+    return [(target, _point(target, t), t) for target, t in several]
+
+
+def alone(target: gt.Target) -> gt.Target:
+    """The same problem with the first component for its prior."""
+    problem, prior = target.problem, target.problem.prior
+    first = gt.GaussianMixture.full([1.0], prior.means[:1], prior.covariances()[:1])
+    return gt.Target(
+        gt.InverseProblem(first, problem.measurement, problem.y), target.path
+    )
+
+
 def problems() -> dict[str, list[tuple]]:
     """Arguments (problem,) of several components, by group."""
     return {

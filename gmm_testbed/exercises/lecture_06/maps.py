@@ -129,7 +129,7 @@ _stepped = jax.jit(
 # --- log-density-after-a-step -----------------------------------------------------------
 
 
-def log_density_after(start, step, x):
+def log_density_after_a_step(start, step, x):
     """log q(step(x)) where x (d,) has the law `start` and q is the law of step(x)."""
     jacobian = jax.jacfwd(step)(x)
     return start.log_prob(x) - jnp.linalg.slogdet(jacobian)[1]
@@ -175,7 +175,7 @@ def _determinant(J):
 
 LOG_DENSITY = Exercise(
     title="The density after a step",
-    asks="log_density_after(start, step, x) -> (): x (d,) has the law `start`, a mixture; "
+    asks="log_density_after_a_step(start, step, x) -> (): x (d,) has the law `start`, a mixture; "
     "`step` takes (d,) to (d,), one to one. The log-density at step(x) of the law of "
     "step(x).",
     probes=_step_probes,
@@ -207,7 +207,7 @@ LOG_DENSITY = Exercise(
             "has a determinant",
         ),
     },
-    solution=log_density_after,
+    solution=log_density_after_a_step,
     transforms=("jit",),
     hints=(
         "Mass is kept: q(step(x)) times the new volume is start(x) times the old.",

@@ -153,7 +153,7 @@ def _notice_blindness():
 # --- floor ------------------------------------------------------------------------------
 
 
-def floor_z(found, exact):
+def floor(found, exact):
     """z of one value of a metric among those of exact samples (n,), and its error."""
     noise = jnp.std(exact, ddof=1)
     z = (found - jnp.mean(exact)) / noise
@@ -185,7 +185,7 @@ def _z_with(found, exact, *, ddof=1, of_mean=False, centre=None, constant=1.0):
 
 FLOOR = Exercise(
     title="Is that evidence?",
-    asks="floor_z(found, exact) -> two numbers: by how many standard deviations of a "
+    asks="floor(found, exact) -> two numbers: by how many standard deviations of a "
     "single value a metric `found` () exceeds its values `exact` (n,) on exact samples, "
     "and the standard error of that number: the square root of 1 + 1/n + z^2 / (2 (n - "
     "1)).",
@@ -215,7 +215,7 @@ FLOOR = Exercise(
             "a value above those of exact samples has a positive z",
         ),
     },
-    solution=floor_z,
+    solution=floor,
     parts=("z", "its standard error"),
     hints=(
         "The yardstick is the spread of a single value of the metric on exact samples.",

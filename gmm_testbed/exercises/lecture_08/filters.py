@@ -19,7 +19,7 @@ from ..exercise import Exercise
 _RUNS, _STEPS = 6000, 6
 
 
-def log_weight(kernel, proposal, log_twist_before, log_twist_after, new):
+def unbiased_evidence(kernel, proposal, log_twist_before, log_twist_after, new):
     """log G of a move to `new` (d,), drawn from the proposal."""
     log_ratio = kernel.log_prob(new) - proposal.log_prob(new)
     return log_ratio + log_twist_after - log_twist_before
@@ -116,7 +116,7 @@ def _evidence(answer, name) -> gt.Estimate:
 
 UNBIASED_EVIDENCE = Exercise(
     title="The weight of a move",
-    asks="log_weight(kernel, proposal, log_twist_before, log_twist_after, new) -> (): a "
+    asks="unbiased_evidence(kernel, proposal, log_twist_before, log_twist_after, new) -> (): a "
     "particle at x_t was moved to `new` (d,), drawn from the law `proposal`. `kernel` "
     "is the exact p(x_s | x_t) of the prior; both have log_prob. The twists are log "
     "psi_t(x_t) and log psi_s(new). Return log G, such that the mean of the product of "
@@ -158,7 +158,7 @@ UNBIASED_EVIDENCE = Exercise(
             "the logarithm of the weight was asked for",
         ),
     },
-    solution=log_weight,
+    solution=unbiased_evidence,
     transforms=(),
     hints=(
         "Importance sampling: target density over proposal density, in logarithms.",
@@ -171,7 +171,7 @@ UNBIASED_EVIDENCE = Exercise(
 
 
 def _notice_evidence():
-    found = _evidence(log_weight, "two modes")
+    found = _evidence(unbiased_evidence, "two modes")
     spread = float(found.stderr) * _RUNS**0.5
     return (
         f"Z^/p(y) = {found}, and a single particle has the standard deviation "

@@ -12,7 +12,7 @@ from ..exercise import Exercise
 # --- ess --------------------------------------------------------------------------------
 
 
-def ess_share(weights, means, variances, slope, noise, y):
+def ess(weights, means, variances, slope, noise, y):
     """Effective share of draws of the prior that are weighed by N(y; slope x, noise^2)."""
 
     def density(v):  # of y, if the noise had the variance v
@@ -74,7 +74,7 @@ def _likelihood_at_means(weights, means, variances, slope, noise, y):
 
 ESS = Exercise(
     title="How many draws count?",
-    asks="ess_share(weights, means, variances, slope, noise, y) -> (): n draws x of the "
+    asks="ess(weights, means, variances, slope, noise, y) -> (): n draws x of the "
     "prior (K components on the line, arrays (K,)) are weighed by w = N(y; slope x, "
     "noise^2). The limit of ESS/n, which is (E w)^2 / E w^2 = 1 / (1 + chi2(posterior "
     "|| prior)).",
@@ -104,7 +104,7 @@ ESS = Exercise(
             "the components have a spread: each of its draws has a weight of its own",
         ),
     },
-    solution=ess_share,
+    solution=ess,
     scales={"noise": lambda *args: args[4], "slope": lambda *args: jnp.abs(args[3])},
     hints=(
         "E w is the evidence p(y): a mixture of N(y; slope mean_k, slope^2 var_k + "
