@@ -12,7 +12,11 @@ from ..exercise import Exercise
 
 
 def monotone_map(x, start, end):
-    """Where the exact flow that takes the law `start` to the law `end` takes x ()."""
+    """Where the exact flow from the law `start` to the law `end` takes x ().
+
+    Paths of an ordinary differential equation do not cross, so the mass to the left of a
+    point stays what it was: F_end(map(x)) = F_start(x).
+    """
     return gt.divergences.mixture_quantile(end, gt.divergences.mixture_cdf(start, x))
 
 
@@ -55,9 +59,9 @@ def _by_component(x, start, end):
 
 MONOTONE_MAP = Exercise(
     title="The flow, without solving it",
-    asks="monotone_map(x, start, end) -> (): on the line the probability flow takes the "
-    "law `start` to the law `end` (two mixtures) and never crosses itself. Where does "
-    "it take the point x ()?",
+    asks="monotone_map(x, start, end), x (), gives a number (): on the line the "
+    "probability flow takes the law `start` to the law `end` (two mixtures) and never "
+    "crosses itself. Where does it take the point x ()?",
     probes=_map_probes,
     truth=_exact_map,
     slips={
@@ -65,35 +69,36 @@ MONOTONE_MAP = Exercise(
             lambda x, start, end: gt.divergences.mixture_quantile(
                 start, gt.divergences.mixture_cdf(end, x)
             ),
-            "this is the way from `end` to `start`: x has the law `start`, so its level is "
-            "that of the distribution function of `start`",
+            "this is the way from `end` to `start`: x has the law `start`, so its "
+            "level is that of the distribution function of `start`.",
         ),
         "decreasing": (
             lambda x, start, end: gt.divergences.mixture_quantile(
                 end, 1.0 - gt.divergences.mixture_cdf(start, x)
             ),
-            "this map has the right law at the end too, and turns the line round: a flow "
-            "cannot, as paths would have to cross",
+            "this map has the right law at the end too, and turns the line round: a "
+            "flow cannot, as paths would have to cross.",
         ),
         "two-moments": (
             _standardised,
-            "that matches mean and variance, and is right for one Gaussian only",
+            "that matches mean and variance, and is right for one Gaussian only.",
         ),
         "by-component": (
             _by_component,
-            "each component has a map of its own, and their average is not the map of the "
-            "mixture",
+            "each component has a map of its own, and their average is not the map of "
+            "the mixture.",
         ),
         "the-level": (
             lambda x, start, end: gt.divergences.mixture_cdf(start, x),
             "this is the level of x, in (0, 1); now find the point of `end` with this "
-            "level",
+            "level.",
         ),
     },
     solution=monotone_map,
     transforms=("jit", "vmap"),
     hints=(
-        "Points do not cross, so the mass to the left of a point is the same all along.",
+        "Points do not cross, so the mass to the left of a point is the same all "
+        "along.",
         "F_end(map(x)) = F_start(x), F the distribution function.",
         "gt.divergences.mixture_cdf(law, x) is F, and "
         "gt.divergences.mixture_quantile(law, level) its inverse.",
@@ -130,7 +135,11 @@ _stepped = jax.jit(
 
 
 def log_density_after_a_step(start, step, x):
-    """log q(step(x)) where x (d,) has the law `start` and q is the law of step(x)."""
+    """log q(step(x)) where x (d,) has the law `start` and q is the law of step(x).
+
+    The mass start(x) dx of a small volume dx is the mass of its image, whose volume is
+    |det D step(x)| dx.
+    """
     jacobian = jax.jacfwd(step)(x)
     return start.log_prob(x) - jnp.linalg.slogdet(jacobian)[1]
 
@@ -175,36 +184,36 @@ def _determinant(J):
 
 LOG_DENSITY = Exercise(
     title="The density after a step",
-    asks="log_density_after_a_step(start, step, x) -> (): x (d,) has the law `start`, a mixture; "
-    "`step` takes (d,) to (d,), one to one. The log-density at step(x) of the law of "
-    "step(x).",
+    asks="log_density_after_a_step(start, step, x), x (d,), gives a number (): x has "
+    "the law `start`, a mixture; `step` takes (d,) to (d,), one to one. The "
+    "log-density at step(x) of the law of step(x).",
     probes=_step_probes,
     truth=_pushed,
     slips={
         "sign": (
             lambda start, step, x: start.log_prob(x) + _log_volume(step, x),
-            "a step that contracts makes the density larger: divide by |det|",
+            "a step that contracts makes the density larger: divide by |det|.",
         ),
         "no-volume": (
             lambda start, step, x: start.log_prob(x),
-            "the mass is kept, the volume is not: |det| of the Jacobian is missing",
+            "the mass is kept, the volume is not: |det| of the Jacobian is missing.",
         ),
         "no-logarithm": (
             lambda start, step, x: start.log_prob(x) - jnp.exp(_log_volume(step, x)),
-            "the density is divided by |det|, so its logarithm loses log |det|",
+            "the density is divided by |det|, so its logarithm loses log |det|.",
         ),
         "jacobian-at-the-image": (
             lambda start, step, x: start.log_prob(x) - _log_volume(step, step(x)),
-            "the derivative of the step is taken where the step begins, at x",
+            "the derivative of the step is taken where the step begins, at x.",
         ),
         "density-at-the-image": (
             lambda start, step, x: start.log_prob(step(x)) - _log_volume(step, x),
-            "the law `start` is that of x: its density is taken at x",
+            "the law `start` is that of x: its density is taken at x.",
         ),
         "trace-for-determinant": (
             lambda start, step, x: start.log_prob(x) - jnp.trace(jax.jacrev(step)(x)),
-            "the trace belongs to the continuous flow, per unit of time; a discrete step "
-            "has a determinant",
+            "the trace belongs to the continuous flow, per unit of time; a discrete "
+            "step has a determinant.",
         ),
     },
     solution=log_density_after_a_step,
@@ -224,6 +233,7 @@ def _notice_density():
     sampler = gt.Guided(gt.approximations.Exact(), gt.kernels.DDIM(0.0))
     kl = float(gt.laws.grid(sampler, target, times).kl(target.posterior(times[-1])))
     return (
-        f"added up over 32 DDIM steps it gives KL(q || p) = {kl:.2g} nats on two-modes, of "
-        "the discrete sampler itself and not of the ODE that it follows."
+        f"added up over 32 DDIM steps it gives KL(q || p) = {kl:.2g} nats on "
+        "two-modes, of the discrete sampler itself and not of the ODE that it "
+        "follows."
     )

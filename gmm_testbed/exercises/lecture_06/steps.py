@@ -35,7 +35,11 @@ def fitted_order(steps, errors):
 
 
 def order():
-    """Numbers of steps of which the order of Heun's method can be read."""
+    """Numbers of steps of which the order of Heun's method can be read.
+
+    The log-SNR runs over some 16 units: with 32 steps each is half a unit, where the field
+    is nearly straight, and from there on the error falls like 1/N^2.
+    """
     return [32, 64, 128, 256]
 
 
@@ -43,15 +47,15 @@ def _judged(steps):
     steps = sorted({int(n) for n in np.atleast_1d(np.asarray(steps))})
     if len(steps) < _FEWEST:
         return "too-few-points", (
-            f"{len(steps)} different numbers of steps: a line goes through any two points, "
-            f"and only {_FEWEST} or more show that it is one"
+            f"{len(steps)} different numbers of steps: a line goes through any two "
+            f"points, and only {_FEWEST} or more show that it is one"
         )
     if steps[0] < 1:
         return "no-steps", "a sampler takes at least one step"
     if steps[-1] < _SPAN * steps[0]:
         return "too-short", (
-            f"from {steps[0]} to {steps[-1]} steps is less than a factor {_SPAN:g}: the "
-            "slope of so short a line is hardly there"
+            f"from {steps[0]} to {steps[-1]} steps is less than a factor {_SPAN:g}: "
+            "the slope of so short a line is hardly there"
         )
     if steps[-1] > _MOST:
         return "too-many-steps", f"more than {_MOST} steps need not be"
@@ -60,8 +64,8 @@ def _judged(steps):
     if abs(slope - want) > _SLOPE:
         return "not-yet-there", (
             f"W2 over these falls with the slope -{slope:.2f}, and slopes between "
-            f"neighbours differ by {bend:.2f}: an order is a limit, and these steps are "
-            "too long for it"
+            f"neighbours differ by {bend:.2f}: an order is a limit, and these steps "
+            "are too long for it"
         )
     return "", f"the fit over {steps} has the slope -{slope:.3f}"
 
@@ -71,27 +75,27 @@ _MOST = 512
 
 ORDER = Exercise(
     title="Read an order off a curve",
-    asks="a list of at least four numbers of steps over a factor of eight or more. The "
-    "check computes W2 of Heun's sampler on two-modes after each (exact mean, exact "
-    "start, steps equal in log-SNR from t = 0.99 to 0.01) and fits a line to the "
-    "logarithms; the slope must be that of its order within 0.1.",
+    asks="order is a list of at least four numbers of steps over a factor of eight or "
+    "more. The check computes W2 of Heun's sampler on two-modes after each (exact "
+    "mean, exact start, steps equal in log-SNR from t = 0.99 to 0.01) and fits a line "
+    "to the logarithms; the slope must be that of its order within 0.1.",
     truth=_judged,
     slips={
         "too-few-points": (
             lambda: [64, 512],
-            "two points make a line through anything",
+            "two points make a line through anything.",
         ),
         "too-short": (
             lambda: [100, 110, 120, 130],
-            "the curve must be long enough to have a slope: a factor of eight",
+            "the curve must be long enough to have a slope: a factor of eight.",
         ),
         "not-yet-there": (
             lambda: [2, 4, 8, 16],
-            "steps so long do not see the limit: an order is asymptotic",
+            "steps so long do not see the limit: an order is asymptotic.",
         ),
         "too-many-steps": (
             lambda: [64, 256, 1024, 4096],
-            "long before that rounding and the quadrature of the grid are in the way",
+            "long before that rounding and the quadrature of the grid are in the way.",
         ),
     },
     solution=order,
@@ -136,7 +140,11 @@ _slope = jax.jit(slope_of_step)
 
 
 def fold():
-    """A point where a step mirrors the line, one where it does not, and its two times."""
+    """A point where a step mirrors the line, one where it does not, and its two times.
+
+    DPS pushes with the slope of the denoised mean, which is steepest between the modes: a
+    long step overshoots there (Phi' < 0) and is harmless outside of them (Phi' > 0).
+    """
     return -0.2, 2.5, 0.5, 0.3
 
 
@@ -158,40 +166,43 @@ def _folds(answer):
         return "no-fold", f"{words}, both positive: take a longer step, or other points"
     if max(slopes) <= 0:
         return "mirrored", (
-            f"{words}, both negative: that mirrors the line between them, and a mirror is "
-            "still one to one"
+            f"{words}, both negative: that mirrors the line between them, and a "
+            "mirror is still one to one"
         )
     return "", f"{words}: in between it turns, and two points go to one"
 
 
 FOLD = Exercise(
     title="Where a sampler folds space",
-    asks="(x, z, t, s), four numbers: the step from time t to s < t of DPS with DDIM on "
-    "two-modes has a positive derivative at one of the points x and z and a negative "
-    "one at the other, both within 4 of the origin. Then it is not one to one.",
+    asks="fold is (x, z, t, s), four numbers: the step from time t to s < t of DPS "
+    "with DDIM on two-modes has a positive derivative at one of the points x and z "
+    "and a negative one at the other, both within 4 of the origin. Then it is not one "
+    "to one.",
     truth=_folds,
     slips={
         "no-fold": (
             lambda: (-0.2, 2.5, 0.5, 0.495),
-            "a short step is close to the identity, which folds nothing",
+            "a short step is close to the identity, which folds nothing.",
         ),
         "mirrored": (
             lambda: (-0.2, -0.25, 0.5, 0.3),
-            "two negative slopes: the part between them is turned round and not folded",
+            "two negative slopes: the part between them is turned round and not "
+            "folded.",
         ),
         "times": (
             lambda: (-0.2, 2.5, 0.3, 0.5),
-            "samplers go from noise to data: from the larger time to the smaller",
+            "samplers go from noise to data: from the larger time to the smaller.",
         ),
         "far-away": (
             lambda: (-0.2, 40.0, 0.5, 0.3),
-            "both points must be where samples can be",
+            "both points must be where samples can be.",
         ),
     },
     solution=fold,
     kind="witness",
     hints=(
-        "Plot the step x -> step(x) from t = 0.5 to t = 0.3 and look for where it falls.",
+        "Plot the step x -> step(x) from t = 0.5 to t = 0.3 and look for where it "
+        "falls.",
         "DPS pushes hardest where the denoised mean turns fastest: between the modes.",
         "Outside of the modes the step increases: take z there, and x between them.",
     ),

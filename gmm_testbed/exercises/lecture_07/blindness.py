@@ -16,7 +16,11 @@ _WRONG = 0.1  # of the mass of a mode
 
 
 def invisible(posterior, truth):
-    """A law with the two weights exchanged that residual and squared error do not see."""
+    """A law with the two weights exchanged that residual and squared error do not see.
+
+    Both modes have the same law of x_1, so other weights leave it as it is. They change
+    E (x_2 - x*_2)^2; stretching x_2 about x*_2 by the root of the ratio changes it back.
+    """
     swapped = gt.diagnostics.deliberate.weights_swapped(posterior)
 
     def square(law):
@@ -90,11 +94,11 @@ def _shrunk_about_the_mean(posterior, truth):
 
 INVISIBLE = Exercise(
     title="A failure that two metrics cannot see",
-    asks="invisible(posterior, truth) -> a gt.GaussianMixture: `posterior` has two "
+    asks="invisible(posterior, truth) gives a gt.GaussianMixture: `posterior` has two "
     "modes in the plane that differ in x_2 alone, and only x_1 was measured; `truth` "
-    "(2,) is what the measurement was of. Return a law whose mode weights are wrong, by "
-    "0.1 or more, while the law of the residual (mean and variance of x_1) and the mean "
-    "squared error from `truth` are exactly those of the posterior.",
+    "(2,) is what the measurement was of. Return a law whose mode weights are wrong, "
+    "by 0.1 or more, while the law of the residual (mean and variance of x_1) and the "
+    "mean squared error from `truth` are exactly those of the posterior.",
     probes=lambda: {
         "": [valley(), valley((-0.8, 1.9), 0.25, 0.35), valley((0.9, -1.4), 0.35, 0.5)]
     },
@@ -103,26 +107,28 @@ INVISIBLE = Exercise(
     slips={
         "posterior": (
             lambda posterior, truth: posterior,
-            "nothing is wrong with it: the weights are those of the posterior",
+            "nothing is wrong with it: the weights are those of the posterior.",
         ),
         "squared-error-sees-it": (
             _swapped,
-            "the residual is blind, as both modes have one law of x_1; but other weights "
-            "move the mean squared distance from the truth. Move it back along x_2",
+            "the residual is blind, as both modes have one law of x_1; but other "
+            "weights move the mean squared distance from the truth. Move it back "
+            "along x_2.",
         ),
         "residual-sees-it": (
             _moved,
-            "the squared error is right now, and x_1 has moved with it: stretch x_2 alone",
+            "the squared error is right now, and x_1 has moved with it: stretch x_2 "
+            "alone.",
         ),
         "spread-for-error": (
             _shrunk_about_the_mean,
-            "the squared error is about the truth and not about the mean of the law",
+            "the squared error is about the truth and not about the mean of the law.",
         ),
         "one-gaussian": (
             lambda posterior, truth: gt.diagnostics.deliberate.one_mode_dropped(
                 posterior
             ),
-            "that drops a mode: the squared error from the truth has changed with it",
+            "that drops a mode: the squared error from the truth has changed with it.",
         ),
     },
     solution=invisible,
@@ -151,8 +157,8 @@ def _notice_invisible():
     return (
         f"{float(_below(law, posterior)):.2f} of the mass is in the lower mode, for "
         f"{float(_below(posterior, posterior)):.2f}, and KL from the posterior is "
-        f"{float(kl.value):.2f} nats. A table with residual and PSNR ranks the two laws "
-        "equal."
+        f"{float(kl.value):.2f} nats. A table with residual and PSNR ranks the two "
+        "laws equal."
     )
 
 
@@ -195,7 +201,11 @@ def p_values(pairs: int = _PAIRS):
 
 
 def who_flags_what():
-    """Rows: the five samplers; columns: SBC, coverage, TARP; 1 where the test objects."""
+    """Rows: the five samplers; columns: SBC, coverage, TARP; 1 where the test objects.
+
+    Ranks never look at y: averaged over y, draws of the prior are exchangeable with the
+    truth, and pass. The regions of coverage and the references of TARP depend on y.
+    """
     return jnp.asarray(
         [
             [0, 0, 0],  # exact
@@ -218,36 +228,31 @@ def _flags_but(row, *values):
 
 WHO_FLAGS_WHAT = Exercise(
     title="Which test sees which failure?",
-    asks="a table (5, 3) of 0 and 1. Rows: exact draws; draws with 0.6 of the "
-    "deviation; draws moved by 0.4 deviations; modes equally likely; draws of the "
-    "prior. Columns: ranks (SBC), coverage of regions of highest density, TARP. 1 where "
-    f"the test objects (p < {_CLEAR:g} with {_PAIRS} pairs).",
+    asks="who_flags_what is a table (5, 3) of 0 and 1. Rows: exact draws; draws with "
+    "0.6 of the deviation; draws moved by 0.4 deviations; modes equally likely; "
+    "draws of the prior. Columns: ranks (SBC), coverage of regions of highest "
+    f"density, TARP. 1 where the test objects (p < {_CLEAR:g} with {_PAIRS} pairs).",
     truth=_flags,
     slips={
         "prior-is-caught-by-sbc": (
             _flags_but(4, 1.0, 1.0, 1.0),
-            "averaged over y, draws of the prior have the ranks of the prior: SBC checks "
-            "the data-averaged law and cannot see that y was ignored",
+            "averaged over y, draws of the prior have the ranks of the prior: SBC "
+            "checks the data-averaged law and cannot see that y was ignored.",
         ),
         "prior-passes-all": (
             _flags_but(4, 0.0, 0.0, 0.0),
-            "SBC is blind to it; coverage and TARP are asked at one y after another, with "
-            "regions and references that depend on y",
+            "SBC is blind to it; coverage and TARP are asked at one y after another, "
+            "with regions and references that depend on y.",
         ),
         "exact-is-flagged": (
             _flags_but(0, 1.0, 1.0, 1.0),
-            "exact draws give uniform levels: p is uniform too, and below 1e-6 once in a "
-            "million",
+            "exact draws give uniform levels: p is uniform too, and below 1e-6 once "
+            "in a million.",
         ),
         "all-is-flagged": (
             lambda: jnp.ones((5, 3)).at[0].set(0.0).at[4, 1:].set(0.0),
             "turn the last row round: it is the ranks that are blind to a sampler that "
-            "ignores y",
-        ),
-        "nothing-is-flagged": (
-            lambda: jnp.zeros((5, 3)),
-            "then there would be no use in calibration: begin with the draws that are too "
-            "narrow",
+            "ignores y.",
         ),
     },
     solution=who_flags_what,
@@ -264,7 +269,7 @@ WHO_FLAGS_WHAT = Exercise(
 def _notice_flags():
     found = p_values()
     return (
-        f"draws of the prior pass SBC with p = {found[4, 0]:.2f}, and coverage has "
-        f"p = {found[4, 1]:.0e}. A test that never looks at y cannot see that a sampler "
+        f"draws of the prior pass SBC with p = {found[4, 0]:.2f}, and coverage has p "
+        f"= {found[4, 1]:.0e}. A test that never looks at y cannot see that a sampler "
         "does not either."
     )

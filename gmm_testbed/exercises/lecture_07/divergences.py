@@ -2,6 +2,7 @@
 
 import functools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,11 @@ from ..exercise import Exercise
 
 
 def fisher_and_kl(q, p):
-    """Fisher divergence and KL(q || p) of two mixtures on the line."""
+    """Fisher divergence and KL(q || p) of two mixtures on the line.
+
+    Both are means under q, of (d/dx log(q/p))^2 and of log(q/p), and E_q f is a sum over
+    the points and masses of a quadrature.
+    """
     x, mass = gt.divergences.line_rule(q)
     gap = jax.vmap(q.score)(x) - jax.vmap(p.score)(x)
     ratio = jax.vmap(q.log_prob)(x) - jax.vmap(p.log_prob)(x)
@@ -37,6 +42,7 @@ def _pairs():
     }
 
 
+@eqx.filter_jit
 def _fisher_and_kl(q, p):
     """By the density on a grid, its root's derivative spectral."""
     x = jnp.linspace(-12.0, 12.0, 2401)
@@ -46,6 +52,7 @@ def _fisher_and_kl(q, p):
     return gt.divergences.fisher(law, p), gt.divergences.kl_to(law, p)
 
 
+@eqx.filter_jit
 def _over(law, q, p):
     """Points, masses of `law`, the difference of the scores, and the log-ratio."""
     x, mass = gt.divergences.line_rule(law)
@@ -86,7 +93,7 @@ def _of_the_weights(q, p):
 
 FISHER_AND_KL = Exercise(
     title="Two divergences of the same error",
-    asks="fisher_and_kl(q, p) -> two numbers: the Fisher divergence E_q |d/dx "
+    asks="fisher_and_kl(q, p) gives two numbers: the Fisher divergence E_q |d/dx "
     "log(q/p)|^2 and KL(q || p) in nats, of two mixtures on the line.",
     probes=_pairs,
     truth=_fisher_and_kl,
@@ -94,40 +101,43 @@ FISHER_AND_KL = Exercise(
         "under-p": (
             _under_p,
             "both expectations are under q, the law that is judged; yours are under p, "
-            "which makes the second minus KL(p || q)",
+            "which makes the second minus KL(p || q).",
         ),
         "reversed": (
             _reversed,
-            "these are the divergences of p from q: KL(q || p) asks where q has mass and "
-            "p has none, KL(p || q) the other way round",
+            "these are the divergences of p from q: KL(q || p) asks where q has mass "
+            "and p has none, KL(p || q) the other way round.",
         ),
         "not-squared": (
             _not_squared,
-            "the difference of the scores is squared before the mean is taken",
+            "the difference of the scores is squared before the mean is taken.",
         ),
         "halved": (
             _halved,
-            "the score-matching loss has a factor 1/2, and the Fisher divergence has none",
+            "the score-matching loss has a factor 1/2, and the Fisher divergence has "
+            "none.",
         ),
         "score-of-p-forgotten": (
             _score_of_p_forgotten,
-            "that is the Fisher information of q alone; subtract the score of p",
+            "that is the Fisher information of q alone; subtract the score of p.",
         ),
         "of-the-weights": (
             _of_the_weights,
-            "KL of the weights alone is what the labels of the modes would show: an upper "
-            "bound if the modes are the same, and x does not tell its mode for certain",
+            "KL of the weights alone is what the labels of the modes would show: an "
+            "upper bound if the modes are the same, and x does not tell its mode for "
+            "certain.",
         ),
         "order": (
             lambda q, p: _fisher_and_kl(q, p)[::-1],
-            "first the Fisher divergence, then KL",
+            "first the Fisher divergence, then KL.",
         ),
     },
     solution=fisher_and_kl,
     parts=("the Fisher divergence", "KL"),
     hints=(
         "Both are means under q: E_q f(X) = sum of mass_j f(x_j), and "
-        "gt.divergences.line_rule(q) gives the points x_j (n, 1) and their masses (n,).",
+        "gt.divergences.line_rule(q) gives the points x_j (n, 1) and their masses "
+        "(n,).",
         "q.score and q.log_prob take one point (1,): use jax.vmap.",
         "The first is the mean of (q.score(x) - p.score(x))^2, the second that of "
         "q.log_prob(x) - p.log_prob(x).",
@@ -145,8 +155,8 @@ def _notice_blindness():
     found, kl = map(float, _fisher_and_kl(law(0.9), law(0.5)))
     return (
         f"modes 6 deviations apart, weights 0.9 and 0.1 for halves: KL {kl:.3f} nats, "
-        f"and a Fisher divergence of {found:.4f}. A score network that is trained to the "
-        "second has not learnt the first."
+        f"and a Fisher divergence of {found:.4f}. A score network that is trained to "
+        "the second has not learnt the first."
     )
 
 
@@ -154,7 +164,12 @@ def _notice_blindness():
 
 
 def floor(found, exact):
-    """z of one value of a metric among those of exact samples (n,), and its error."""
+    """z of one value of a metric among those of exact samples (n,), and its error.
+
+    The yardstick is the deviation of a single value. Three things are uncertain, in its
+    units: the value (1), the mean of the others (1/n), and the yardstick, whose relative
+    variance is 1/(2 (n - 1)) for normal values.
+    """
     noise = jnp.std(exact, ddof=1)
     z = (found - jnp.mean(exact)) / noise
     of_the_mean, of_the_noise = 1 / exact.size, z**2 / (2 * (exact.size - 1))
@@ -185,34 +200,35 @@ def _z_with(found, exact, *, ddof=1, of_mean=False, centre=None, constant=1.0):
 
 FLOOR = Exercise(
     title="Is that evidence?",
-    asks="floor(found, exact) -> two numbers: by how many standard deviations of a "
-    "single value a metric `found` () exceeds its values `exact` (n,) on exact samples, "
-    "and the standard error of that number: the square root of 1 + 1/n + z^2 / (2 (n - "
-    "1)).",
+    asks="floor(found, exact) gives two numbers: by how many standard deviations of a "
+    "single value a metric `found` () exceeds its values `exact` (n,) on exact "
+    "samples, and the standard error of that number: the square root of 1 + 1/n + z^2 "
+    "/ (2 (n - 1)).",
     probes=_values,
     truth=_separation,
     slips={
         "error-of-the-mean": (
             functools.partial(_z_with, of_mean=True),
-            "one set of samples has the spread of one value; dividing by the error of the "
-            "mean of n makes any sampler look wrong if only n is large",
+            "one set of samples has the spread of one value; dividing by the error of "
+            "the mean of n makes any sampler look wrong if only n is large.",
         ),
         "population": (
             functools.partial(_z_with, ddof=0),
             "the mean was estimated from the same values: the standard deviation has "
-            "n - 1 below (ddof=1)",
+            "n - 1 below (ddof=1).",
         ),
         "not-centred": (
             functools.partial(_z_with, centre=0.0),
-            "exact samples do not give 0: subtract their mean first",
+            "exact samples do not give 0: subtract their mean first.",
         ),
         "own-noise-forgotten": (
             functools.partial(_z_with, constant=0.0),
-            "`found` is one value and has the noise of one, which is the 1 in the error",
+            "`found` is one value and has the noise of one, which is the 1 in the "
+            "error.",
         ),
         "sign": (
             lambda found, exact: _z_with(-found, -exact),
-            "a value above those of exact samples has a positive z",
+            "a value above those of exact samples has a positive z.",
         ),
     },
     solution=floor,
@@ -220,8 +236,8 @@ FLOOR = Exercise(
     hints=(
         "The yardstick is the spread of a single value of the metric on exact samples.",
         "jnp.std(exact, ddof=1), since the mean comes from the same values.",
-        "Three things are uncertain: found itself (1), the mean of n values (1/n), and the "
-        "yardstick (z^2 / (2 (n - 1))).",
+        "Three things are uncertain: found itself (1), the mean of n values (1/n), "
+        "and the yardstick (z^2 / (2 (n - 1))).",
     ),
     notice=lambda: _notice_floor(),
 )
@@ -231,6 +247,6 @@ def _notice_floor():
     exact = np.random.default_rng(3).normal(size=20)
     z, error = map(float, _separation(2.0, exact))
     return (
-        f"with 20 exact sets a value two deviations up has z = {z:.1f} ± {error:.1f}: an "
-        "answer without the second number is none."
+        f"with 20 exact sets a value two deviations up has z = {z:.1f} ± {error:.1f}: "
+        "an answer without the second number is none."
     )

@@ -20,7 +20,11 @@ _RUNS, _STEPS = 6000, 6
 
 
 def unbiased_evidence(kernel, proposal, log_twist_before, log_twist_after, new):
-    """log G of a move to `new` (d,), drawn from the proposal."""
+    """log G of a move to `new` (d,), drawn from the proposal.
+
+    Along a path the kernels multiply to the prior and the proposals to the density of what
+    was drawn; the twists telescope to the last one, the likelihood.
+    """
     log_ratio = kernel.log_prob(new) - proposal.log_prob(new)
     return log_ratio + log_twist_after - log_twist_before
 
@@ -116,46 +120,46 @@ def _evidence(answer, name) -> gt.Estimate:
 
 UNBIASED_EVIDENCE = Exercise(
     title="The weight of a move",
-    asks="unbiased_evidence(kernel, proposal, log_twist_before, log_twist_after, new) -> (): a "
-    "particle at x_t was moved to `new` (d,), drawn from the law `proposal`. `kernel` "
-    "is the exact p(x_s | x_t) of the prior; both have log_prob. The twists are log "
-    "psi_t(x_t) and log psi_s(new). Return log G, such that the mean of the product of "
-    "all weights is p(y).",
+    asks="unbiased_evidence(kernel, proposal, log_twist_before, log_twist_after, new) "
+    "gives a number (): a particle at x_t was moved to `new` (d,), drawn from the law "
+    "`proposal`. `kernel` is the exact p(x_s | x_t) of the prior; both have log_prob. "
+    "The twists are log psi_t(x_t) and log psi_s(new). Return log G, such that the "
+    "mean of the product of all weights is p(y).",
     probes=lambda: {name: [(name,)] for name in _cases()},
     truth=lambda name: jnp.asarray(1.0),
     measured=_evidence,
     slips={
         "proposal-forgotten": (
             lambda p, q, before, after, new: p.log_prob(new) + after - before,
-            "the particle was drawn from the proposal: its density is divided out",
+            "the particle was drawn from the proposal: its density is divided out.",
         ),
         "kernel-forgotten": (
             lambda p, q, before, after, new: after - before,
             "that is right only if the proposal is the kernel of the prior; a guided "
-            "proposal is not",
+            "proposal is not.",
         ),
         "twist-not-divided-out": (
             lambda p, q, before, after, new: p.log_prob(new) - q.log_prob(new) + after,
-            "the twist of the last step is in the weight already: divide it out, or it is "
-            "counted at every step",
+            "the twist of the last step is in the weight already: divide it out, or "
+            "it is counted at every step.",
         ),
         "upside-down": (
             lambda p, q, before, after, new: (
                 q.log_prob(new) - p.log_prob(new) + after - before
             ),
-            "target over proposal, not proposal over target",
+            "target over proposal, not proposal over target.",
         ),
         "twists-exchanged": (
             lambda p, q, before, after, new: (
                 p.log_prob(new) - q.log_prob(new) + before - after
             ),
-            "the twist after the move multiplies, the twist before it divides",
+            "the twist after the move multiplies, the twist before it divides.",
         ),
         "not-a-logarithm": (
             lambda p, q, before, after, new: jnp.exp(
                 p.log_prob(new) - q.log_prob(new) + after - before
             ),
-            "the logarithm of the weight was asked for",
+            "the logarithm of the weight was asked for.",
         ),
     },
     solution=unbiased_evidence,
@@ -183,7 +187,12 @@ def _notice_evidence():
 
 
 def two_sides(free, conditional, log_evidence):
-    """Bounds on KL(posterior || particle) and on KL(particle || posterior)."""
+    """Bounds on KL(posterior || particle) and on KL(particle || posterior).
+
+    The posterior has the density Z^/p(y) on the space of all that is random in a filter.
+    The first divergence is a mean under the posterior, where one path is an exact draw;
+    the second is a mean over free filters.
+    """
     forward = jnp.mean(conditional) - log_evidence
     return forward, log_evidence - jnp.mean(free)
 
@@ -232,45 +241,46 @@ def _log_mean(values):
 
 TWO_SIDES = Exercise(
     title="Two bounds, and who needs an exact path",
-    asks="two_sides(free, conditional, log_evidence) -> two numbers: upper bounds in "
-    "nats on KL(posterior || particle) and on KL(particle || posterior), in this order, "
-    "from log Z^ of free filters (n,) and of filters one particle of which follows an "
-    "exact posterior path (n,), and log p(y).",
+    asks="two_sides(free, conditional, log_evidence) gives two numbers: upper bounds "
+    "in nats on KL(posterior || particle) and on KL(particle || posterior), in this "
+    "order, from log Z^ of free filters (n,) and of filters one particle of which "
+    "follows an exact posterior path (n,), and log p(y).",
     probes=_filters,
     truth=_sides,
     slips={
         "exchanged": (
             lambda free, kept, exact: (exact - jnp.mean(free), jnp.mean(kept) - exact),
-            "an expectation under the posterior needs a draw of the posterior: the first "
-            "is of the conditional filters",
+            "an expectation under the posterior needs a draw of the posterior: the "
+            "first is of the conditional filters.",
         ),
         "free-for-both": (
             lambda free, kept, exact: (jnp.mean(free) - exact, exact - jnp.mean(free)),
             "E log Z^ of free filters is below log p(y), by Jensen: the first would be "
-            "negative. It needs the conditional filter",
+            "negative. It needs the conditional filter.",
         ),
         "logarithm-outside": (
             lambda free, kept, exact: (
                 _log_mean(kept) - exact,
                 exact - _log_mean(free),
             ),
-            "the mean of the logarithms, not the logarithm of the mean: that of the free "
-            "filters is log p(y) itself, up to noise",
+            "the mean of the logarithms, not the logarithm of the mean: that of the "
+            "free filters is log p(y) itself, up to noise.",
         ),
         "sign": (
             lambda free, kept, exact: (exact - jnp.mean(kept), jnp.mean(free) - exact),
-            "both are divergences and not negative",
+            "both are divergences and not negative.",
         ),
         "evidence-forgotten": (
             lambda free, kept, exact: (jnp.mean(kept), -jnp.mean(free)),
-            "log p(y) is missing: the mean of log Z^ alone is no divergence",
+            "log p(y) is missing: the mean of log Z^ alone is no divergence.",
         ),
     },
     solution=two_sides,
     parts=("KL(posterior || particle)", "KL(particle || posterior)"),
     hints=(
         "On the space of everything random, posterior over filter is Z^/p(y).",
-        "KL(posterior || filter) is a mean under the posterior, where one path is exact.",
+        "KL(posterior || filter) is a mean under the posterior, where one path is "
+        "exact.",
         "First mean(conditional) - log p(y), then log p(y) - mean(free).",
     ),
     notice=(

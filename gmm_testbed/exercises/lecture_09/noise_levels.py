@@ -12,9 +12,13 @@ from ..exercise import Exercise
 
 
 def collapse_level(variances, num):
-    """snr () at which x_t tells log(num) nats of x0 ~ N(0, diag(variances))."""
+    """snr () at which x_t tells log(num) nats of x0 ~ N(0, diag(variances)).
+
+    By Newton's method. The information is concave in the snr, so its tangents lie above
+    it, and from 0 no step goes too far.
+    """
     snr = 0.0
-    for _ in range(60):  # Newton's steps, which come from below
+    for _ in range(60):
         missing = jnp.log(num) - 0.5 * jnp.sum(jnp.log1p(snr * variances))
         snr = snr + 2 * missing / jnp.sum(variances / (1 + snr * variances))
     return snr
@@ -53,39 +57,39 @@ def _equal(variances, num):
 
 COLLAPSE_LEVEL = Exercise(
     title="When is the training set memorised?",
-    asks="collapse_level(variances, num) -> (): for x0 ~ N(0, diag(variances)), variances "
-    "(d,), the signal-to-noise ratio at which the information of x_t about x0, "
-    "(1/2) sum log(1 + snr variance_i), is log(num): from there on x_t tells apart "
-    "all `num` training points.",
+    asks="collapse_level(variances, num) gives a number (): for x0 ~ N(0, "
+    "diag(variances)), variances (d,), the signal-to-noise ratio at which the "
+    "information of x_t about x0, (1/2) sum log(1 + snr variance_i), is log(num): "
+    "from there on x_t tells apart all `num` training points.",
     probes=_spectra,
     truth=_level,
     slips={
         "no-half": (
             lambda variances, num: collapse_level(variances, jnp.sqrt(num)),
-            "the information of a Gaussian channel has 1/2 in front",
+            "the information of a Gaussian channel has 1/2 in front.",
         ),
         "bits": (
             lambda variances, num: collapse_level(variances, jnp.exp(jnp.log2(num))),
-            "nats and bits are mixed: the logarithm of num is natural too",
+            "nats and bits are mixed: the logarithm of num is natural too.",
         ),
         "equal-variances": (
             _equal,
-            "that is right if all variances are the same; each direction has its own",
+            "that is right if all variances are the same; each direction has its own.",
         ),
         "largest-only": (
             lambda variances, num: collapse_level(jnp.max(variances)[None], num),
-            "every direction tells something: sum over them",
+            "every direction tells something: sum over them.",
         ),
         "noise-level": (
             lambda variances, num: 1.0 / collapse_level(variances, num),
-            "that is v = sigma^2/alpha^2; the signal-to-noise ratio is its inverse",
+            "that is v = sigma^2/alpha^2; the signal-to-noise ratio is its inverse.",
         ),
         "high-snr": (
             lambda variances, num: (
                 num ** (2.0 / variances.size) / jnp.exp(jnp.mean(jnp.log(variances)))
             ),
-            "log(1 + u) was taken as log u: directions whose variance is below the noise "
-            "tell nothing, not less than nothing",
+            "log(1 + u) was taken as log u: directions whose variance is below the "
+            "noise tell nothing, not less than nothing.",
         ),
     },
     solution=collapse_level,
@@ -105,8 +109,8 @@ def _notice_collapse():
         float(collapse_level(jnp.full(dim, 0.5), jnp.asarray(1e6))) for dim in (4, 64)
     ]
     return (
-        f"a million points of variance 1/2 collapse at snr {levels[0]:.3g} in 4 dimensions "
-        f"and at {levels[1]:.2g} in 64: num^(2/d) is what counts."
+        f"a million points of variance 1/2 collapse at snr {levels[0]:.3g} in 4 "
+        f"dimensions and at {levels[1]:.2g} in 64: num^(2/d) is what counts."
     )
 
 
@@ -114,7 +118,11 @@ def _notice_collapse():
 
 
 def half_denoise(prior, x, alpha, sigma):
-    """The point (d,) half of the way from x/alpha to the denoised mean."""
+    """The point (d,) half of the way from x/alpha to the denoised mean.
+
+    With z = x/alpha and v = sigma^2/alpha^2 the score of z is alpha times that of x, so
+    z + (v/2) score_z = (x + (sigma^2/2) score_x)/alpha: an Euler step of the flow to 0.
+    """
     score = prior.noised(alpha, sigma).score(x)
     return (x + 0.5 * sigma**2 * score) / alpha
 
@@ -143,47 +151,47 @@ def _halfway(prior, x, alpha, sigma):
 
 HALF_DENOISE = Exercise(
     title="Half a denoising step",
-    asks="half_denoise(prior, x, alpha, sigma) -> (d,): x = alpha x0 + sigma eps (d,) "
-    "with x0 from the mixture `prior`. In z = x/alpha, of noise v = sigma^2/alpha^2, "
-    "return z + (v/2) grad log p_v(z), p_v the law of z. (prior.noised(alpha, "
-    "sigma).score(x) is the score in x.)",
+    asks="half_denoise(prior, x, alpha, sigma), x (d,), gives a point (d,): x = alpha "
+    "x0 + sigma eps (d,) with x0 from the mixture `prior`. In z = x/alpha, of noise v "
+    "= sigma^2/alpha^2, return z + (v/2) grad log p_v(z), p_v the law of z. "
+    "(prior.noised(alpha, sigma).score(x) is the score in x.)",
     probes=_points,
     truth=_halfway,
     slips={
         "whole-step": (
             lambda prior, x, alpha, sigma: prior.denoised_mean(x, alpha, sigma),
-            "that is the whole way, to the denoised mean: too narrow a law, O(v) away",
+            "that is the whole way, to the denoised mean: too narrow a law, O(v) away.",
         ),
         "score-in-x": (
             lambda prior, x, alpha, sigma: (
                 x / alpha
                 + 0.5 * (sigma / alpha) ** 2 * prior.noised(alpha, sigma).score(x)
             ),
-            "the score in z = x/alpha is alpha times the score in x",
+            "the score in z = x/alpha is alpha times the score in x.",
         ),
         "no-alpha": (
             lambda prior, x, alpha, sigma: (
                 x + 0.5 * sigma**2 * prior.noised(alpha, sigma).score(x)
             ),
-            "the result is in units of x0: divide by alpha",
+            "the result is in units of x0: divide by alpha.",
         ),
         "sigma-for-variance": (
             lambda prior, x, alpha, sigma: (
                 (x + 0.5 * sigma * prior.noised(alpha, sigma).score(x)) / alpha
             ),
-            "the score is multiplied by the variance sigma^2",
+            "the score is multiplied by the variance sigma^2.",
         ),
         "sign": (
             lambda prior, x, alpha, sigma: (
                 (x - 0.5 * sigma**2 * prior.noised(alpha, sigma).score(x)) / alpha
             ),
-            "the score points to where data are: add it",
+            "the score points to where data are: add it.",
         ),
         "score-without-noise": (
             lambda prior, x, alpha, sigma: (
                 x / alpha + 0.5 * (sigma / alpha) ** 2 * prior.score(x / alpha)
             ),
-            "the score of the noised law, at this noise; not that of the data",
+            "the score of the noised law, at this noise; not that of the data.",
         ),
     },
     solution=half_denoise,
@@ -205,7 +213,7 @@ def _notice_half():
         found.append(jnp.sqrt(squares))
     ratios = found[0] / found[1]
     return (
-        f"half the noise divides W2 to the prior by {float(ratios[1]):.1f} after a whole "
-        f"step and by {float(ratios[2]):.1f} after half a one: O(v) and O(v^2), for half "
-        "the price of a step."
+        f"half the noise divides W2 to the prior by {float(ratios[1]):.1f} after a "
+        f"whole step and by {float(ratios[2]):.1f} after half a one: O(v) and O(v^2), "
+        "for half the price of a step."
     )

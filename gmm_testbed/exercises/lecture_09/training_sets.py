@@ -1,5 +1,6 @@
 """Posteriors of a finite training set, and how far they are from the true ones."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.stats import norm
@@ -14,7 +15,11 @@ from ..exercise import Exercise
 
 
 def fsr_weights(x, alpha, sigma, atoms, A, noise, y):
-    """Probability (N,) that x_t = x came from each training point, given y."""
+    """Probability (N,) that x_t = x came from each training point, given y.
+
+    Bayes: 1/N N(y; A x_i, noise^2 I) N(x; alpha x_i, sigma^2 I), normalised. What is the
+    same for every point cancels.
+    """
     seen = jnp.sum((y - atoms @ A.T) ** 2, axis=1) / noise**2
     moved = jnp.sum((x - alpha * atoms) ** 2, axis=1) / sigma**2
     return jax.nn.softmax(-0.5 * (seen + moved))
@@ -66,46 +71,47 @@ def _unnormalised(x, alpha, sigma, atoms, A, noise, y):
 
 FSR_WEIGHTS = Exercise(
     title="Which training point was it?",
-    asks="fsr_weights(x, alpha, sigma, atoms, A, noise, y) -> (N,): x0 is one of the "
-    "training points `atoms` (N, d), each as likely; x = alpha x0 + sigma eps (d,), and "
-    "y = A x0 + noise eps' (m,), two independent noises. The probability of each point "
-    "given x and y.",
+    asks="fsr_weights(x, alpha, sigma, atoms, A, noise, y) gives (N,): x0 is one of "
+    "the training points `atoms` (N, d), each as likely; x = alpha x0 + sigma eps "
+    "(d,), and y = A x0 + noise eps' (m,), two independent noises. The probability of "
+    "each point given x and y.",
     probes=_sets,
     truth=_responsibilities,
     slips={
         "no-measurement": (
             _weights_of(seen=0.0),
-            "these are the weights of the prior: y has not been used",
+            "these are the weights of the prior: y has not been used.",
         ),
         "no-state": (
             _weights_of(moved=0.0),
-            "these are the weights at sigma = infinity: x has not been used",
+            "these are the weights at sigma = infinity: x has not been used.",
         ),
         "no-alpha": (
             _weights_of(signal=1.0),
-            "the point was scaled by alpha before noise was added",
+            "the point was scaled by alpha before noise was added.",
         ),
         "measured-at-x": (
             _weights_of(at_state=True),
             "y is a measurement of the clean point, not of x: at x every point has the "
-            "same likelihood",
+            "same likelihood.",
         ),
         "deviations-for-variances": (
             _weights_of(squared=False),
-            "sigma and noise are standard deviations: the exponent has their squares",
+            "sigma and noise are standard deviations: the exponent has their squares.",
         ),
         "no-half": (
             _weights_of(2.0, 2.0),
-            "the exponent of a normal density has 1/2 in front",
+            "the exponent of a normal density has 1/2 in front.",
         ),
         "not-normalised": (
             _unnormalised,
-            "divide by the sum: one of the points it was",
+            "divide by the sum: one of the points it was.",
         ),
     },
     solution=fsr_weights,
     hints=(
-        "Bayes: prior 1/N, times N(y; A x_i, noise^2 I), times N(x; alpha x_i, sigma^2 I).",
+        "Bayes: prior 1/N, times N(y; A x_i, noise^2 I), times N(x; alpha x_i, "
+        "sigma^2 I).",
         "All normalisers are the same for every point: only the squares count.",
         "jax.nn.softmax of the logarithms, which survives exponents of -1000.",
     ),
@@ -120,8 +126,9 @@ def _notice_weights():
         weights = fsr_weights(*case[:2], sigma, *case[3:])
         sizes.append(float(jnp.exp(-jnp.sum(weights * jnp.log(weights)))))
     return (
-        f"exp(entropy) counts the points in play: {sizes[0]:.1f} of 4 at sigma = 0.78, and "
-        f"{sizes[1]:.2f} at 0.1. From there on the score leads to one training point."
+        f"exp(entropy) counts the points in play: {sizes[0]:.1f} of 4 at sigma = "
+        f"0.78, and {sizes[1]:.2f} at 0.1. From there on the score leads to one "
+        "training point."
     )
 
 
@@ -129,7 +136,12 @@ def _notice_weights():
 
 
 def tv_limit(grid, prior, slope, noise, y, sigma):
-    """Limit of sqrt(N) E TV between the posterior of N training points and the true one."""
+    """Limit of sqrt(N) E TV between the posterior of N training points and the true one.
+
+    The posterior of the points is mean(w K)/mean(w). To first order its error is the mean
+    of w (K - p), normal of variance E[w^2 (K - p)^2]/N; E|z| is sqrt(2/pi) deviations, and
+    TV half of the integral.
+    """
     x0, mass = gt.divergences.line_rule(prior, 801)
     w = norm.pdf(y, slope * x0[:, 0], noise)
     w = w / (mass @ w)
@@ -156,6 +168,7 @@ def _problems():
     }
 
 
+@eqx.filter_jit
 def _limit(grid, prior, slope, noise, y, sigma):
     """By the closed form of T21."""
     nodes = sets.Grid(grid, grid[1] - grid[0])
@@ -166,6 +179,7 @@ def _limit(grid, prior, slope, noise, y, sigma):
 def _limit_with(weighed=True, centred=True, square=True, factor=None, mass_of=None):
     """The solution with parts of it changed."""
 
+    @eqx.filter_jit
     def changed(grid, prior, slope, noise, y, sigma):
         x0, mass = gt.divergences.line_rule(prior, 801)
         w = norm.pdf(y, slope * x0[:, 0], noise)
@@ -179,6 +193,7 @@ def _limit_with(weighed=True, centred=True, square=True, factor=None, mass_of=No
     return changed
 
 
+@eqx.filter_jit
 def _root_outside(grid, prior, slope, noise, y, sigma):
     x0, mass = gt.divergences.line_rule(prior, 801)
     w = norm.pdf(y, slope * x0[:, 0], noise)
@@ -192,34 +207,36 @@ def _root_outside(grid, prior, slope, noise, y, sigma):
 
 TV_LIMIT = Exercise(
     title="The constant in front of 1/sqrt(N)",
-    asks="tv_limit(grid, prior, slope, noise, y, sigma) -> (): on the line, y = slope x0 + "
-    "N(0, noise^2), w(x0) = N(y; slope x0, noise^2)/p(y), K = N(x; x0, sigma^2). The limit "
-    "of sqrt(N) E TV, (2 pi)^(-1/2) times the integral over x of the root of "
-    "E_prior [w^2 (K - p(x|y))^2], with a sum over the nodes `grid` (n,).",
+    asks="tv_limit(grid, prior, slope, noise, y, sigma) gives a number (): on the "
+    "line, y = slope x0 + N(0, noise^2), w(x0) = N(y; slope x0, noise^2)/p(y), K = "
+    "N(x; x0, sigma^2). The limit of sqrt(N) E TV, (2 pi)^(-1/2) times the integral "
+    "over x of the root of E_prior [w^2 (K - p(x|y))^2], with a sum over the nodes "
+    "`grid` (n,).",
     probes=_problems,
     truth=_limit,
     slips={
         "no-measurement": (
             _limit_with(weighed=False),
-            "that is the constant of the prior's own training set: w is missing",
+            "that is the constant of the prior's own training set: w is missing.",
         ),
         "not-centred": (
             _limit_with(centred=False),
-            "the posterior is a ratio of means: by the delta method K - p stands there, "
-            "and the error of the normaliser takes part of that of the numerator away",
+            "the posterior is a ratio of means: by the delta method K - p stands "
+            "there, and the error of the normaliser takes part of that of the "
+            "numerator away.",
         ),
         "weight-not-squared": (
             _limit_with(square=False),
-            "each atom enters with its weight w, and a variance has its square",
+            "each atom enters with its weight w, and a variance has its square.",
         ),
         "a-half": (
             _limit_with(factor=0.5),
-            "1/2 belongs to the bound by Jensen; a normal error has E|z| = sqrt(2/pi), and "
-            "half of it is 1/sqrt(2 pi)",
+            "1/2 belongs to the bound by Jensen; a normal error has E|z| = "
+            "sqrt(2/pi), and half of it is 1/sqrt(2 pi).",
         ),
         "root-outside": (
             _root_outside,
-            "the root is taken at every x, before the integral",
+            "the root is taken at every x, before the integral.",
         ),
     },
     solution=tv_limit,
@@ -239,7 +256,7 @@ def _notice_limit():
     case = _problems()["two modes"][0]
     limits = [float(_limit(*case[:-1], s)) for s in (0.3, 0.075)]
     return (
-        f"a quarter of the noise turns {limits[0]:.2f} into {limits[1]:.2f}: about the "
-        "double, since sigma^(-1/2) is left on the line. To keep the error, N must grow "
-        "like sigma^(-d)."
+        f"a quarter of the noise turns {limits[0]:.2f} into {limits[1]:.2f}: about "
+        "the double, since sigma^(-1/2) is left on the line. To keep the error, N "
+        "must grow like sigma^(-d)."
     )

@@ -17,7 +17,12 @@ _DIGITS = 1e-8
 
 
 def capstone(target, x, t):
-    """Kalman's update with the covariance within components, and none between them."""
+    """Kalman's update with the covariance within components, and none between them.
+
+    Cov[x0 | x_t] = mean of the covariances of the components + covariance of their means.
+    The second part says "it may be the other mode", and a Gaussian turns that into "it may
+    be in between". Left out, the update stays inside of the modes.
+    """
     law, measurement = target.denoised(x, t), target.problem.measurement
     within = jnp.tensordot(jnp.exp(law.log_weights), law.covariances(), 1)
     cross = within @ measurement.A.T
