@@ -46,9 +46,9 @@ def _an_average() -> str:
     target, x = gt.problems.get("two-modes"), jnp.array([0.0])
     early, late = (float(target.prior_mean(x, t)[0]) for t in (0.02, 0.9))
     return (
-        f"on 'two-modes' the denoised mean of x_t = 0 is {early:.2f} at t = 0.02, and at "
-        f"t = 0.9 it is {late:.2f}, the mean of the prior: an average, and no data point "
-        "has to look like it."
+        f"on 'two-modes' the denoised mean of x_t = 0 is {early:.2f} at t = 0.02, and "
+        f"at t = 0.9 it is {late:.2f}, the mean of the prior: an average, and no data "
+        "point has to look like it."
     )
 
 
@@ -66,12 +66,13 @@ TWEEDIE = Exercise(
         ),
         "sigma-once": (
             _of_score(lambda x, score, alpha, sigma: (x + sigma * score) / alpha),
-            "a score has the units of 1/x, so sigma^2 times it has those of x. Sigma once "
-            "belongs to the noise: E[noise | x] = -sigma score.",
+            "a score has the units of 1/x, so sigma^2 times it has those of x. Sigma "
+            "once belongs to the noise: E[noise | x] = -sigma score.",
         ),
         "sign": (
             _of_score(lambda x, score, alpha, sigma: (x - sigma**2 * score) / alpha),
-            "the score points to where the density is high, and so does denoising: plus.",
+            "the score points to where the density is high, and so does denoising: "
+            "plus.",
         ),
         "alpha-squared": (
             _of_score(lambda x, score, alpha, sigma: (x + sigma**2 * score) / alpha**2),
@@ -95,8 +96,8 @@ TWEEDIE = Exercise(
     notice=_an_average,
     hints=(
         "Write p_t(x) as an integral over x0 and take the gradient under the integral.",
-        "The gradient brings down (alpha x0 - x) / sigma^2. Divide by p_t(x): what is the "
-        "average of that over p(x0 | x)?",
+        "The gradient brings down (alpha x0 - x) / sigma^2. Divide by p_t(x): what is "
+        "the average of that over p(x0 | x)?",
         "score = (alpha m - x) / sigma^2; solve for m.",
     ),
     others=(_by_autodiff,),
@@ -136,26 +137,28 @@ def _by_hessian(target, x, t):
 def _steepest() -> str:
     target, t = gt.problems.get("two-modes"), 0.2
     x = jnp.linspace(-2.0, 2.0, 201)
-    spread = jax.vmap(lambda x: target.prior_covariance(x, t)[0, 0])(x[:, None])
+    at = jax.jit(jax.vmap(lambda x: target.prior_covariance(x, t)[0, 0]))
+    spread = at(x[:, None])
     top = int(jnp.argmax(spread))
     return (
         "no covariance is negative, so a denoiser never moves against its input. On "
-        f"'two-modes' at t = {t} it is steepest at x = {float(x[top]):.2f}, between the "
-        f"modes, where x0 may be in either and has variance {float(spread[top]):.2f}."
+        f"'two-modes' at t = {t} it is steepest at x = {float(x[top]):.2f}, between "
+        "the modes, where x0 may be in either and has variance "
+        f"{float(spread[top]):.2f}."
     )
 
 
 JACOBIAN = Exercise(
     title="How sure is a denoiser?",
-    asks="jacobian_is_covariance(target, x, t), x (d,), gives Cov[x0 | x_t = x], (d, d), "
-    "from the Jacobian of target.prior_mean.",
+    asks="jacobian_is_covariance(target, x, t), x (d,), gives Cov[x0 | x_t = x], (d, "
+    "d), from the Jacobian of target.prior_mean.",
     probes=cases.probes,
     truth=lambda target, x, t: target.prior_covariance(x, t),
     slips={
         "jacobian": (
             _times_jacobian(lambda alpha, sigma: 1.0),
-            "a Jacobian has no units, a covariance those of x0 squared: which factor has "
-            "them?",
+            "a Jacobian has no units, a covariance those of x0 squared: which factor "
+            "has them?",
         ),
         "sigma-once": (
             _times_jacobian(lambda alpha, sigma: sigma / alpha),

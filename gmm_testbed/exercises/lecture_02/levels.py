@@ -109,9 +109,10 @@ def _by_bisection(m, s):
     along = m / jnp.sqrt(jnp.sum(m**2))
     pair = gt.GaussianMixture.isotropic([0.5, 0.5], jnp.stack([m, -m]), s**2)
 
+    @jax.jit
     def curvature(v):
         law = pair.noised(1.0, jnp.sqrt(v))
-        return float(along @ jax.hessian(law.log_prob)(jnp.zeros_like(m)) @ along)
+        return along @ jax.hessian(law.log_prob)(jnp.zeros_like(m)) @ along
 
     return jnp.asarray(brentq(curvature, 1e-9, 50.0, xtol=1e-13, rtol=1e-13))
 

@@ -148,7 +148,7 @@ def _times_difference(factor):
 def _how_strong() -> str:
     target, x = gt.problems.get("two-modes"), jnp.array([0.0])
     exact, dps = (
-        [float(method.guidance(target, x, t)[0]) for t in (0.05, 0.5)]
+        [float(jax.jit(method.guidance)(target, x, t)[0]) for t in (0.05, 0.5)]
         for method in (gt.approximations.Exact(), gt.approximations.DPS())
     )
     return (
