@@ -276,7 +276,7 @@ def _praise(case: _Case) -> tuple[str, tuple[tuple[str, str], ...]]:
         words += f"(largest relative difference {gap:.0e})"
     else:
         words = f"right: {show(case.truths[0], exercise.parts)}"
-    if exercise.kind == Kind.FUNCTION and exercise.transforms:
+    if exercise.kind == Kind.FUNCTION and exercise.transforms and not exercise.measured:
         names = {"jit": "jit", "vmap": "vmap"}
         words += f", under {' and '.join(names[t] for t in exercise.transforms)} too"
     return f"{words}.", _notice(exercise)

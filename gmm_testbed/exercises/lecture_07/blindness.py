@@ -138,7 +138,7 @@ INVISIBLE = Exercise(
         "the mean squared error",
         "whether the weights are wrong",
     ),
-    transforms=(),
+    transforms=("jit",),
     hints=(
         "Other weights alone do not change the law of x_1 here. Why?",
         "The squared error is E (x_1 - x*_1)^2 + E (x_2 - x*_2)^2, and only the second "
@@ -177,8 +177,8 @@ def planted():
     """Five samplers by name: one is exact, four are wrong on purpose."""
     return {
         "exact": gt.PosteriorDraws(),
-        "too narrow": gt.PosteriorDraws(scale=0.6),
-        "shifted": gt.PosteriorDraws(shift=0.4),
+        "too narrow": gt.PosteriorDraws(scale=0.5),
+        "shifted": gt.PosteriorDraws(shift=0.9),
         "modes equally likely": gt.PosteriorDraws(power=0.0),
         "ignores the data": gt.PosteriorDraws(source=ignores_the_data),
     }
@@ -229,7 +229,7 @@ def _flags_but(row, *values):
 WHO_FLAGS_WHAT = Exercise(
     title="Which test sees which failure?",
     asks="who_flags_what is a table (5, 3) of 0 and 1. Rows: exact draws; draws with "
-    "0.6 of the deviation; draws moved by 0.4 deviations; modes equally likely; "
+    "half of the deviation; draws moved by 0.9 deviations; modes equally likely; "
     "draws of the prior. Columns: ranks (SBC), coverage of regions of highest "
     f"density, TARP. 1 where the test objects (p < {_CLEAR:g} with {_PAIRS} pairs).",
     truth=_flags,
