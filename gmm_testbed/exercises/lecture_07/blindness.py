@@ -218,12 +218,36 @@ def who_flags_what():
     )
 
 
-def _flags():
-    return jnp.asarray(p_values() < _CLEAR, jnp.result_type(float))
+def _judged(table):
+    """The first of the mistakes that the table makes, and up to two wrong entries."""
+    given, names, p = np.asarray(table, float), list(planted()), p_values()
+    if given.shape != p.shape:
+        return "shape", f"shape {given.shape}, expected {p.shape}"
+    if not np.isin(given, (0.0, 1.0)).all():
+        return "entries", "an entry that is neither 0 nor 1"
+    wrong = np.argwhere(given != (p < _CLEAR))
+    words = "; ".join(
+        f"{TESTS[j]} {'objects to' if p[i, j] < _CLEAR else 'passes'} {names[i]!r}, "
+        f"p = {p[i, j]:.1g}"
+        for i, j in wrong[:2]
+    )
+    words = f"{len(wrong)} of {p.size} entries are wrong: {words}"
+    if not wrong.size:
+        return "", f"all {p.size} entries are right"
+    rows = set(wrong[:, 0])
+    if given.all() or not given.any():
+        return "all-the-same", words
+    if 0 in rows:
+        return "exact-is-flagged", words
+    if given[4, 0]:
+        return "prior-is-caught-by-sbc", words
+    if 4 in rows:
+        return "prior-passes", words
+    return "wrong-law-passes", words
 
 
-def _flags_but(row, *values):
-    return lambda: _flags().at[row].set(jnp.asarray(values))
+def _but(row, *values):
+    return lambda: who_flags_what().at[row].set(jnp.asarray(values))
 
 
 WHO_FLAGS_WHAT = Exercise(
@@ -232,35 +256,49 @@ WHO_FLAGS_WHAT = Exercise(
     "half of the deviation; draws moved by 0.9 deviations; modes equally likely; "
     "draws of the prior. Columns: ranks (SBC), coverage of regions of highest "
     f"density, TARP. 1 where the test objects (p < {_CLEAR:g} with {_PAIRS} pairs).",
-    truth=_flags,
+    truth=_judged,
     slips={
         "prior-is-caught-by-sbc": (
-            _flags_but(4, 1.0, 1.0, 1.0),
+            _but(4, 1.0, 1.0, 1.0),
             "averaged over y, draws of the prior have the ranks of the prior: SBC "
             "checks the data-averaged law and cannot see that y was ignored.",
         ),
-        "prior-passes-all": (
-            _flags_but(4, 0.0, 0.0, 0.0),
-            "SBC is blind to it; coverage and TARP are asked at one y after another, "
-            "with regions and references that depend on y.",
+        "prior-passes": (
+            _but(4, 0.0, 0.0, 0.0),
+            "coverage and TARP are asked at one y after another, with regions and "
+            "references that depend on y.",
         ),
         "exact-is-flagged": (
-            _flags_but(0, 1.0, 1.0, 1.0),
+            _but(0, 1.0, 1.0, 1.0),
             "exact draws give uniform levels: p is uniform too, and below 1e-6 once "
             "in a million.",
         ),
-        "all-is-flagged": (
-            lambda: jnp.ones((5, 3)).at[0].set(0.0).at[4, 1:].set(0.0),
-            "turn the last row round: it is the ranks that are blind to a sampler that "
-            "ignores y.",
+        "wrong-law-passes": (
+            _but(1, 0.0, 1.0, 1.0),
+            "among draws that are too narrow the truth is outermost too often; it is "
+            "on one side of shifted ones, and too often in the light mode if all are "
+            "likely.",
+        ),
+        "all-the-same": (
+            lambda: jnp.zeros((5, 3)),
+            "then there would be no use in calibration: begin with the row of exact "
+            "draws.",
+        ),
+        "entries": (
+            lambda: 0.5 * who_flags_what(),
+            "1 where the test objects, 0 where it passes.",
+        ),
+        "shape": (
+            lambda: who_flags_what().T,
+            "a row for each sampler, a column for each test.",
         ),
     },
     solution=who_flags_what,
-    kind="number",
+    kind="witness",
     hints=(
         "If the draws are too narrow, where does the truth fall among them?",
         "Ranks compare the truth with the draws and never look at y.",
-        "Which of the three tests depends on y only through the draws?",
+        "Averaged over y, draws of the posterior have the law of the prior.",
     ),
     notice=lambda: _notice_flags(),
 )

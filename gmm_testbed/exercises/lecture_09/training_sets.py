@@ -49,12 +49,12 @@ def _responsibilities(x, alpha, sigma, atoms, A, noise, y):
     return reference.noised(alpha, sigma).responsibilities(x)
 
 
-def _weights_of(seen=1.0, moved=1.0, *, signal=None, at_state=False, squared=True):
+def _weights_of(seen=1.0, moved=1.0, *, signal=None, scaled=False, squared=True):
     """Weights with parts of the exponent left out or changed."""
 
     def weights(x, alpha, sigma, atoms, A, noise, y):
         scale = alpha if signal is None else signal
-        where = jnp.broadcast_to(x / alpha, atoms.shape) if at_state else atoms
+        where = alpha * atoms if scaled else atoms
         power = 2 if squared else 1
         first = jnp.sum((y - where @ A.T) ** 2, axis=1) / noise**power
         second = jnp.sum((x - scale * atoms) ** 2, axis=1) / sigma**power
@@ -90,10 +90,9 @@ FSR_WEIGHTS = Exercise(
             _weights_of(signal=1.0),
             "the point was scaled by alpha before noise was added.",
         ),
-        "measured-at-x": (
-            _weights_of(at_state=True),
-            "y is a measurement of the clean point, not of x: at x every point has the "
-            "same likelihood.",
+        "measured-after-scaling": (
+            _weights_of(scaled=True),
+            "y is a measurement of the clean point: A x_i, without alpha.",
         ),
         "deviations-for-variances": (
             _weights_of(squared=False),
@@ -254,9 +253,9 @@ TV_LIMIT = Exercise(
 
 def _notice_limit():
     case = _problems()["two modes"][0]
-    limits = [float(_limit(*case[:-1], s)) for s in (0.3, 0.075)]
+    limits = [float(_limit(*case[:-1], s)) for s in (0.1, 0.025)]
     return (
-        f"a quarter of the noise turns {limits[0]:.2f} into {limits[1]:.2f}: about "
-        "the double, since sigma^(-1/2) is left on the line. To keep the error, N "
-        "must grow like sigma^(-d)."
+        f"a quarter of the noise takes it from {limits[0]:.2f} to {limits[1]:.2f}: "
+        "about the double, as sigma^(-1/2) is left on the line. In d dimensions it "
+        "is sigma^(-d/2), and to keep the error N must grow like sigma^(-d)."
     )
