@@ -1,5 +1,6 @@
 """The noise level of collapse, and what stopping early costs."""
 
+import jax
 import jax.numpy as jnp
 from scipy.optimize import brentq
 
@@ -18,7 +19,7 @@ def collapse_level(variances, num):
     it, and from 0 no step goes too far.
     """
     snr = 0.0
-    for _ in range(60):
+    for _ in range(30):
         missing = jnp.log(num) - 0.5 * jnp.sum(jnp.log1p(snr * variances))
         snr = snr + 2 * missing / jnp.sum(variances / (1 + snr * variances))
     return snr
@@ -50,6 +51,17 @@ def _level(variances, num):
     return jnp.exp(brentq(excess, -10.0, 30.0, xtol=1e-13, rtol=1e-13))
 
 
+@jax.jit
+def _solved(variances, num):
+    """The solution, compiled once for each number of variances."""
+
+    def step(_, snr):
+        missing = jnp.log(num) - 0.5 * jnp.sum(jnp.log1p(snr * variances))
+        return snr + 2.0 * missing / jnp.sum(variances / (1.0 + snr * variances))
+
+    return jax.lax.fori_loop(0, 30, step, jnp.zeros_like(num))
+
+
 def _equal(variances, num):
     """As if all variances were their mean."""
     return (num ** (2.0 / variances.size) - 1.0) / jnp.mean(variances)
@@ -65,11 +77,11 @@ COLLAPSE_LEVEL = Exercise(
     truth=_level,
     slips={
         "no-half": (
-            lambda variances, num: collapse_level(variances, jnp.sqrt(num)),
+            lambda variances, num: _solved(variances, jnp.sqrt(num)),
             "the information of a Gaussian channel has 1/2 in front.",
         ),
         "bits": (
-            lambda variances, num: collapse_level(variances, jnp.exp(jnp.log2(num))),
+            lambda variances, num: _solved(variances, jnp.exp(jnp.log2(num))),
             "nats and bits are mixed: the logarithm of num is natural too.",
         ),
         "equal-variances": (
@@ -77,11 +89,11 @@ COLLAPSE_LEVEL = Exercise(
             "that is right if all variances are the same; each direction has its own.",
         ),
         "largest-only": (
-            lambda variances, num: collapse_level(jnp.max(variances)[None], num),
+            lambda variances, num: _solved(jnp.max(variances)[None], num),
             "every direction tells something: sum over them.",
         ),
         "noise-level": (
-            lambda variances, num: 1.0 / collapse_level(variances, num),
+            lambda variances, num: 1.0 / _solved(variances, num),
             "that is v = sigma^2/alpha^2; the signal-to-noise ratio is its inverse.",
         ),
         "high-snr": (
@@ -105,9 +117,7 @@ COLLAPSE_LEVEL = Exercise(
 
 
 def _notice_collapse():
-    levels = [
-        float(collapse_level(jnp.full(dim, 0.5), jnp.asarray(1e6))) for dim in (4, 64)
-    ]
+    levels = [float(_solved(jnp.full(dim, 0.5), jnp.asarray(1e6))) for dim in (4, 64)]
     return (
         f"a million points of variance 1/2 collapse at snr {levels[0]:.3g} in 4 "
         f"dimensions and at {levels[1]:.2g} in 64: num^(2/d) is what counts."
