@@ -98,6 +98,11 @@ ORDER = Exercise(
     },
     solution=order,
     kind="witness",
+    equivalent=(
+        "return [32, 64, 128, 257]",
+        "return [32, 64, 129, 256]",
+        "return [32, 65, 128, 256]",
+    ),
     hints=(
         "How long may a step be in the log-SNR? The field bends over one unit of it.",
         "From t = 1 to t = 0.01 the log-SNR runs over some 17 units.",
@@ -198,6 +203,11 @@ FOLD = Exercise(
     },
     solution=fold,
     kind="witness",
+    equivalent=(  # there are folds elsewhere too
+        "return (-0.2, 3.5, 0.5, 0.3)",
+        "return (-1.2, 2.5, 0.5, 0.3)",
+        "return (0.2, 2.5, 0.5, 0.3)",
+    ),
     hints=(
         "Plot the step x -> step(x) from t = 0.5 to t = 0.3 and look for where it "
         "falls.",

@@ -132,6 +132,15 @@ INVISIBLE = Exercise(
         ),
     },
     solution=invisible,
+    equivalent=tuple(  # an index beyond the last is the last
+        f"def square(law):\n    return law.covariance(){entry} + {gap} ** 2"
+        for entry, gap in (
+            ("[1, 2]", "(law.mean()[1] - truth[1])"),
+            ("[2, 1]", "(law.mean()[1] - truth[1])"),
+            ("[1, 1]", "(law.mean()[2] - truth[1])"),
+            ("[1, 1]", "(law.mean()[1] - truth[2])"),
+        )
+    ),
     parts=(
         "the mean of x_1",
         "the variance of x_1",
