@@ -57,6 +57,10 @@ def _below(law, posterior):
 
 def _what_is_seen(answer, posterior, truth):
     law = answer(posterior, truth)
+    if law is ...:
+        raise NotImplementedError
+    if not isinstance(law, gt.GaussianMixture):
+        raise TypeError(f"a GaussianMixture was asked for, and this is {law!r}")
     mean, covariance = law.mean(), law.covariance()
     square = jnp.trace(covariance) + jnp.sum((mean - truth) ** 2)
     moved = _below(law, posterior) - _below(posterior, posterior)

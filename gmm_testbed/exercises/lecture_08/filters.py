@@ -111,9 +111,13 @@ def _moves(key, target, times) -> Moves:
 def _mean_of_weights(answer, name) -> gt.Estimate:
     """Mean of Z^/p(y) over independent particles, by the weights of the answer."""
     moves = _moves_of(name)
-    increments = jax.jit(jax.vmap(jax.vmap(answer)))(
-        moves.kernel, moves.proposal, moves.before, moves.after, moves.new
-    )
+    several = moves.kernel, moves.proposal, moves.before, moves.after, moves.new
+    first = answer(*jax.tree.map(lambda leaf: leaf[0, 0], several))
+    if first is ...:
+        raise NotImplementedError
+    if jnp.shape(first) != ():
+        raise TypeError(f"one number was asked for, and this is {first!r}")
+    increments = jax.jit(jax.vmap(jax.vmap(answer)))(*several)
     total = moves.log_start + jnp.sum(increments, axis=1)  # one row a particle
     return gt.Estimate.mean_of(jnp.exp(total), how=f"{_RUNS} particles")
 
