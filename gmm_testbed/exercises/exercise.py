@@ -82,8 +82,8 @@ class Exercise:
     measured: Callable[..., Any] | None = None
     equivalent: tuple[str, ...] = ()
 
-    def value(self, answer: Callable[..., Any], args: tuple) -> Any:
-        """What is compared with the truth, for one answer at one probe."""
+    def values(self, answer: Callable[..., Any]) -> Callable[[tuple], Any]:
+        """What is compared with the truth, for one answer, as a function of a probe."""
 
         def compared(*args):
             if self.measured is not None:
@@ -92,16 +92,22 @@ class Exercise:
                 return moments_of_step(answer, args)
             return answer(*args)
 
-        return self.called(compared, args)
+        return self.compiled(compared)
 
-    def called(self, function: Callable[..., Any], args: tuple) -> Any:
+    def compiled(self, function: Callable[..., Any]) -> Callable[[tuple], Any]:
         """A function of a probe: compiled, which is faster by far, if it can be."""
-        if self.kind != Kind.NUMBER and "jit" in self.transforms:
+        jitted = eqx.filter_jit(function)
+        compile_it = self.kind != Kind.NUMBER and "jit" in self.transforms
+
+        def called(args):
+            if not compile_it:
+                return function(*args)
             try:
-                return eqx.filter_jit(function)(*args)
+                return jitted(*args)
             except Exception:  # as it is, which says more of an error
                 return function(*args)
-        return function(*args)
+
+        return called
 
 
 class Probe(NamedTuple):
@@ -159,7 +165,8 @@ def _probes(exercise, precision):
 @cache
 def _truths(exercise, precision):
     probes = _probes(exercise, precision)
-    found = [exercise.called(exercise.truth, probe.args) for probe in probes]
+    truth = exercise.compiled(exercise.truth)
+    found = [truth(probe.args) for probe in probes]
     return [
         (law.mean, law.covariance()) if isinstance(law, Gaussian) else law
         for law in found
@@ -169,10 +176,11 @@ def _truths(exercise, precision):
 @cache
 def _slips(exercise, precision):
     probes = _probes(exercise, precision)
-    return {
-        label: [exercise.value(slip, probe.args) for probe in probes]
-        for label, (slip, _) in exercise.slips.items()
-    }
+    found = {}
+    for label, (slip, _) in exercise.slips.items():
+        value = exercise.values(slip)
+        found[label] = [value(probe.args) for probe in probes]
+    return found
 
 
 def _as_array(leaf):

@@ -5,6 +5,7 @@ survives `jit` and `vmap`; right to single precision only; a known mistake; a mi
 from the numbers; right in one group of probes only; the first probe that fails.
 """
 
+import functools
 import inspect
 import traceback
 from typing import Any, NamedTuple
@@ -55,7 +56,8 @@ def judge(name: str, exercise: Exercise, answer: Any) -> Verdict:
         case = _evaluated(exercise, answer)
         wrong = _wrong(case)
         if wrong is None:
-            check_transforms(exercise, case.probes[0].args, case.values[0], answer)
+            if exercise.kind == Kind.FUNCTION:
+                check_transforms(exercise, case.probes[0].args, case.values[0], answer)
             if exercise.kind == Kind.NUMBER and callable(answer):
                 answer = answer()
             return Verdict(name, Outcome.RIGHT, "", answer, *_praise(case))
@@ -104,9 +106,9 @@ def _evaluated(exercise, answer) -> _Case:
         raise Failure(Outcome.WRONG, "kind", words)
     probes = probes_of(exercise)
     truths = [value_of(truth) for truth in truths_of(exercise)]
-    values = []
+    values, value = [], exercise.values(answer)
     for probe, truth in zip(probes, truths, strict=True):
-        found = _called(exercise.value, answer, probe.args)
+        found = _called(value, probe.args)
         values.append(_checked(found, truth, exercise))
     return _Case(exercise, probes, values, truths)
 
@@ -142,8 +144,8 @@ def _checked(found, truth: Value, exercise) -> Value:
         raise Failure(Outcome.WRONG, "shape", words)
     if not all(np.isfinite(part).all() for part in value.parts):
         words = (
-            f"{show(value, exercise.parts)}: a logarithm or root of something negative, "
-            "a division by zero, or an overflow?"
+            f"{show(value, exercise.parts)}: a logarithm or root of something "
+            "negative, a division by zero, or an overflow?"
         )
         raise Failure(Outcome.WRONG, "nan", words)
     return value
@@ -226,8 +228,8 @@ def _precision(values, gap) -> str:
     if single or jnp.result_type(float) == jnp.float32:
         return "single precision: is jax_enable_x64 set before the first array?"
     return (
-        f"right to {gap:.0e} only: a constant with few digits, a difference quotient in "
-        "the place of a derivative, or single precision on the way?"
+        f"right to {gap:.0e} only: a constant with few digits, a difference quotient "
+        "in the place of a derivative, or single precision on the way?"
     )
 
 
@@ -298,13 +300,28 @@ def _witness(name, exercise, answer) -> Verdict:
         _require_attempt(answer)
     if isinstance(answer, tuple) and any(one is ... for one in answer):
         raise Failure(Outcome.NOT_ATTEMPTED, "", "")
-    label, words = _called(exercise.truth, answer)
+    label, words = _called(
+        exercise.truth, _asked(answer) if callable(answer) else answer
+    )
     if not label:
         return Verdict(name, Outcome.RIGHT, "", answer, words, _notice(exercise))
     rows = [("got", words)]
     if label in exercise.slips:
         rows.append(("hint", exercise.slips[label][1]))
     return Verdict(name, Outcome.WRONG, label, _instead(exercise), "", tuple(rows))
+
+
+def _asked(answer):
+    """The answer, a function, where a stub counts as not attempted."""
+
+    @functools.wraps(answer)
+    def asked(*args, **kwargs):
+        found = answer(*args, **kwargs)
+        if found is ...:
+            raise NotImplementedError
+        return found
+
+    return asked
 
 
 def _short(found) -> str:

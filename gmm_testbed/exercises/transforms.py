@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .exercise import Exercise, Kind
+from .exercise import Exercise
 from .values import Value, agree, value_of
 from .verdict import Failure, Outcome
 
@@ -25,7 +25,7 @@ def check_transforms(
     Raises:
         Failure: if it raises, or gives another number.
     """
-    if exercise.kind != Kind.FUNCTION or not exercise.transforms or exercise.measured:
+    if not exercise.transforms or exercise.measured:
         return
     arrays, static = eqx.partition(args, eqx.is_array)
 
@@ -44,8 +44,9 @@ def check_transforms(
         same = agree(value_of(found), value, 1e-6, 1e-12)
     except Exception as error:
         words = (
-            f"right at a point, but not under {under} ({type(error).__name__}): np.exp, "
-            "math.exp, float() and `if` need known numbers; write jnp.exp and jnp.where."
+            f"right at a point, but not under {under} ({type(error).__name__}): "
+            "np.exp, math.exp, float() and `if` need known numbers; write jnp.exp "
+            "and jnp.where."
         )
         raise Failure(Outcome.WRONG, "transform", words) from error
     if not same:

@@ -103,7 +103,8 @@ def test_every_slip_is_named(name):
         found = verdict(name, answer)
         assert not found and found.label == label, (label, found)
         assert hint in dict(found.rows)["hint"]
-        assert verdict(name, found.answer)
+        if inspect.signature(exercise.solution).parameters:
+            assert found.answer is exercise.solution
 
 
 @pytest.mark.slow
@@ -159,7 +160,8 @@ def test_universal_wrong_answers_have_their_own_reasons(name):
     exact = all(not np.any(e > 0) for b in truths for e in value_of(b).errors)
     if exact and exercise.atol == 0.0:
         expected["zeros"] = _times(truths, 0.0)
-        expected["factor" if len(truths) > 1 else "probe"] = _times(truths, 1.001)
+        alone = "part" if exercise.parts else "probe"
+        expected["factor" if len(truths) > 1 else alone] = _times(truths, 1.001)
         if exercise.rtol < 1e-6:
             expected["precision"] = _times(truths, 1.0 + 1e-5)
         shapes = {str([p.shape for p in value_of(b).parts]) for b in truths}
@@ -198,10 +200,11 @@ def _is_right(exercise, answer) -> bool:
     """Whether it is right at every probe; the first that is wrong ends it."""
     if exercise.kind == "witness":
         return bool(judge("mutant", exercise, answer))
+    run = exercise.values(answer)
     for probe, truth in zip(probes_of(exercise), truths_of(exercise), strict=True):
         truth = value_of(truth)
         try:
-            value = value_of(exercise.value(answer, probe.args))
+            value = value_of(run(probe.args))
         except Exception:
             return False
         if not _same_shapes(value, truth):
@@ -225,7 +228,7 @@ def test_probes_are_generic(name):
         for argument in probe.args:
             if isinstance(argument, gt.Target | gt.InverseProblem):
                 numbers += _numbers_of(argument, probe.args)
-        scalars = [float(a) for a in probe.args if jnp.shape(a) == () and _real(a)]
+        scalars = [float(a) for a in probe.args if _real(a)]
         numbers += [] if numbers else scalars
         numbers = np.array(numbers)
         apart = np.abs(numbers[:, None] - numbers[None]) + np.eye(numbers.size)
@@ -245,7 +248,7 @@ def _numbers_of(argument, args):
     if problem.prior.num_components > 1:
         found += np.exp(problem.prior.log_weights).tolist()
     if isinstance(argument, gt.Target):
-        for t in (a for a in args if jnp.shape(a) == () and _real(a)):
+        for t in filter(_real, args):
             found += [float(argument.path.alpha(t)), float(argument.path.sigma(t))]
     return found
 

@@ -43,12 +43,12 @@ def _of_score(formula):
 
 
 def _an_average() -> str:
-    target, x = gt.problems.get("two-modes"), jnp.array([0.0])
+    target, x = gt.problems.get("two-modes"), jnp.array([-0.5])
     early, late = (float(target.prior_mean(x, t)[0]) for t in (0.02, 0.9))
     return (
-        f"on 'two-modes' the denoised mean of x_t = 0 is {early:.2f} at t = 0.02, and "
-        f"at t = 0.9 it is {late:.2f}, the mean of the prior: an average, and no data "
-        "point has to look like it."
+        f"on 'two-modes' the denoised mean of x_t = -0.5 is {early:.2f} at t = 0.02, "
+        f"and at t = 0.9 it is {late:.2f}, the mean of the prior: an average, and no "
+        "data point has to look like it."
     )
 
 

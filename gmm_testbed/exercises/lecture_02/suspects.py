@@ -1,7 +1,7 @@
 """Five implementations of one Euler-Maruyama step, one of them right."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -67,21 +67,24 @@ def _law(target, x, t, s):
     return law.mean, law.covariance()
 
 
+@cache
+def _sorted(precision):
+    """Names of the steps that are right, of those with a wrong mean, and of the others."""
+    target = gt.problems.get("two-modes")
+    law, found = _law(target, *_CASE), ([], [], [])
+    for name, step in SUSPECTS.items():
+        moments = moments_of_step(step, (target, *_CASE, jnp.ones(1)))
+        mean, spread = (
+            bool(jnp.allclose(a, b)) for a, b in zip(moments, law, strict=True)
+        )
+        found[0 if mean and spread else 2 if mean else 1].append(name)
+    return tuple(map(set, found))
+
+
 def _judged(accepts) -> tuple[str, str]:
     """What a test does to the five: label of its blindness, and a sentence."""
     target = gt.problems.get("two-modes")
-    mean, covariance = _law(target, *_CASE)
-    right, wrong_mean, wrong_spread = set(), set(), set()
-    for name, step in SUSPECTS.items():
-        moments = moments_of_step(step, (target, *_CASE, jnp.ones(1)))
-        same = [
-            jnp.allclose(a, b) for a, b in zip(moments, (mean, covariance), strict=True)
-        ]
-        if all(same):
-            right.add(name)
-        (wrong_mean if not same[0] else wrong_spread if not same[1] else set()).add(
-            name
-        )
+    right, wrong_mean, wrong_spread = _sorted(jnp.result_type(float))
     accepted = {
         name for name, step in SUSPECTS.items() if bool(accepts(step, target, *_CASE))
     }
@@ -147,9 +150,9 @@ WHICH_STEP = Exercise(
         ),
     },
     solution=which_step_is_wrong,
-    notice="a published solution of a course had one of these mistakes for months, "
-    "and pictures of its samples looked fine. Test the transition: a single step "
-    "shows with a thousand draws what final samples hide among a hundred thousand.",
+    notice="the published solution of a course drew its diffusion coefficient at "
+    "random, for months: a hundred thousand final samples do not show it, and a "
+    "thousand draws of one step do. Test the transition.",
     hints=(
         "What is known exactly about one step, before any sampling?",
         "gt.kernels.EulerMaruyama().transition(field, x, t, s) is its Gaussian law, "

@@ -83,6 +83,7 @@ REFUTE = Exercise(
     "it is steepest at distance s, where it is exp(-1/2) / (s sqrt(2 pi s^2)). With "
     "that constant the bound holds. The constant fails, not the statement: a narrow "
     "p(x0 | x_t) makes the error small.",
+    equivalent=("return (1.3, 0.5, 0.1)", "return (0.3, 1.5, 0.1)"),  # refute it too
     hints=(
         "The printed constant is exp(-1/(2 s^2)) / sqrt(2 pi s^2). What does it do as "
         "s goes to 0?",
