@@ -155,7 +155,7 @@ def _problems():
         prior = gt.GaussianMixture.isotropic(
             weights, jnp.asarray(means)[:, None], jnp.asarray(variances)
         )
-        return jnp.linspace(-7.0, 7.0, 1401), prior, *rest
+        return jnp.linspace(-7.0, 7.0, 141), prior, *rest
 
     two = (0.35, 0.65), (-1.1, 0.9), (0.25, 0.4)
     return {
