@@ -55,7 +55,7 @@ def diagnose_command(
     t_min: Annotated[float, typer.Option(help="Where it stops.")] = 0.01,
     within: Annotated[
         float | None,
-        typer.Option(help="Distance beyond which the exit code is 1."),
+        typer.Option(help="Distance up to which the exit code is 0."),
     ] = None,
     seconds: Annotated[
         float, typer.Option(help="That a program may take for one observation.")
@@ -69,7 +69,8 @@ def diagnose_command(
 
     Points are held out and measured; the sampler is given the exact denoiser of the others,
     and its samples are compared with exact draws of their posterior. Exit code 1 if
-    samples are not finite, or surely farther than --within.
+    samples are not finite, or can be told from exact draws; with --within, if they are
+    surely farther from them.
     """
     if output is not None:
         require_writable(output)

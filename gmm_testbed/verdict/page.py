@@ -27,8 +27,8 @@ alt="{{ each.title }}"><figcaption>{{ each.caption }}</figcaption></figure>{% en
 {% endfor %}</tbody></table></div></main></body></html>
 """
 _KINDS = {"passed": "good", "failed": "bad", "noted": "quiet"}
-_CAPTION = """Divergence from the exact posterior against the number of steps N; dashed, what
-as many exact samples show."""
+_CAPTION = """Divergence from the exact posterior against the number of steps N;
+dashed, what as many exact samples show."""
 
 
 class Picture(NamedTuple):

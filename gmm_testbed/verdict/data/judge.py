@@ -107,14 +107,14 @@ def diagnose(
         t_min: time at which it ends, where the laws are compared.
         path: `gt.VP()` by default.
         within: energy distance, over the mean distance of two exact draws, that is
-            tolerated: beyond it the diagnosis fails.
+            tolerated; by default the samples must not be told from exact draws.
         seed: of all choices and draws.
         seconds: that a program of the host may take for one observation.
         show: a progress bar on the standard error.
 
     Returns:
-        A `Diagnosis`; `.passed` is false if samples are not finite, or surely beyond
-        `within`.
+        A `Diagnosis`; `.passed` is false if samples are not finite, or can be told from
+        exact draws, or are surely beyond `within` where it is given.
 
     Raises:
         InputError: if something does not fit; the message says what to do.
