@@ -127,7 +127,7 @@ def named(text: str, shape: tuple[int, ...]) -> tuple[Float[np.ndarray, "m d"], 
     )
     dim = int(np.prod(shape))
     _check_size(dim * dim if name in ("blur", "inpainting", "fourier") else dim, 1)
-    A = make(value, shape)
+    A = make(float(value), shape)
     _check_size(A.size, len(A))
     return A, f"{name} with {option} {value:g}: {len(A)} numbers of {dim}"
 
@@ -269,7 +269,7 @@ def _variances(noise: Any, rows: int) -> np.ndarray:
         hint="without noise the posterior has no density: give a small one; "
         + _NOISE_HINT,
     )
-    return scale**2
+    return np.asarray(scale**2)
 
 
 def _function(fn: Callable, noise, points: np.ndarray, shape) -> Forward:

@@ -75,15 +75,15 @@ def diagnose(
     noise: Any = None,
     *,
     shape: tuple[int, ...] | None = None,
-    bandwidth: float = 0.0,
+    bandwidth: float | int = 0.0,
     observations: int = 12,
     draws: int = 64,
     steps: int = 50,
-    t_min: float = 0.01,
+    t_min: float | int = 0.01,
     path: AbstractPath | None = None,
-    within: float | None = None,
+    within: float | int | None = None,
     seed: int = 0,
-    seconds: float = 600.0,
+    seconds: float | int = 600.0,
     show: bool = False,
 ) -> Diagnosis:
     r"""How far a sampler is from the posterior that a training set has, on fresh y.
@@ -156,7 +156,11 @@ def diagnose(
 
 
 def collapsed(
-    atoms: Atoms, path: AbstractPath, t_min: float, bandwidth: float, seed: int
+    atoms: Atoms,
+    path: AbstractPath,
+    t_min: float,
+    bandwidth: float | int,
+    seed: int,
 ) -> Collapse:
     """Training points in effect against time, and the time of collapse.
 
@@ -193,7 +197,7 @@ def collapsed(
     return Collapse(times, found, high)
 
 
-def _prior(kept: np.ndarray, bandwidth: float, model: forward.Forward):
+def _prior(kept: np.ndarray, bandwidth: float | int, model: forward.Forward):
     """The training points as a mixture."""
     require(
         isinstance(bandwidth, int | float) and 0 <= bandwidth < np.inf,

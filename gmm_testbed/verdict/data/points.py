@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ..._checks import check_real, choose, fail, require
+from ..._checks import InputError, check_real, choose, fail, require
 
 _IMAGES = {
     ".png",
@@ -56,10 +56,12 @@ def read(data: Any, shape: tuple[int, ...] | None = None) -> Points:
     name, found = "array", data
     if isinstance(data, str | Path):
         name, found = str(data), _of_path(str(data))
-    check_real(found, f"the data of {name}")
     try:
         values = np.asarray(found)
+        check_real(values, f"the data of {name}")
         plain = values.dtype.kind in "fiub"
+    except InputError:
+        raise
     except Exception:  # lists of unequal lengths
         values, plain = np.empty(0), False
     require(
@@ -154,9 +156,9 @@ def _of_path(text: str) -> Any:
     read_file = choose(path.suffix.lower(), _READERS, "kind of file")
     try:
         return read_file(path, part)
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError) as error:
-        if type(error).__module__.startswith("gmm_testbed"):
-            raise  # one of our own messages
         fail(
             f"{path.name} cannot be read",
             got=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
@@ -173,7 +175,11 @@ def _npz(path: Path, part: str) -> np.ndarray:
     with np.load(path, allow_pickle=False) as found:
         names = list(found)
         if part:
-            return found[choose(part, dict.fromkeys(names), f"array of {path.name}")]
+            return found[
+                choose(
+                    part, dict(zip(names, names, strict=True)), f"array of {path.name}"
+                )
+            ]
         require(
             len(names) == 1,
             f"{path.name} has several arrays",
@@ -189,7 +195,9 @@ def _csv(path: Path, part: str) -> np.ndarray:
 
     with path.open(encoding="utf-8", errors="replace") as file:
         first = [cell.strip().strip('"') for cell in file.readline().split(",")]
-    header = 0 if any(not _numeric(cell) for cell in first if cell) else None
+    counted = first == [str(number) for number in range(len(first))]  # as pandas writes
+    words = any(not _numeric(cell) for cell in first if cell)
+    header = 0 if words or (counted and len(first) > 1) else None
     return _frame(pandas.read_csv(path, header=header), path)
 
 

@@ -58,7 +58,7 @@ class Case(NamedTuple):
     times: Times
     sampler: AbstractDescribed
     num: int
-    seconds: float
+    seconds: float | int
 
     def target(self, y) -> Target:
         """The problem of an observation (m,)."""
@@ -242,7 +242,7 @@ def _kept(shares: np.ndarray) -> np.ndarray:
 
 
 def _lengths(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    return np.sqrt(((x - mean) ** 2).sum(axis=-1))
+    return np.asarray(np.sqrt(((x - mean) ** 2).sum(axis=-1)))
 
 
 def _levels(key, truths, draws) -> np.ndarray:

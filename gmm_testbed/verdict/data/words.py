@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 
 from ...diagnostics import separation, uniformity
@@ -90,13 +91,13 @@ def collapse(found) -> Finding:
 
 
 def of_sampler(
-    trials: Sequence[Trial], case: Case, within: float | None
+    trials: Sequence[Trial], case: Case, within: float | int | None
 ) -> list[Finding]:
     """All that is said of the samples."""
     bad = sum(trial.nonfinite for trial in trials)
     if bad:
         total = case.num * len(trials)
-        words = f"no: {100 * bad / total:.2g} % of {total} samples are NaN or infinite."
+        words = f"no: {100 * bad / total:.3g} % of {total} samples are NaN or infinite."
         numbers = {"nonfinite": bad / total}
         return [Finding("Are the samples finite?", words, "failed", numbers)]
     main, alarm = _distance(trials, case, within)
@@ -215,7 +216,7 @@ def _calibrated(trials) -> Finding:
         ("its", [trial.levels for trial in trials]),
         ("exact", [trial.levels_exact for trial in trials]),
     ):
-        told = uniformity(np.stack(levels).T, bins=_BINS)
+        told = uniformity(jnp.asarray(np.stack(levels).T), bins=_BINS)
         for place, what in enumerate(("distance from the mean", "misfit")):
             numbers[f"{name}, {what}"] = float(told.distance_p[place])
         levels = ", ".join(f"{float(each):.2f}" for each in told.mean.value)
