@@ -1,7 +1,7 @@
 r"""Squared distances from many places in many dimensions, by products of matrices.
 
-\(\|x\|^2 - 2 x^T \mu_k + \|\mu_k\|^2\) is a matrix product when vmapped over particles, many
-times faster than differences, but it cancels where x is near a place. There each number is
+\(\|x\|^2 - 2 x^T \mu_k + \|\mu_k\|^2\) is a matrix product when vmapped over particles,
+many times faster than differences, but cancels where x is near a place. There a number is
 split into a whole multiple of a unit, a power of 2, and a small rest. Products of the
 multiples, and their sums, are whole numbers of units below 2^53, so that they cancel
 without any rounding; what has the rest in it is small. Far beyond all places, rounding is

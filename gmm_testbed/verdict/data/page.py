@@ -69,6 +69,7 @@ def distances(found: Diagnosis) -> Figure:
     left.axhline(0.0, color="0.5", linewidth=0.6, zorder=0)
     if np.nanmax(values, initial=0.0) > 1.0:
         left.set_yscale("symlog", linthresh=0.1)
+        left.set_ylim(-0.1, 2.0 * np.nanmax(values))
     left.set_xticks(range(0, len(values), max(len(values) // 12, 1)))
     left.set_xlabel("observation")
     left.set_ylabel("energy distance")

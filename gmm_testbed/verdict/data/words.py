@@ -14,7 +14,7 @@ from .trial import SETS, Case, Trial
 SURELY = (
     6.0  # deviations of exact sets: sums of few squares are skewed, 4.5 is not rare
 )
-_NEARER = 0.5  # of the distance, within which another law explains the samples
+_NEARER = 0.2  # of the distance, within which another law explains the samples
 _PAIRS, _BINS = 10, 2  # truths at least of the calibration
 
 
