@@ -1,6 +1,7 @@
 """A sampler on somebody's own data: numbers by NumPy, faults that are seen, bad input."""
 
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -392,6 +393,8 @@ def test_samplers_that_cannot_be_judged(sampler, words):
         ({"bandwidth": 0.1}, "need a linear forward model"),
         ({"shape": (3, 2)}, "shape does not fit"),
         ({"observations": 100}, "too few points to hold some out"),
+        ({"t_min": 0.0}, "no density without noise"),
+        ({"observations": 2}, "at least 3"),
     ],
 )
 def test_options_that_do_not_fit(options, words):
@@ -399,14 +402,28 @@ def test_options_that_do_not_fit(options, words):
         gt.diagnose(DATA, bent, exact_program, NOISE, **options)
 
 
+def test_a_forward_model_that_is_not_defined_at_the_data():
+    with pytest.raises(gt.InputError, match="not finite at training points"):
+        gt.diagnose(DATA, lambda x: jnp.log(x[:2]), exact_program, NOISE)
+
+
+def test_a_module_that_needs_pytorch_says_so(tmp_path, monkeypatch):
+    (tmp_path / "torch_here.py").write_text("import torch.nothing\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(gt.InputError, match=r"gmm-testbed\[torch\]"):
+        gt.diagnose(DATA, bent, "torch_here:f", NOISE)
+
+
 def test_samples_that_are_not_finite_fail_in_words():
     def program(problem, denoiser, num, seed):
         return np.full((num, problem.dim), np.nan)
 
     with pytest.warns(UserWarning, match="not finite"):
-        found = gt.diagnose(DATA, bent, program, NOISE, observations=2, steps=5)
+        found = gt.diagnose(DATA, bent, program, NOISE, observations=3, steps=5)
     assert not found.passed
-    assert "100 % of 128 samples" in found.verdict.failures()[0].answer
+    assert "100 % of 192 samples" in found.verdict.failures()[0].answer
 
 
 # --- planted faults -------------------------------------------------------------------

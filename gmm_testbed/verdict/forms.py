@@ -74,13 +74,20 @@ def load(text: str) -> Any:
             else f"{module} cannot be imported",
             got=f"{type(error).__name__}: {error}",
             expected="my_module:name, of a file my_module.py",
-            hint=f"run the command in the folder of {module.split('.')[0]}.py, or "
-            "install it"
-            if absent
-            else f'see what `python -c "import {module}"` says',
+            hint=_how_to_import(module, error),
         )
     public = {n: value for n, value in vars(found).items() if not n.startswith("_")}
     return choose(name, public, f"name in {module}")
+
+
+def _how_to_import(module: str, error: Exception) -> str:
+    """What to do about a module that is not there, or cannot be run."""
+    missing = (getattr(error, "name", None) or "").partition(".")[0]
+    if missing == module.partition(".")[0]:
+        return f"run the command in the folder of {missing}.py, or install it"
+    if missing == "torch":
+        return "install PyTorch: pip install 'gmm-testbed[torch]'"
+    return f'see what `python -c "import {module}"` says'
 
 
 def recognised(thing: Any, target: Target | None = None) -> Subject:

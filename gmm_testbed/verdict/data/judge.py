@@ -3,6 +3,7 @@
 import time
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -101,7 +102,7 @@ def diagnose(
         shape: of one point, for pictures; as the data has it by default.
         bandwidth: standard deviation that is given to every training point, so that
             held-out points have a density too; for linear forward models.
-        observations: held-out points that are measured, at least 2.
+        observations: held-out points that are measured, at least 3.
         draws: of the sampler for each, at least 10.
         steps: N.
         t_min: time at which it ends, where the laws are compared.
@@ -120,21 +121,23 @@ def diagnose(
         InputError: if something does not fit; the message says what to do.
     """
     begun = time.perf_counter()
-    observations = check_count(observations, "observations", least=2)
+    observations = check_count(observations, "observations", least=3)
     draws, steps = check_count(draws, "draws", least=10), check_count(steps, "steps")
     path = VP() if path is None else path
     times = time_grid(path, steps, t_min=t_min)
     found = points.read(data, shape)
     _check_room(found)
+    _check_end(path, float(times[-1]))
     kept, truths = points.split(found, observations, seed)
+    found = found._replace(values=truths)  # else all points are held twice
     model = forward.build(forward_model, noise, kept, found.shape)
+    zero = _seen(model, truths)
     prior = _prior(kept, bandwidth, model)
     chosen = load(sampler) if isinstance(sampler, str) else sampler
     atoms = Atoms(np.asarray(prior.means), np.asarray(prior.log_weights))
     case = Case(
         prior, len(kept), atoms, model.measurement, path, times, None, draws, seconds
     )
-    zero = np.asarray(model.measurement.apply(jnp.asarray(truths[0])))
     subject = recognised(chosen, target := case.target(zero))
     case = case._replace(sampler=_ready(subject.sampler, target, times, seconds))
     trials = []
@@ -233,6 +236,30 @@ def _ready(sampler: AbstractDescribed, target, times, seconds) -> AbstractDescri
     if isinstance(sampler, External):
         return prepared(sampler, target, seconds)
     return sampler
+
+
+def _seen(model: forward.Forward, truths: np.ndarray) -> np.ndarray:
+    """What is seen of the first held-out point, (m,), once all of them are seen."""
+    seen = np.asarray(jax.vmap(model.measurement.apply)(jnp.asarray(truths)))
+    bad = ~np.isfinite(seen).all(axis=1)
+    require(
+        not bad.any(),
+        "the forward model is not finite at training points",
+        got=f"NaN or infinity at {bad.sum()} of {len(truths)} that are held out",
+        expected="finite numbers wherever the data are",
+        hint="look for a root or a logarithm of what may be negative",
+    )
+    return seen[0]
+
+
+def _check_end(path: AbstractPath, t: float) -> None:
+    require(
+        float(path.sigma(t)) > 0,
+        "training points have no density without noise",
+        got=f"t_min = {t:g}, where sigma is 0",
+        expected="a last time with sigma > 0",
+        hint="stop a little earlier: t_min=0.01",
+    )
 
 
 def _check_room(found: points.Points) -> None:

@@ -122,7 +122,7 @@ def tried(case: Case, truth: np.ndarray, index: int, seed: int) -> Trial:
     key_y, key_run, key_draws, key_levels = jax.random.split(key, 4)
     y = case.measurement.sample(key_y, jnp.asarray(truth))
     target = case.target(y)
-    x, weights = _run(case, target, key_run)
+    x, weights, bad = _run(case, target, key_run)
     rng = np.random.default_rng([seed, index])
     draw = _drawer(case, target, rng, key_draws)
     exact = draw(1.0, (_FINE + SETS + 1) * case.num)
@@ -135,15 +135,14 @@ def tried(case: Case, truth: np.ndarray, index: int, seed: int) -> Trial:
     )
     mean = alpha * np.asarray(law.mean())
     variance = alpha**2 * float(law.total_variance()) + sigma**2 * len(truth)
-    bad = int((~np.isfinite(x).all(axis=1)).sum())
     own, fine, sets = np.split(exact, [case.num, (1 + _FINE) * case.num])
     reference = Reference(fine)
-    floors = [reference.distance(z, weights) for z in np.split(sets, SETS)]
     known = np.asarray(truth), np.asarray(y), effective, x, own, mean, bad
     if bad:
         nothing, pair = np.full(2, np.nan), (np.nan, np.nan)
-        few = np.nan, np.asarray(floors), {}, np.nan, np.nan, pair, pair, pair
+        few = np.nan, np.full(SETS, np.nan), {}, np.nan, np.nan, pair, pair, pair
         return Trial(*known, *few, nothing, nothing)
+    floors = [reference.distance(z, weights) for z in np.split(sets, SETS)]
     others = {
         name: reference.against(draw(power, _FINE * case.num), x, weights)
         for name, power in OTHERS.items()
@@ -174,8 +173,8 @@ def tried(case: Case, truth: np.ndarray, index: int, seed: int) -> Trial:
     )
 
 
-def _run(case: Case, target: Target, key) -> tuple[np.ndarray, np.ndarray]:
-    """Samples (n, d) at the last time, and their weights (n,)."""
+def _run(case: Case, target: Target, key) -> tuple[np.ndarray, np.ndarray, int]:
+    """Samples (n, d) at the last time, their weights (n,), how many are not finite."""
     name = getattr(getattr(case.sampler, "fn", None), "__name__", "the sampler")
     words = f"{name} for {case.num} samples in {len(case.times) - 1} steps"
     seconds = case.seconds if isinstance(case.sampler, External) else 0.0
@@ -187,7 +186,7 @@ def _run(case: Case, target: Target, key) -> tuple[np.ndarray, np.ndarray]:
         t = case.times[-1]
         x = np.asarray(case.path.alpha(t) * x + case.path.sigma(t) * noise)
     weights = np.exp(log_weights - log_weights.max())
-    return x, weights / weights.sum()
+    return x, weights / weights.sum(), int(made.info.nonfinite)
 
 
 def _law(target: Target, power: float) -> GaussianMixture:

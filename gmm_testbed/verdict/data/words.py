@@ -11,9 +11,7 @@ from ..record import Finding
 from .points import Points
 from .trial import SETS, Case, Trial
 
-SURELY = (
-    6.0  # deviations of exact sets: sums of few squares are skewed, 4.5 is not rare
-)
+SURELY = 6.0  # deviations of exact sets: sums of few squares are skewed
 _NEARER = 0.2  # of the distance, within which another law explains the samples
 _PAIRS, _BINS = 10, 2  # truths at least of the calibration
 
@@ -22,7 +20,7 @@ def reference(
     found: Points, kept, model: str, case: Case, trials: Sequence[Trial], bandwidth
 ) -> list[Finding]:
     """What the samples are compared with, and how many training points explain y."""
-    rows, dim = found.values.shape
+    dim = kept.shape[1]
     copies = len(kept) - case.prior.num_components
     size = "x".join(map(str, found.shape))
     t = float(case.times[-1])
@@ -37,20 +35,16 @@ def reference(
         words += f"; {found.scaled}"
     numbers = {"points": len(kept), "dimension": dim, "copies": copies}
     told = [Finding("What is the reference?", f"{words}.", "noted", numbers)]
-    scale = float(found.values.std())
-    if not 0.1 <= scale <= 3.0:
-        words = (
-            f"no: their standard deviation is {scale:.3g}, and the noise at t = 1 has "
-        )
+    size = float(np.sqrt(np.mean(kept**2)))
+    if not 0.1 <= size <= 3.0:
+        words = f"no: their root mean square is {size:.3g}, and a sampler starts from "
         words += (
-            f"{float(case.path.sigma(1.0)):.2g}: the sampler starts from another law."
+            f"noise of {float(case.path.sigma(1.0)):.2g}, which must hide them. Scale "
         )
-        words += " Scale them to about 1, and the noise with them."
+        words += "them to about 1, and the noise with them."
         told.append(Finding("Do the numbers fit the path?", words))
     if case.measurement.dim_y > dim:
-        words = (
-            f"yes: {case.measurement.dim_y} of {dim}: the posterior may be one point."
-        )
+        words = f"yes, {case.measurement.dim_y} of {dim}: y may leave a single point."
         told.append(Finding("Is more measured than a point has numbers?", words))
     told.append(_explained(trials, len(kept)))
     return told
@@ -65,10 +59,10 @@ def _explained(trials: Sequence[Trial], total: int) -> Finding:
     words += f"{counts.min():.3g} to {counts.max():.3g})"
     numbers = {"median": float(np.median(counts)), "single": single}
     if single:
+        words += f"; fewer than two for {single} of {len(trials)} observations: there "
         words += (
-            f"; fewer than two for {single} of {len(trials)} observations: there the "
+            "the posterior is one training point, and nothing follows for its spread. "
         )
-        words += "posterior is one training point, and nothing follows for its spread. "
         words += "More points, more noise, fewer measurements or a bandwidth help"
     return Finding(question, f"{words}.", "noted", numbers)
 
@@ -80,13 +74,9 @@ def collapse(found) -> Finding:
     if found.below == 0.0:
         words = "to the end: two training points or more are in effect at every time."
         return Finding(question, words, "noted", numbers)
-    words = (
-        f"until t = {found.below:.2g}. Below, fewer than two are in effect: the exact "
-    )
-    words += (
-        "denoiser returns training points, as no trained network does, and what is "
-    )
-    words += "found here says nothing about its new pictures at those times."
+    words = f"until t = {found.below:.2g}. Below, fewer than two are in effect: the "
+    words += "exact denoiser returns training points, as no trained network does, and "
+    words += "what is found here says nothing about its new pictures at those times."
     return Finding(question, words, "noted", numbers)
 
 
@@ -116,13 +106,13 @@ def _distance(trials, case: Case, within) -> tuple[Finding, bool]:
     mean = Estimate.mean_of(values, how=f"{len(values)} observations")
     value, error = float(mean.value), float(mean.stderr)
     z = float(separation(value, floors).value)
-    alarm = z > SURELY
+    alarm = not z <= SURELY
     level, spread = floors.mean(), floors.std(ddof=1)
     words = f"energy distance {value:.2g} give or take {error:.1g} over {len(values)} "
+    words += "observations, in units of the mean distance of two exact draws; "
     words += (
-        f"observations, in units of the mean distance of two exact draws; {SETS} sets "
+        f"{SETS} sets of as many exact draws give {level:.1g} give or take {spread:.1g}"
     )
-    words += f"of as many exact draws give {level:.1g} give or take {spread:.1g}"
     numbers = {"distance": value, "stderr": error, "floor": float(level), "z": z}
     status = "failed" if alarm else "passed"
     answer = f"no: {words} ({z:.0f} deviations)"
