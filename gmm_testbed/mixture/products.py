@@ -39,8 +39,9 @@ def squares(where, places, variances):
 def split_squares(where, places):
     """|where - place_k|^2 of every place, (K,), wherever it is."""
     bits = (_BITS - math.ceil(math.log2(places.shape[1]))) // 2
-    exponent = jnp.frexp(jnp.max(jnp.abs(places)))[1]
-    unit = jnp.ldexp(jnp.ones((), places.dtype), exponent - bits)
+    top = jnp.max(jnp.abs(places))
+    power = top / jnp.where(top > 0, jnp.frexp(top)[0], 1.0)  # of 2: no rounding
+    unit = 2.0**-bits * jnp.where(top > 0, power, 1.0)
 
     def parts(values):
         high = jnp.round(values / unit) * unit

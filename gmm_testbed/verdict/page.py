@@ -16,6 +16,7 @@ from .record import Verdict
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ verdict.name }}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:;
  style-src 'unsafe-inline'"><style>{{ style }}</style></head><body><main>
 <h1>{{ verdict.name }}</h1><p>{{ verdict.summary }}.</p>
