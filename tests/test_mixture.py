@@ -545,7 +545,8 @@ def test_distances_by_products_keep_their_digits(scale):
     rng = np.random.default_rng(2)
     places = np.tanh(rng.normal(size=(90, 40))) + 5.0
     x = places[:6] + scale * rng.normal(size=(6, 40))
-    mixture = gt.GaussianMixture.empirical(places).noised(1.0, scale)
+    scales = jnp.asarray(1.0), jnp.asarray(scale)
+    mixture = gt.GaussianMixture.empirical(jnp.asarray(places)).noised(*scales)
     found = jax.vmap(mixture.responsibilities)(jnp.asarray(x))
     gaps = x[:, None].astype(np.longdouble) - places
     terms = -0.5 * (gaps**2).sum(axis=2) / np.longdouble(scale) ** 2
@@ -553,6 +554,7 @@ def test_distances_by_products_keep_their_digits(scale):
     shares /= shares.sum(axis=1)[:, None]
     assert_allclose(found, shares.astype(float), rtol=1e-8, atol=1e-14)
     middle = places.mean(axis=0)
-    split = jax.vmap(products.split_squares, (0, None))(x - middle, places - middle)
+    near, others = jnp.asarray(x - middle), jnp.asarray(places - middle)
+    split = jax.vmap(products.split_squares, (0, None))(near, others)
     exact = ((x - middle)[:, None].astype(np.longdouble) - (places - middle)) ** 2
     assert_allclose(split, exact.sum(axis=2).astype(float), rtol=1e-14)
