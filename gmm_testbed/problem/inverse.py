@@ -8,10 +8,8 @@ from .._arguments import check_kinds, is_numeric
 from .._checks import check_finite, floating, require, unsupported
 from .._types import Observation, Scalar, Vector
 from ..mixture import GaussianMixture
-from .likelihood import (
-    conditioned,
-    log_factors,
-)
+from .atoms import log_factors
+from .likelihood import conditioned
 from .measurements import AbstractMeasurement, Linear
 
 
