@@ -46,7 +46,7 @@ def exercises() -> None:
     )
     total = sum(len(e.slips) for e in gt.exercises.CATALOGUE.values())
     parts = [
-        title("Exercises and their mistakes"),
+        f":orphan:\n\n{title('Exercises and their mistakes')}",
         f"{len(gt.exercises.CATALOGUE)} exercises know {total} mistakes by name. Each is a "
         "function that the tests run: it must be found wrong, and named as what it is.\n",
         title("What each tests", "-"),
