@@ -1,5 +1,6 @@
 """Writing pages: text goes to a file only where it differs, so that Sphinx reads less."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,9 @@ def page(name: str, text: str) -> None:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    whole = path.with_suffix(f".{os.getpid()}")  # two builds may write at once
+    whole.write_text(text, encoding="utf-8")
+    whole.replace(path)
 
 
 def copy(name: str, file: Path) -> None:
@@ -27,7 +30,7 @@ def forget_others() -> None:
     for kind in ("*.rst", "*.md", "*.ipynb", "*.txt"):
         for path in FOLDER.rglob(kind):
             if path not in _WRITTEN:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def title(text: str, line: str = "=") -> str:
