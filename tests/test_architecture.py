@@ -80,6 +80,9 @@ MAY_FACTORISE = {
     "bounds/tools/split_gibbs_space",
     "exercises/lecture_01/weights",  # here and below formulas as a student writes them
     "exercises/lecture_03/gains",
+    "exercises/lecture_06/maps",
+    "exercises/lecture_10/gibbs",
+    "exercises/lecture_10/own_method",
 }
 
 

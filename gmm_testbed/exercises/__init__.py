@@ -16,6 +16,11 @@ from . import (
     lecture_03,
     lecture_04,
     lecture_05,
+    lecture_06,
+    lecture_07,
+    lecture_08,
+    lecture_09,
+    lecture_10,
 )
 from . import session as session_of
 from .exercise import Exercise as Exercise
@@ -35,6 +40,11 @@ LECTURES: dict[str, dict[str, Exercise]] = {
     "03": lecture_03.EXERCISES,
     "04": lecture_04.EXERCISES,
     "05": lecture_05.EXERCISES,
+    "06": lecture_06.EXERCISES,
+    "07": lecture_07.EXERCISES,
+    "08": lecture_08.EXERCISES,
+    "09": lecture_09.EXERCISES,
+    "10": lecture_10.EXERCISES,
 }
 """Exercises by lecture."""
 
