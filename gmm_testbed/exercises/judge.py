@@ -8,6 +8,7 @@ from the numbers; right in one group of probes only; the first probe that fails.
 import functools
 import inspect
 import traceback
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -154,7 +155,8 @@ def _checked(found, truth: Value, exercise) -> Value:
 def _raised(error) -> str:
     """The exception, and the line of the answer that it comes from."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in frames if f.filename != __file__ and f.line]
+    folder = str(Path(__file__).parent)
+    ours = [f for f in frames if not f.filename.startswith(folder) and f.line]
     words = f"{type(error).__name__}: {_first_line(error)}"
     if ours and ours[0].line:
         words += f", in `{ours[0].line}`"
