@@ -32,6 +32,8 @@ from .verdict import Failure, Outcome, Verdict
 
 _SINGLE = 1e-4  # relative, of what may be right in single precision
 _KNOWN = 1e-5  # relative, of a known mistake, in single precision too
+_NEAR = 0.02  # relative, of a number that is almost right
+_PACKAGE = Path(__file__).parents[1]
 
 
 class _Case(NamedTuple):
@@ -155,14 +157,20 @@ def _checked(found, truth: Value, exercise) -> Value:
 def _raised(error) -> str:
     """The exception, and the line of the answer that it comes from."""
     frames = traceback.extract_tb(error.__traceback__)
-    folder = str(Path(__file__).parent)
-    ours = [f for f in frames if not f.filename.startswith(folder) and f.line]
+    theirs = [f for f in frames if f.line and not _is_ours(f.filename)]
     words = f"{type(error).__name__}: {_first_line(error)}"
-    if ours and ours[0].line:
-        words += f", in `{ours[0].line}`"
+    if theirs:
+        words += f", in `{theirs[-1].line}`"
     if "ellipsis" in str(error).lower():
         words += ". A `...` is left in it."
     return words
+
+
+def _is_ours(file: str) -> bool:
+    """Whether a file belongs to this package or to an installed one."""
+    return (
+        str(_PACKAGE) in file or "site-packages" in file or file.startswith("<frozen")
+    )
 
 
 def _first_line(error) -> str:
@@ -191,6 +199,8 @@ def _wrong(case: _Case) -> tuple[str, str, int] | None:
         factor = factor_in_words(values, truths)
         hint = exercise.slips[slip][1] + (f" {factor}" if factor else "")
         return slip, hint, index
+    if exercise.kind == Kind.NUMBER and max(gaps) <= _NEAR:
+        return "near", f"near: off by {100 * max(gaps):.1g} %.", index
     reading = read(exercise, case.probes, values, truths)
     if reading is not None:
         return reading.label, reading.words, index
@@ -199,17 +209,19 @@ def _wrong(case: _Case) -> tuple[str, str, int] | None:
 
 def _slip(case: _Case) -> str | None:
     """The known mistake that gives the same values."""
+    rtol = max(case.exercise.rtol, _KNOWN)
+    atol = max(case.exercise.atol, 1e-12)
+
+    def same(value: Value, slip: Value) -> bool:
+        if [p.shape for p in value.parts] != [p.shape for p in slip.parts]:
+            return False
+        return agree(value, slip, rtol, atol)
+
     for label, made in slips_of(case.exercise).items():
         pairs = zip(case.values, made, strict=True)
-        if all(_same(value, value_of(slip)) for value, slip in pairs):
+        if all(same(value, value_of(slip)) for value, slip in pairs):
             return label
     return None
-
-
-def _same(value: Value, slip: Value) -> bool:
-    if [p.shape for p in value.parts] != [p.shape for p in slip.parts]:
-        return False
-    return agree(value, slip, _KNOWN, 1e-12)
 
 
 def _undecided(case: _Case) -> tuple[str, str, int] | None:
@@ -246,8 +258,9 @@ def _groups(case: _Case, right) -> tuple[str, str]:
         return "group", words
     count = right.count(False)
     if len(right) == 1:
-        gap = difference(case.values[0], case.truths[0])
-        return "probe", f"off by {100 * gap:.2g} %, and no mistake that is known."
+        pairs = zip(case.values[0].parts, case.truths[0].parts, strict=True)
+        gap = max(float(np.max(np.abs(a - b))) for a, b in pairs)
+        return "probe", f"off by {gap:.3g}, and no mistake that is known."
     words = "all" if count == len(right) else f"{count} of {len(right)}"
     return "probe", f"wrong at {words} probes, and no mistake that is known."
 
@@ -281,8 +294,7 @@ def _praise(case: _Case) -> tuple[str, tuple[tuple[str, str], ...]]:
     else:
         words = f"right: {show(case.truths[0], exercise.parts)}"
     if exercise.kind == Kind.FUNCTION and exercise.transforms and not exercise.measured:
-        names = {"jit": "jit", "vmap": "vmap"}
-        words += f", under {' and '.join(names[t] for t in exercise.transforms)} too"
+        words += f", under {' and '.join(exercise.transforms)} too"
     return f"{words}.", _notice(exercise)
 
 

@@ -34,6 +34,11 @@ def mutants(function: Callable) -> Iterator[tuple[str, Callable]]:
                 yield lines[0], _compiled(changed, function)
 
 
+def unchanged(function: Callable) -> Callable:
+    """The function from its source, as the others are made."""
+    return _compiled(ast.parse(textwrap.dedent(inspect.getsource(function))), function)
+
+
 def _changes(node) -> Iterator[ast.expr]:
     """What may stand in the place of a node."""
     if isinstance(node, ast.BinOp):
@@ -62,7 +67,7 @@ class _Replace(ast.NodeTransformer):
 
 
 def _compiled(tree, function) -> Callable:
-    names = dict(function.__globals__)
+    names = dict(inspect.unwrap(function).__globals__)
     code = compile(ast.fix_missing_locations(tree), "<changed>", "exec")
     exec(code, names)
     return names[function.__name__]

@@ -11,7 +11,7 @@ import gmm_testbed as gt
 from gmm_testbed.exercises.exercise import probes_of, slips_of, truths_of
 from gmm_testbed.exercises.judge import judge
 from gmm_testbed.exercises.values import agree, difference, distance, value_of
-from tests.exercises.one_place import mutants
+from tests.exercises.one_place import mutants, unchanged
 
 CATALOGUE = gt.exercises.CATALOGUE
 APART = 1e-3  # relative, between the truth and a slip, and between two slips
@@ -160,8 +160,8 @@ def test_universal_wrong_answers_have_their_own_reasons(name):
     exact = all(not np.any(e > 0) for b in truths for e in value_of(b).errors)
     if exact and exercise.atol == 0.0:
         expected["zeros"] = _times(truths, 0.0)
-        alone = "part" if exercise.parts else "probe"
-        expected["factor" if len(truths) > 1 else alone] = _times(truths, 1.001)
+        one = exercise.kind == "number"
+        expected["near" if one else "factor"] = _times(truths, 1.001)
         if exercise.rtol < 1e-6:
             expected["precision"] = _times(truths, 1.0 + 1e-5)
         shapes = {str([p.shape for p in value_of(b).parts]) for b in truths}
@@ -186,6 +186,7 @@ def _times(truths, factor):
 @every
 def test_one_place_mutants_are_wrong(name, capsys):
     exercise = CATALOGUE[name]
+    assert _is_right(exercise, unchanged(exercise.solution))
     count, right = 0, []
     for line, mutant in mutants(exercise.solution):
         count += 1

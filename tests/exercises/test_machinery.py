@@ -59,6 +59,7 @@ def test_a_stub_gets_the_testbeds_answer(stub):
 def test_what_an_answer_raises_is_told_and_not_raised():
     found = say(lambda a, b: a.nothing)
     assert found.outcome == "raised" and "AttributeError" in hint(found)
+    assert "in `found = say(lambda a, b: a.nothing)`" in hint(found)
     assert found.answer is area
 
 
@@ -129,7 +130,8 @@ def test_numbers():
     )  # fmt: skip
     assert say(0.25, exercise) and say(lambda: 0.25, exercise).answer == 0.25
     assert say(0.5, exercise).label == "two"
-    assert say(0.26, exercise).label == "probe" and say(0.26, exercise).answer == 0.25
+    assert say(0.252, exercise).label == "near"
+    assert say(0.3, exercise).label == "probe" and say(0.3, exercise).answer == 0.25
     assert say(..., exercise).outcome == "not attempted"
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import textwrap
 import time
+import types
 from pathlib import Path
 
 import nbformat
@@ -33,6 +34,12 @@ def exercise_of(cell) -> str | None:
 
 def parsed(cell) -> ast.Module:
     return ast.parse(re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.MULTILINE))
+
+
+def names_in(found: types.CodeType) -> set[str]:
+    """Names that a function looks up, in its inner functions too."""
+    inner = [c for c in found.co_consts if isinstance(c, types.CodeType)]
+    return set(found.co_names).union(*map(names_in, inner))
 
 
 @every
@@ -81,6 +88,22 @@ def test_every_exercise_has_a_stub_and_a_check(path):
         assert f'gt.exercises.check("{name}", {solution.__name__})' in whole
 
 
+@every
+def test_a_solution_uses_names_that_the_lecture_has(path):
+    """So that what `solution` shows runs where it is pasted."""
+    cells = code(read(path))
+    known = {
+        node.asname or node.name
+        for cell in cells
+        for node in ast.walk(parsed(cell))
+        if isinstance(node, ast.alias)
+    }
+    for name, exercise in gt.exercises.LECTURES.get(path.stem[:2], {}).items():
+        solution = inspect.unwrap(exercise.solution)
+        used = names_in(solution.__code__) & solution.__globals__.keys()
+        assert used <= known, name
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("solved", [False, True], ids=["given", "solved"])
 @every
@@ -95,13 +118,15 @@ def test_a_lecture_runs(path, solved, capsys, monkeypatch):
         if solved and exercise_of(cell):
             solution = gt.exercises.CATALOGUE[exercise_of(cell)].solution
             cell.source = textwrap.dedent(inspect.getsource(solution))
-    report = "import json\nprint(json.dumps(gt.exercises.progress().rows))"
+    report = "import json, time\n"
+    report += "print(json.dumps([gt.exercises.progress().rows, time.process_time()]))"
     notebook.cells.append(nbformat.v4.new_code_cell(report))
     begin = time.perf_counter()
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    rows, busy = json.loads(notebook.cells[-1].outputs[0].text)
     with capsys.disabled():
-        print(f"\n{path.stem}: {time.perf_counter() - begin:.0f} s", end="")
-    rows = json.loads(notebook.cells[-1].outputs[0].text)
+        passed = time.perf_counter() - begin
+        print(f"\n{path.stem}: {passed:.0f} s, {busy:.0f} s of processor", end="")
     expected = "right" if solved else "not attempted"
     assert {name: outcome for name, _, outcome, *_ in rows} == dict.fromkeys(
         asked, expected

@@ -59,17 +59,23 @@ def _what_noise_forgets() -> str:
     early, late = (float(target.marginal(t).responsibilities(x)[0]) for t in (0.1, 1.0))
     weight = float(jnp.exp(target.problem.prior.log_weights[0]))
     return (
-        f"on 'two-modes' the left component has a share of {early:.2f} in x = 0.2 at t = "
-        f"0.1, and of {late:.3f} at t = 1: only its weight, {weight:.1f}, is left."
+        f"on 'two-modes' the left component has a share of {early:.2f} in x = 0.2 at "
+        f"t = 0.1, and of {late:.3f} at t = 1: only its weight, {weight:.1f}, is "
+        "left."
     )
 
 
 RESPONSIBILITIES = Exercise(
     title="Which component does x_t come from?",
-    asks="responsibilities(target, x, t), x (d,), gives P(component k | x_t = x), (K,).",
+    asks="responsibilities(target, x, t), x (d,), gives P(component k | x_t = x), "
+    "(K,).",
     probes=cases.probes_of_mixtures,
     truth=lambda target, x, t: target.marginal(t).responsibilities(x),
     slips={
+        "weights-alone": (
+            lambda target, x, t: jnp.exp(target.problem.prior.log_weights),
+            "these are the weights before x is seen; what does x add?",
+        ),
         "no-weights": (
             partial(_shares, weights=0.0),
             "the components have weights before x is seen: Bayes' rule multiplies the "
@@ -147,16 +153,16 @@ def _width_explains() -> str:
     )
     before, after, at_mean = (float(jnp.exp(each[1])) for each in weights)
     return (
-        f"on 'two-modes' the right mode has weight {before:.2f} before y and {after:.3f} "
-        f"after it. The likelihood at the means would give {at_mean:.3f}: most of what a "
-        "component explains, it explains by its width."
+        f"on 'two-modes' the right mode has weight {before:.2f} before y and "
+        f"{after:.3f} after it. The likelihood at the means would give {at_mean:.3f}: "
+        "most of what a component explains, it explains by its width."
     )
 
 
 POSTERIOR = Exercise(
     title="What y says of the components",
-    asks="posterior_weights(problem) gives the log-weights (K,) of the posterior mixture, "
-    "normalised; problem has prior, measurement.A, measurement.R and y.",
+    asks="posterior_weights(problem) gives the log-weights (K,) of the posterior "
+    "mixture, normalised; problem has prior, measurement.A, measurement.R and y.",
     probes=cases.problems,
     truth=lambda problem: problem.posterior().log_weights,
     slips={

@@ -75,7 +75,7 @@ def _probes():
 def _where_it_is_spent() -> str:
     target = gt.problems.get("two-modes")
     sampler = gt.Guided(gt.approximations.DPS(), gt.kernels.DDPM())
-    times = gt.time_grid(target.path, 64, t_min=1e-2)
+    times = gt.time_grid(target.path, 64, "log_snr", t_min=1e-2)
     found = gt.budget(jax.random.key(0), sampler, target, times)
     spent = found.approximation.value
     top = int(jnp.argmax(spent))
