@@ -42,7 +42,10 @@ def order():
 
 
 def _judged(steps):
-    steps = sorted({int(n) for n in np.atleast_1d(np.asarray(steps))})
+    given = np.atleast_1d(np.asarray(steps))
+    if not np.issubdtype(given.dtype, np.integer):
+        return "kind", f"{steps!r}, where a list of whole numbers is asked for"
+    steps = sorted({int(n) for n in given.ravel()})
     if len(steps) < _FEWEST:
         return "too-few-points", (
             f"{len(steps)} different numbers of steps: a line goes through any two "
@@ -155,6 +158,8 @@ _REACH = 4.0
 
 
 def _folds(answer):
+    if np.shape(answer) != (4,):
+        return "kind", f"{answer!r}, where four numbers (x, z, t, s) are asked for"
     x, z, t, s = (jnp.asarray(float(v)) for v in answer)
     if not 0.0 < s < t < 1.0:
         return "times", "a step goes from t to s with 0 < s < t < 1"
