@@ -432,9 +432,9 @@ def test_samples_that_are_not_finite_fail_in_words():
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ({"level": 2.0}, "nearer to the law with twice the noise level"),
-        ({"level": 0.5}, "nearer to the law with half of the noise level"),
-        ({"prior": True}, "nearer to the law without y"),
+        ({"level": 2.0}, "it cannot be told from the law with twice the noise level"),
+        ({"level": 0.5}, "it cannot be told from the law with half of the noise level"),
+        ({"prior": True}, "it cannot be told from the law without y"),
         ({"late": 6.0}, "as with more noise than the last time has"),
         ({"late": 0.0}, "times as far, as without it"),
     ],
