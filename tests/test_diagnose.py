@@ -40,13 +40,16 @@ def exact_program(problem, denoiser, num, seed):
     return noised_draws(problem, seed, num)
 
 
-def noised_draws(problem, seed, num, level=1.0, prior=False, late=1.0):
+def noised_draws(problem, seed, num, level=1.0, unseen=False, flat=False, late=1.0):
+    """Draws with a fault: another noise level, y or the prior ignored, a wrong time."""
     kept = points.split(points.read(DATA), 12, 0)[0]
     rng = np.random.default_rng(seed)
+    if flat:
+        kept = 2.0 * rng.standard_normal((20_000, 4))
     residuals = problem.y - bent(kept)
     log_weights = -0.5 * (residuals**2).sum(axis=1) / (level * NOISE) ** 2
     weights = np.exp(log_weights - logsumexp(log_weights))
-    weights = np.full(len(kept), 1.0 / len(kept)) if prior else weights
+    weights = np.full(len(kept), 1.0 / len(kept)) if unseen else weights
     chosen = kept[rng.choice(len(kept), num, p=weights)]
     noise = rng.standard_normal(chosen.shape)
     return problem.alpha[-1] * chosen + late * problem.sigma[-1] * noise
@@ -432,9 +435,10 @@ def test_samples_that_are_not_finite_fail_in_words():
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ({"level": 2.0}, "nearer to the law with twice the noise level"),
-        ({"level": 0.5}, "nearer to the law with half of the noise level"),
-        ({"prior": True}, "nearer to the law without y"),
+        ({"level": 2.0}, "it cannot be told from the law with twice the noise level"),
+        ({"level": 0.5}, "it cannot be told from the law with half of the noise level"),
+        ({"unseen": True}, "it cannot be told from the law without y"),
+        ({"flat": True}, "or beside the training points"),
         ({"late": 6.0}, "as with more noise than the last time has"),
         ({"late": 0.0}, "times as far, as without it"),
     ],

@@ -128,7 +128,6 @@ def scatter(found: Diagnosis) -> Figure:
             axes.set_ylabel(f"number {first[1]}", labelpad=1)
         axes.set_xlabel(f"number {first[0]}")
         axes.set_title(f"observation {place}")
-        axes.tick_params(labelsize=6)
     for colour, name in ((_EXACT, "exact"), (_OWN, "sampler")):
         drawn.get_axes()[0].plot([], [], "o", color=colour, markersize=3, label=name)
     drawn.legend(loc="outside lower center", ncols=2)

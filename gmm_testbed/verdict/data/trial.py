@@ -66,6 +66,20 @@ class Case(NamedTuple):
         return Target(problem, self.path)
 
 
+class Other(NamedTuple):
+    """How far the samples are from another law.
+
+    Attributes:
+        distance: in units of the mean distance of two exact draws.
+        own: in units of the mean distance of two draws of the other law.
+        floor: of as many draws of the other law itself, in the same unit.
+    """
+
+    distance: float
+    own: float
+    floor: float
+
+
 class Trial(NamedTuple):
     """What one observation says. Both laws are taken at the last time of the grid.
 
@@ -79,7 +93,7 @@ class Trial(NamedTuple):
         nonfinite: number of samples with NaN or infinity; if any, the rest is NaN.
         distance: energy distance over the mean distance of two exact draws.
         floors: (20,), the same of exact draws, as many.
-        others: distances from other laws, by their name in `OTHERS`.
+        others: the same of other laws, by their name in `OTHERS`.
         offset: squared distance of the means over the exact variance, unbiased.
         spread: variance over the exact one.
         misfit: mean square of y - f(x) in units of the noise; and of exact draws.
@@ -99,7 +113,7 @@ class Trial(NamedTuple):
     nonfinite: int
     distance: float
     floors: Float[np.ndarray, " sets"]
-    others: Mapping[str, float]
+    others: Mapping[str, Other]
     offset: float
     spread: float
     misfit: tuple[float, float]
@@ -144,7 +158,7 @@ def tried(case: Case, truth: np.ndarray, index: int, seed: int) -> Trial:
         return Trial(*known, *few, nothing, nothing)
     floors = [reference.distance(z, weights) for z in np.split(sets, SETS)]
     others = {
-        name: reference.against(draw(power, _FINE * case.num), x, weights)
+        name: _other(reference, draw(power, (_FINE + 1) * case.num), x, weights)
         for name, power in OTHERS.items()
     }
     uniform = np.full(case.num, 1.0 / case.num)
@@ -171,6 +185,14 @@ def tried(case: Case, truth: np.ndarray, index: int, seed: int) -> Trial:
         _pair([length for _, length in nearest], masses),
         *levels,
     )
+
+
+def _other(reference: Reference, z: np.ndarray, x, weights) -> Other:
+    """The samples x (n, d) beside draws z of another law."""
+    other = Reference(z[len(x) :])
+    own = other.distance(x, weights)
+    floor = other.distance(z[: len(x)], weights)
+    return Other(own * other.between / reference.between, own, floor)
 
 
 def _run(case: Case, target: Target, key) -> tuple[np.ndarray, np.ndarray, int]:

@@ -31,11 +31,6 @@ class Reference:
         across = 2.0 * float(weights @ _lengths(x, z).mean(axis=1))
         return (across - _within(x, weights) - self.between) / self.between
 
-    def against(self, others, x, weights) -> float:
-        """The same from other draws (M, d), in the same unit."""
-        other = Reference(others)
-        return other.distance(x, weights) * other.between / self.between
-
 
 class Moments(NamedTuple):
     """First moments of draws beside the exact ones.

@@ -12,7 +12,8 @@ from .points import Points
 from .trial import SETS, Case, Trial
 
 SURELY = 6.0  # deviations of exact sets: sums of few squares are skewed
-_NEARER = 0.2  # of the distance, within which another law explains the samples
+_NEARER = 0.2  # of the distance, within which another law may explain the samples,
+_TOLD = 4.5  # if they are not so many standard errors from it
 _PAIRS, _BINS = 10, 2  # truths at least of the calibration
 
 
@@ -123,22 +124,28 @@ def _distance(trials, case: Case, within) -> tuple[Finding, bool]:
         answer += "; the particles of one run depend on each other, which adds to it"
     if within is not None:
         far = value - 3.0 * error > within
-        status = "failed" if far else "passed"
+        status = "failed" if far else "noted" if alarm else "passed"
         answer += f"; {'surely' if far else 'not surely'} beyond {within:g}"
     question = "Is it the posterior of the training points?"
     return Finding(question, f"{answer}.", status, numbers), alarm
 
 
 def _other(trials) -> list[Finding]:
-    """The law that the samples are nearer to, if there is one."""
-    own = np.mean([trial.distance for trial in trials])
-    names = trials[0].others
-    means = {name: float(np.mean([t.others[name] for t in trials])) for name in names}
+    """The law that the samples cannot be told from, if there is one."""
+    own = float(np.mean([trial.distance for trial in trials]))
+    means = {
+        name: float(np.mean([trial.others[name].distance for trial in trials]))
+        for name in trials[0].others
+    }
     best = min(means, key=means.get)
-    if means[best] > _NEARER * own:
+    found = [trial.others[best] for trial in trials]
+    gap = Estimate.mean_of(np.asarray([each.own - each.floor for each in found]))
+    if means[best] > _NEARER * own or abs(float(gap.distance(0.0))) > _TOLD:
         return []
-    words = f"yes: nearer to the law {best}, {means[best]:.2g} where the exact one is "
-    words += f"{own:.2g} away."
+    words = (
+        f"yes: it cannot be told from the law {best}, which is {means[best]:.1g} away "
+    )
+    words += f"where the exact one is {own:.2g} away."
     return [Finding("Is it another posterior?", words, "noted", means)]
 
 
