@@ -5,6 +5,8 @@ import contextlib
 import shutil
 from pathlib import Path
 
+import jax
+
 from gmm_testbed import study
 
 from .formulas import restructured
@@ -66,9 +68,10 @@ def _experiment(file: Path) -> str:
 
 
 def _write_report(store: Path) -> None:
-    """Of the studies that have all their cells."""
+    """Of the studies that have all their cells, in the precision of the command line."""
     from gmm_testbed.study.report import page as written
 
+    jax.config.update("jax_enable_x64", True)
     with contextlib.chdir(ROOT), study.existing(store) as opened:
         studies = [one for one in study.find([], opened) if one.complete(opened)]
         if studies:
