@@ -175,7 +175,7 @@ HALF_DENOISE = Exercise(
     asks="half_denoise(prior, x, alpha, sigma), x (d,), gives a point (d,): x = alpha "
     "x0 + sigma eps (d,) with x0 from the mixture `prior`. In z = x/alpha, of noise v "
     "= sigma^2/alpha^2, return z + (v/2) grad log p_v(z), p_v the law of z. "
-    "(prior.noised(alpha, sigma).score(x) is the score in x.)",
+    "The score in x is prior.noised(alpha, sigma).score(x).",
     probes=_points,
     truth=_halfway,
     slips={
