@@ -63,7 +63,8 @@ def test_the_question_is_complete(name):
     begin = f"{exercise.solution.__name__}({arguments})" if arguments else ""
     assert exercise.asks.startswith(begin or exercise.solution.__name__)
     assert inspect.getdoc(exercise.solution), "the argument stands in the docstring"
-    assert exercise.notice and exercise.asks.endswith(".") and exercise.title
+    assert exercise.notice and exercise.title
+    assert exercise.asks.endswith((".", "?", ".)"))
     for _, hint in exercise.slips.values():
         assert hint.endswith((".", "?"))
 
