@@ -66,7 +66,10 @@ def floating(value: Any) -> Array:
     array = jnp.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         check_real(array)
-    return jnp.asarray(array, jnp.result_type(float))
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    if array.dtype == dtype and not array.weak_type:
+        return array
+    return jnp.asarray(array, dtype)
 
 
 def promoted(tree: Any) -> Any:

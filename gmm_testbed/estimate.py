@@ -94,10 +94,11 @@ class Estimate(eqx.Module):
         Raises:
             IndexError: if an index that is known is out of bounds.
         """
-        if concrete(*jax.tree.leaves(index)):
-            np.broadcast_to(0.0, self.value.shape)[index]  # JAX takes the nearest one
-        arrays = self.stderr[index], self.how, self.growth[index], self.freedom[index]
-        return Estimate(self.value[index], *arrays)
+        parts = self.value, self.stderr, self.growth, self.freedom
+        if concrete(*jax.tree.leaves((index, parts))):
+            parts = tuple(map(np.asarray, parts))  # JAX would take the nearest entry
+        value, stderr, growth, freedom = (part[index] for part in parts)
+        return Estimate(value, stderr, self.how, growth, freedom)
 
     def map(self, function: Callable[[Array], Array]) -> "Estimate":
         """`function` of every value, to first order: for roots and logarithms."""

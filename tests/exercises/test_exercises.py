@@ -43,6 +43,9 @@ class Replay:
         self.values = iter(values)
 
     def __call__(self, *args):
+        leaves = jax.tree.leaves(args)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+            raise TypeError("one value a call, so not traced")
         return next(self.values)
 
 
@@ -224,32 +227,37 @@ def test_probes_are_generic(name):
     exercise = CATALOGUE[name]
     if exercise.kind in ("number", "witness"):
         return
+    names = inspect.signature(exercise.solution).parameters
     for probe in probes_of(exercise):
-        numbers = []
-        for argument in probe.args:
-            if isinstance(argument, gt.Target | gt.InverseProblem):
-                numbers += _numbers_of(argument, probe.args)
-        scalars = [float(a) for a in probe.args if _real(a)]
-        numbers += [] if numbers else scalars
+        given = dict(zip(names, probe.args, strict=True))
+        times = [given[name] for name in ("t", "s") if name in given]
+        problems = [
+            a for a in probe.args if isinstance(a, gt.Target | gt.InverseProblem)
+        ]
+        numbers = [number for each in problems for number in _numbers_of(each, times)]
+        if not problems:
+            numbers = [float(a) for a in probe.args if _is_number(a)]
         numbers = np.array(numbers)
         apart = np.abs(numbers[:, None] - numbers[None]) + np.eye(numbers.size)
         assert np.all(apart > 1e-3), (name, numbers)
         assert np.all(np.abs(numbers) > 1e-3) and np.all(np.abs(numbers - 1) > 1e-3)
 
 
-def _real(argument) -> bool:
-    return isinstance(argument, jax.Array) and jnp.issubdtype(
-        argument.dtype, jnp.floating
-    )
+def _is_number(argument) -> bool:
+    """Whether it is one real number, no array of them."""
+    if not isinstance(argument, jax.Array) or argument.shape:
+        return False
+    return jnp.issubdtype(argument.dtype, jnp.floating)
 
 
-def _numbers_of(argument, args):
+def _numbers_of(argument, times):
+    """Entries of A, weights, and the scales of the path at the times."""
     problem = argument if isinstance(argument, gt.InverseProblem) else argument.problem
     found = np.ravel(problem.measurement.A).tolist()
     if problem.prior.num_components > 1:
         found += np.exp(problem.prior.log_weights).tolist()
     if isinstance(argument, gt.Target):
-        for t in filter(_real, args):
+        for t in times:
             found += [float(argument.path.alpha(t)), float(argument.path.sigma(t))]
     return found
 

@@ -153,6 +153,9 @@ WHICH_STEP = Exercise(
     notice="the published solution of a course drew its diffusion coefficient at "
     "random, for months: a hundred thousand final samples do not show it, and a "
     "thousand draws of one step do. Test the transition.",
+    equivalent=(  # on the line
+        "return right_mean and jnp.allclose(spread ** 2, law.covariance())",
+    ),
     hints=(
         "What is known exactly about one step, before any sampling?",
         "gt.kernels.EulerMaruyama().transition(field, x, t, s) is its Gaussian law, "

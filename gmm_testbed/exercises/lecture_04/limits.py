@@ -206,6 +206,12 @@ OVERSHOOT = Exercise(
     notice="the posterior mean lies between the prior mean and the data, always. The "
     "ODE with DPS's guidance goes past the data, by more than a quarter, and its "
     "variance falls as exp(-kappa): wrong, and sure of it.",
+    equivalent=tuple(  # other bounds
+        "found = minimize_scalar(lambda kappa: -np.sqrt(2.0 * kappa) * "
+        f"dawsn(np.sqrt(kappa / 2.0)), bounds={bounds}, method='bounded', "
+        "options={'xatol': 1e-09})"
+        for bounds in ("(1.5, 20.0)", "(0.5, 21.0)")
+    ),
     hints=(
         "The ODE has half of the drift: what becomes of the integrating factor?",
         "mean / y = sqrt(2 kappa) D(sqrt(kappa / 2)); scipy.special.dawsn is D.",

@@ -109,6 +109,16 @@ VARIANCE = Exercise(
         f"KL(exact || DPS) is still {_kl(float(_root(0, 4.0)), 4.0):.3f} nats, all of "
         "it from the variance."
     ),
+    equivalent=tuple(  # other ends of the bracket
+        f"return brentq(gap, {ends}, xtol=1e-13) / (2.0 * kappa)"
+        for ends in (
+            "1.000000001, 2.0 + 2.0 * kappa",
+            "1e-09, 2.0 * kappa",
+            "1e-09, 2.0 + kappa",
+            "1e-09, 2.0 + 3.0 * kappa",
+            "1e-09, 3.0 + 2.0 * kappa",
+        )
+    ),
     hints=(
         "(g^2 / (2 zeta)) (1 - exp(-2 zeta kappa)) = kappa g^2 / (1 + kappa).",
         "With u = 2 zeta kappa: (1 - exp(-u)) / u = 1 / (1 + kappa). The left falls "

@@ -99,6 +99,9 @@ OPTIMAL_GRID = Exercise(
     rtol=1e-6,
     scales={"variance": lambda variance, start, end, num_steps: variance},
     notice=_least_and_geometric,
+    equivalent=(  # JAX takes the nearest index
+        "return (jnp.exp(jnp.linspace(ends[0], ends[2], num_steps + 1)) - 1) / variance",
+    ),
     hints=(
         "mmse(snr) of one Gaussian: 1 / mmse = 1 / variance + snr.",
         "Steps should have dsnr |mmse'|^(1/2) equal, to spend equally.",

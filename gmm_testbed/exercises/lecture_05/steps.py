@@ -125,6 +125,9 @@ STEP_KL = Exercise(
     rtol=1e-6,
     transforms=(),
     notice=_where_it_is_spent,
+    equivalent=(  # JAX takes the nearest index
+        "return (late - early) / 2 * (mmse + error) - (gained[2] - gained[0])",
+    ),
     hints=(
         "Given x0 both steps are Gaussian with variance btilde: what is their KL?",
         "rho^2 / (2 btilde) |x0 - M|^2, and rho^2 / btilde = snr_s - snr_t.",
@@ -210,6 +213,10 @@ LAMBDA_STAR = Exercise(
     transforms=(),
     notice="this is the variance of Analytic-DPM, and averaged over x_t: kernels.DDPM "
     "with the variance 'matched' takes it at each x_t, and is of order two.",
+    equivalent=(  # on the line
+        "return 1 + (late - early) * (mmse + error)",
+        "return 1 + (late - early) * (mmse + error) * target.problem.prior.dim",
+    ),
     hints=(
         "The best Gaussian for a law has its mean and its variance. Here the mean is "
         "given.",
