@@ -60,9 +60,9 @@ def _by_component(x, start, end):
 
 MONOTONE_MAP = Exercise(
     title="The flow, without solving it",
-    asks="monotone_map(x, start, end), x (), gives a number (): on the line the "
-    "probability flow takes the law `start` to the law `end` (two mixtures) and never "
-    "crosses itself. Where does it take the point x ()?",
+    asks="monotone_map(x, start, end), x (), gives the point () where x is "
+    "taken by the probability flow on the line from the law `start` to the law `end`, two "
+    "mixtures. Its paths do not cross.",
     probes=_map_probes,
     truth=_exact_map,
     slips={

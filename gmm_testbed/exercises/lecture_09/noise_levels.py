@@ -67,6 +67,16 @@ def _equal(variances, num):
     return (num ** (2.0 / variances.size) - 1.0) / jnp.mean(variances)
 
 
+def _loop(steps=30, factor=2, one=1) -> str:
+    """The loop of the solution with other numbers."""
+    return (
+        f"for _ in range({steps}):\n"
+        "    missing = jnp.log(num) - 0.5 * jnp.sum(jnp.log1p(snr * variances))\n"
+        f"    snr = snr + {factor} * missing / "
+        f"jnp.sum(variances / ({one} + snr * variances))"
+    )
+
+
 COLLAPSE_LEVEL = Exercise(
     title="When is the training set memorised?",
     asks="collapse_level(variances, num) gives a number (): for x0 ~ N(0, "
@@ -105,7 +115,8 @@ COLLAPSE_LEVEL = Exercise(
         ),
     },
     solution=collapse_level,
-    equivalent=(),
+    # Newton's method forgives another start, a step more, and steps that are too long.
+    equivalent=("snr = 1.0", _loop(steps=31), _loop(factor=3), _loop(one=2)),
     hints=(
         "The left side grows with the snr, from 0: there is one root.",
         "Newton from snr = 0 comes from below, since the information is concave in the "
@@ -164,7 +175,7 @@ HALF_DENOISE = Exercise(
     asks="half_denoise(prior, x, alpha, sigma), x (d,), gives a point (d,): x = alpha "
     "x0 + sigma eps (d,) with x0 from the mixture `prior`. In z = x/alpha, of noise v "
     "= sigma^2/alpha^2, return z + (v/2) grad log p_v(z), p_v the law of z. "
-    "(prior.noised(alpha, sigma).score(x) is the score in x.)",
+    "The score in x is prior.noised(alpha, sigma).score(x).",
     probes=_points,
     truth=_halfway,
     slips={
