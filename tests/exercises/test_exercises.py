@@ -230,7 +230,7 @@ def test_probes_are_generic(name):
         return
     names = inspect.signature(exercise.solution).parameters
     for probe in probes_of(exercise):
-        given = dict(zip(names, probe.args, strict=True))
+        given = dict(zip(names, probe.args, strict=exercise.measured is None))
         times = [given[name] for name in ("t", "s") if name in given]
         problems = [
             a for a in probe.args if isinstance(a, gt.Target | gt.InverseProblem)
