@@ -18,7 +18,7 @@ def targets() -> dict[str, list[tuple[gt.Target, float]]]:
     return {
         ONE: [(one_component(), 0.35), (one_component(), 0.62)],
         TWO: [(two_components(), 0.4), (two_components(), 0.27)],
-        SPACE: [(space(), 0.55)],
+        SPACE: [(space(), 0.57)],
     }
 
 

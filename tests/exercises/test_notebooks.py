@@ -6,7 +6,6 @@ import json
 import re
 import textwrap
 import time
-import types
 from pathlib import Path
 
 import nbformat
@@ -36,10 +35,10 @@ def parsed(cell) -> ast.Module:
     return ast.parse(re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.MULTILINE))
 
 
-def names_in(found: types.CodeType) -> set[str]:
+def names_in(function) -> set[str]:
     """Names that a function looks up, in its inner functions too."""
-    inner = [c for c in found.co_consts if isinstance(c, types.CodeType)]
-    return set(found.co_names).union(*map(names_in, inner))
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 @every
@@ -100,7 +99,7 @@ def test_a_solution_uses_names_that_the_lecture_has(path):
     }
     for name, exercise in gt.exercises.LECTURES.get(path.stem[:2], {}).items():
         solution = inspect.unwrap(exercise.solution)
-        used = names_in(solution.__code__) & solution.__globals__.keys()
+        used = names_in(solution) & solution.__globals__.keys()
         assert used <= known, name
 
 
