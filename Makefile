@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # jaxlib 0.10 can deadlock on one or two cores; more threads avoid it.
 export NPROC ?= 4
 
-.PHONY: demo test test-slow mutants lint clean
+.PHONY: demo test test-slow mutants lint docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/gmm-testbed demo
@@ -24,12 +24,18 @@ mutants: $(VENV)/.installed-test
 	$(BIN)/python -m tests.mutants.run $(if $(ALL),--all,--sample $(or $(SAMPLE),20)) \
 	    --seed $(or $(SEED),0)
 
+# The documentation, in docs/build/html; FIGURES=1 draws laws and theorems (minutes, kept),
+# EXECUTE=1 runs the lectures.
+docs: $(VENV)/.installed-docs
+	@begin=$$(date +%s) && $(BIN)/python -m sphinx -q -W --keep-going -b html \
+	    docs docs/build/html && echo "docs/build/html/index.html: $$(( $$(date +%s) - begin )) s"
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .jax_cache .ruff_cache .benchmarks build dist
+	rm -rf $(VENV) .pytest_cache .jax_cache .ruff_cache .benchmarks build dist docs/build docs/generated
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +46,10 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python

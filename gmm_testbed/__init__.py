@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from . import diagnostics as diagnostics
     from . import divergences as divergences
     from . import estimators as estimators
+    from . import exercises as exercises
     from . import kernels as kernels
     from . import laws as laws
     from . import measures as measures
@@ -81,6 +82,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .sweep import Experiment as Experiment
     from .sweep import experiment as experiment
     from .verdict import verdict as verdict
+    from .verdict.data import diagnose as diagnose
 
 # Public modules, and the public names that stand in others.
 _MODULES = (
@@ -91,6 +93,7 @@ _MODULES = (
     "diagnostics",
     "divergences",
     "estimators",
+    "exercises",
     "information",
     "kernels",
     "laws",
@@ -155,6 +158,7 @@ _NAMES = {
     "sampling": ("sample", "sample_together"),
     "sweep": ("Experiment", "experiment"),
     "verdict": ("verdict",),
+    "verdict.data": ("diagnose",),
 }
 _ALIASES = {
     "denoisers": "problem.denoisers",

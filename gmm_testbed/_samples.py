@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from . import _display
 from ._checks import concrete, promoted, require
 from ._types import Scalar
 
@@ -48,6 +49,32 @@ class SampleSet(NamedTuple):
     log_weights: Float[Array, " num"]
     log_evidence: Scalar
     info: SampleInfo
+
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """How many samples, what became of them, and their moments by coordinate."""
+        x, log_weights = np.asarray(self.x), np.asarray(self.log_weights)
+        num, dim = x.shape
+        even = equal_weights(self.log_weights)
+        weights = np.full(num, 1.0 / num) if even else np.exp(log_weights)
+        mean = weights @ x
+        spread = np.sqrt(weights @ (x - mean) ** 2)
+        steps = _display.counted(int(self.info.num_steps), "step")
+        what = "estimate" if self.info.point else "sample"
+        parts = [f"{_display.counted(num, what)} in dimension {dim} after {steps}"]
+        if not even:
+            parts.append(f"{1.0 / np.sum(weights**2):.4g} effective by weight")
+        if bad := int(self.info.nonfinite):
+            parts.append(f"{bad} not finite")
+        if np.isfinite(evidence := float(self.log_evidence)):
+            parts.append(f"log-evidence {evidence:.4g}")
+        moments = f"mean {_display.numbers(mean)}, sd {_display.numbers(spread)}"
+        rows = zip(mean, spread, x.min(axis=0), x.max(axis=0), strict=True)
+        cells = [(i, *(f"{value:.6g}" for value in row)) for i, row in enumerate(rows)]
+        heads = "coordinate", "mean", "sd", "smallest", "largest"
+        line = f"SampleSet: {', '.join(parts)}; {moments}"
+        return _display.Shown(line, (_display.table(heads, cells),))
 
 
 def equal_weights(log_weights: Float[Array, " num"]) -> bool:

@@ -8,7 +8,6 @@ what is known of such methods is how their runs differ.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,89 +19,13 @@ from scipy.special import ndtri, stdtrit
 from . import divergences
 from ._checks import floating, require
 from ._types import Key
+from .comparison import Comparison as Comparison
+from .comparison import Method, Pair, Ranking
 from .divergences.samples.checks import check_truth
 from .divergences.samples.floors import estimate_of
 from .estimate import Estimate
 from .mixture import GaussianMixture
 from .sampling import SampleSet
-
-
-class Ranking(StrEnum):
-    """What a comparison of two methods shows."""
-
-    BETTER = "better"  # the first of the pair
-    WORSE = "worse"
-    FLOOR = "not ranked: both inside the floor"
-    ERROR = "not ranked: within the error"
-    ONE_RUN = "not ranked: one run, without an error; give several runs"
-    NONFINITE = "not ranked: not finite"
-
-
-class Method(NamedTuple):
-    """One method, on average over the cases.
-
-    Attributes:
-        name: of the method.
-        value: `Estimate` of the metric; from one run of a filter its error is NaN.
-        floor: `Estimate` of the metric of exact samples, as many and as weighted.
-        ceiling: the largest value inside the floor.
-        inside: whether the value is.
-    """
-
-    name: str
-    value: Estimate
-    floor: Estimate
-    ceiling: float
-    inside: bool
-
-
-class Pair(NamedTuple):
-    """Two methods on the same cases.
-
-    Attributes:
-        first: a name.
-        second: another.
-        difference: `Estimate` of the metric of the first minus that of the second.
-        wins: cases in which the first has the smaller value.
-        ranking: the `Ranking` of the first against the second.
-    """
-
-    first: str
-    second: str
-    difference: Estimate
-    wins: int
-    ranking: Ranking
-
-
-class Comparison(NamedTuple):
-    """Methods from the smallest value up, and a verdict on every pair of them.
-
-    Attributes:
-        methods: the `Method`s.
-        pairs: the `Pair`s.
-        cases: number of problems, or of repetitions.
-        z: standard errors a difference must exceed, where they are known from many
-            samples; more where they are known from a few, or from a few runs.
-    """
-
-    methods: tuple[Method, ...]
-    pairs: tuple[Pair, ...]
-    cases: int
-    z: float
-
-    def __str__(self) -> str:
-        rows = [("method", "value", "floor", "")]
-        for method in self.methods:
-            words = "inside the floor" if method.inside else ""
-            rows.append(
-                (method.name, _number(method.value), _number(method.floor), words)
-            )
-        verdicts = [
-            f"{pair.first} - {pair.second}: {_number(pair.difference)}, smaller in "
-            f"{pair.wins} of {self.cases}: {_sentence(pair)}"
-            for pair in self.pairs
-        ]
-        return "\n".join([*_aligned(rows), "", *verdicts])
 
 
 def compare(
@@ -333,18 +256,3 @@ def _pair(first, second, values, tail):
         ranking = Ranking.BETTER if gaps.mean() < 0 else Ranking.WORSE
     wins = int((gaps < 0).sum())
     return Pair(first.name, second.name, difference, wins, ranking)
-
-
-def _sentence(pair):
-    if pair.ranking in (Ranking.BETTER, Ranking.WORSE):
-        return f"{pair.first} is {pair.ranking} than {pair.second}"
-    return str(pair.ranking)
-
-
-def _number(estimate):
-    return str(estimate).rsplit(" (", 1)[0]
-
-
-def _aligned(rows):
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -16,7 +16,7 @@ import numpy as np
 from jax.scipy.special import betainc, ndtri
 from jaxtyping import Array, ArrayLike, Float, Real
 
-from . import _weights
+from . import _display, _weights
 from ._checks import check_real, concrete, floating, vector
 from ._types import Scalar
 
@@ -163,11 +163,30 @@ class Estimate(eqx.Module):
         inverse = share**2 / self.freedom + (1.0 - share) ** 2 / other.freedom
         return Estimate(value, whole, _both(self, other), freedom=1.0 / inverse)
 
+    @_display.guarded
     def __str__(self) -> str:
         if self.value.ndim:
-            rows = zip(self.value.ravel(), self.stderr.ravel(), strict=True)
-            return f"[{', '.join(_text(*row) for row in rows)}] ({self.how})"
-        return f"{_text(self.value, self.stderr)} ({self.how})"
+            return f"[{', '.join(self._texts())}] ({self.how})"
+        return f"{self._texts()[0]} ({self.how})"
+
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _texts(self) -> list[str]:
+        values, errors = np.ravel(self.value), np.ravel(self.stderr)
+        return [_display.with_error(*row) for row in zip(values, errors, strict=True)]
+
+    def _shown(self) -> _display.Shown:
+        """The value and its error; of an array the first and last, and a table."""
+        texts, shape = self._texts(), self.value.shape
+        if not shape:
+            return _display.Shown(f"Estimate: {self}")
+        few = texts if len(texts) <= 4 else [*texts[:2], "...", texts[-1]]
+        indices = (", ".join(map(str, index)) for index in np.ndindex(shape))
+        found = _display.table(
+            ("index", "value ± standard error"), zip(indices, texts, strict=True)
+        )
+        line = f"Estimate: [{', '.join(few)}] of shape {shape} ({self.how})"
+        return _display.Shown(line, (found,))
 
 
 def described(count: int, weights=None, few: int = _weights.MEAN) -> str:
@@ -244,16 +263,3 @@ def _constant(number, shape, dtype) -> Array:
 def _both(left: Estimate, right: Estimate) -> str:
     names = dict.fromkeys(e.how for e in (left, right) if e.how != "exact")
     return ", ".join(names) or "exact"
-
-
-def _text(value, stderr) -> str:
-    """The value to the second digit of its error; six digits if it is exact."""
-    value, stderr = float(value), float(stderr)
-    if not stderr > 0 or stderr == float("inf"):
-        return f"{value:.6g}"
-    digits = max(2, 2 + _exponent(value) - _exponent(stderr))
-    return f"{value:.{min(digits, 12)}g} ± {stderr:.2g}"
-
-
-def _exponent(value: float) -> int:
-    return int(f"{value:e}".split("e")[1]) if value == value else 0

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from . import _display
 from ._checks import concrete, unsupported
 from ._types import Scalar, Times, Vector
 from .gaussian import AbstractStepLaw, Gaussian, Implicit, isotropic
@@ -102,6 +103,8 @@ class AbstractDescribed(eqx.Module):
     """Anything with facts: approximations, kernels, methods, filters."""
 
     facts: eqx.AbstractVar[Facts]
+
+    __repr__ = _display.call
 
 
 class Step(NamedTuple):

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("NPROC", "4")  # before jax starts its threads
 
 import pathlib
+import shutil
 import zlib
 from typing import NamedTuple
 
@@ -83,3 +84,23 @@ def room_for_programs():
     maps = pathlib.Path("/proc/self/maps")
     if maps.exists() and maps.read_text().count("\n") > 30_000:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window; the test is skipped where there is none."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (binary and driver):
+        pytest.skip("no browser: needs chromium and chromedriver (see .ci/run)")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for name in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
+        options.add_argument(f"--{name}")
+    options.add_argument("--window-size=1300,1000")
+    logs = {"browser": "ALL", "performance": "ALL"}  # the console, and every request
+    options.set_capability("goog:loggingPrefs", logs)
+    service = webdriver.ChromeService(driver)
+    opened = webdriver.Chrome(options=options, service=service)
+    yield opened
+    opened.quit()

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.integrate import quad
 
 import gmm_testbed as gt
-from gmm_testbed.mixture import components
+from gmm_testbed.mixture import components, products
 
 from .oracles import numpy_mixture as ref
 from .oracles.library import from_mixture, to_mixture
@@ -17,6 +17,7 @@ from .oracles.problems import LINE, SPACE
 
 WEIGHTS = np.array([0.2, 0.5, 0.3])
 ALPHA, SIGMA = 0.7, 0.6
+FLOAT32 = not jnp.zeros(()).dtype == jnp.float64
 
 
 def _isotropic(dim):
@@ -535,3 +536,25 @@ def test_moments_are_those_of_the_denoised_law(rank, count, alpha, sigma):
     size = 1e-10 * max(np.abs(covariance).max(), np.finfo(float).tiny)
     product = covariance @ vector
     assert np.abs(found.times_covariance(vector) - product).max() <= size * 10
+
+
+@pytest.mark.skipif(FLOAT32, reason="what is split has 53 bits")
+@pytest.mark.parametrize("scale", [1.0, 0.03, 1e-4])
+def test_distances_by_products_keep_their_digits(scale):
+    """Many places far from the origin, and points near one of them, by long doubles."""
+    rng = np.random.default_rng(2)
+    places = np.tanh(rng.normal(size=(90, 40))) + 5.0
+    x = places[:6] + scale * rng.normal(size=(6, 40))
+    scales = jnp.asarray(1.0), jnp.asarray(scale)
+    mixture = gt.GaussianMixture.empirical(jnp.asarray(places)).noised(*scales)
+    found = jax.vmap(mixture.responsibilities)(jnp.asarray(x))
+    gaps = x[:, None].astype(np.longdouble) - places
+    terms = -0.5 * (gaps**2).sum(axis=2) / np.longdouble(scale) ** 2
+    shares = np.exp(terms - terms.max(axis=1)[:, None])
+    shares /= shares.sum(axis=1)[:, None]
+    assert_allclose(found, shares.astype(float), rtol=1e-8, atol=1e-14)
+    middle = places.mean(axis=0)
+    near, others = jnp.asarray(x - middle), jnp.asarray(places - middle)
+    split = jax.vmap(products.split_squares, (0, None))(near, others)
+    exact = ((x - middle)[:, None].astype(np.longdouble) - (places - middle)) ** 2
+    assert_allclose(split, exact.sum(axis=2).astype(float), rtol=1e-14)

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import shutil
 
 import jax
 import numpy as np
@@ -646,24 +645,6 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
             page.write([], store, output)
     assert output.read_bytes() == before and len(before) == size > 1000
     assert list(output.parent.iterdir()) == [output]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (binary and driver):
-        pytest.skip("no browser: needs chromium and chromedriver (see .ci/run)")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for name in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
-        options.add_argument(f"--{name}")
-    options.add_argument("--window-size=1300,1000")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(driver)
-    opened = webdriver.Chrome(options=options, service=service)
-    yield opened
-    opened.quit()
 
 
 def test_the_page_in_a_browser(browser, at_home, invoke):

@@ -12,6 +12,7 @@ from .base import Case as Case
 from .base import Claim as Claim
 from .base import Facts as Facts
 from .base import Limit as Limit
+from .base import Reports as Reports
 from .base import Verdict as Verdict
 from .base import judge as judge
 from .base import report as report
@@ -97,7 +98,7 @@ CATALOGUE: dict[str, AbstractBound] = {
 }
 
 
-def check(name: str, key: Key | None = None, **case) -> list[BoundReport]:
+def check(name: str, key: Key | None = None, **case) -> Reports:
     """Both sides of a theorem and the verdict, for one case or its whole sweep.
 
     Args:
@@ -107,7 +108,8 @@ def check(name: str, key: Key | None = None, **case) -> list[BoundReport]:
             the whole sweep if there are none.
 
     Returns:
-        A `BoundReport` for each claim of each case.
+        A `BoundReport` for each claim of each case, in a list that shows itself as a
+        table.
 
     Raises:
         InputError: for an unknown name or label; the message has the nearest one. For a
@@ -118,11 +120,11 @@ def check(name: str, key: Key | None = None, **case) -> list[BoundReport]:
     cases = (
         [complete(name, bound.cases, case, bound.facts.limits)] if case else bound.cases
     )
-    return [
+    return Reports(
         report(name, bound, values, claim)
         for values, claims in each_case(bound, cases, key)
         for claim in claims
-    ]
+    )
 
 
 def each_case(

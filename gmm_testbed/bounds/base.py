@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
+from .. import _display
 from .._types import Key
 from ..estimate import Estimate
 
@@ -125,6 +126,47 @@ class BoundReport(NamedTuple):
     holds: Verdict
     assumptions: tuple[tuple[str, bool | str], ...]
 
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """Both sides and the verdict."""
+        words = ", ".join(filter(None, [case_text(self.case), self.label]))
+        line = (
+            f"{self.name} at {words or 'its case'}: {self.holds}; left {side(self.left)}, "
+            f"right {side(self.right)}, slack {side(self.slack)}"
+        )
+        return Reports([self])._shown()._replace(line=line)
+
+
+class Reports(list[BoundReport]):
+    """Claims that were judged, which show themselves as one table."""
+
+    __repr__, _repr_html_ = _display.text, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """How many claims of each verdict, and both sides of every one."""
+        heads = "case", "part", "left", "right", "slack", "left / right", "verdict"
+        rows = [
+            (
+                case_text(one.case),
+                one.label,
+                side(one.left),
+                side(one.right),
+                side(one.slack),
+                f"{one.tightness:.4g}",
+                one.holds,
+            )
+            for one in self
+        ]
+        counts = [
+            f"{sum(one.holds == verdict for one in self)} {verdict}"
+            for verdict in Verdict
+            if any(one.holds == verdict for one in self)
+        ]
+        names = ", ".join(dict.fromkeys(one.name for one in self))
+        line = f"{names or 'no theorem'}: {', '.join(counts) or 'no claims'}"
+        return _display.Shown(line, (_display.table(heads, rows),))
+
 
 class AbstractBound(eqx.Module):
     """A theorem: its facts, a sweep of cases, and both sides in each."""
@@ -184,6 +226,20 @@ def judge(claim: Claim) -> Verdict:
     if slack < -error - rounding:
         return Verdict.VIOLATED
     return Verdict.HOLDS if slack >= error - rounding else Verdict.UNDECIDED
+
+
+def case_text(case: Case) -> str:
+    """A case in one line, such as kappa=4, zeta=0.6."""
+    return ", ".join(
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in case.items()
+    )
+
+
+def side(estimate: Estimate) -> str:
+    """A side: four digits, and the standard error if there is one."""
+    value, error = float(estimate.value), float(estimate.stderr)
+    return f"{value:.4g} ± {error:.1g}" if error > 0 else f"{value:.4g}"
 
 
 def report(name: str, bound: AbstractBound, case: Case, claim: Claim) -> BoundReport:

@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import _display
 from .._checks import check_count, unsupported
 from .._types import Key, Times
 from ..densities.base import over_points
@@ -74,11 +75,30 @@ class Budget(NamedTuple):
     discretisation: Estimate
     total: Estimate
 
+    @_display.guarded
     def __str__(self) -> str:
         parts = [f"  {'initialisation':<16}{float(self.initialisation.value):.6g}"]
         for name in Terms._fields:
             parts.append(f"  {name:<16}{float(jnp.sum(getattr(self, name).value)):.6g}")
         return "\n".join([f"path KL {self.total}", *parts])
+
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """The total and what each part adds to it."""
+        parts = {name: getattr(self, name).value for name in Terms._fields}
+        parts = {"initialisation": self.initialisation.value} | parts
+        sums = {name: float(np.sum(value)) for name, value in parts.items()}
+        words = ", ".join(f"{name} {value:.4g}" for name, value in sums.items())
+        steps = _display.counted(self.times.shape[0] - 1, "step")
+        total = float(self.total.value)
+        rows = [
+            (name, f"{value:.6g}", f"{100 * value / total:.3g} %" if total else "")
+            for name, value in sums.items()
+        ]
+        found = _display.table(("part", "nats", "share of the path KL"), rows)
+        line = f"Budget of {steps}: path KL {self.total}: {words}, in nats"
+        return _display.Shown(line, (found,))
 
 
 def budget(

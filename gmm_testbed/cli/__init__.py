@@ -1,10 +1,10 @@
-"""The command line: `gmm-testbed demo | list | run | check | status | report | verify`."""
+"""The command line: `gmm-testbed demo`, `list`, `run`, `check`, `diagnose` and more."""
 
 import os
 
 os.environ.setdefault("NPROC", "4")  # before JAX starts its threads: see the README
 
 # The commands, each of which adds itself to the application.
-from . import check, demo, listing, run, status, verify  # noqa: E402, F401
+from . import check, demo, diagnose, listing, run, status, verify  # noqa: E402, F401
 from .app import app as app  # noqa: E402
 from .app import main as main  # noqa: E402

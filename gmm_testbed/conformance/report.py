@@ -5,6 +5,8 @@ import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from .. import _display
+
 _WIDTH = 96  # of the table, in characters
 
 
@@ -60,9 +62,29 @@ class Report(NamedTuple):
         """The answers that do not agree with the facts."""
         return [answer for answer in self.answers if not answer.ok]
 
-    def __str__(self) -> str:
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """The counts, and every answer."""
+        rows = [
+            (one.verdict, one.question, one.skipped or f"{one.claim}; {one.found}")
+            for one in self.answers
+        ]
+        found = _display.table(("", "question", "answer"), rows, most=len(rows))
+        return _display.Shown(self.summary, (found,))
+
+    @property
+    def summary(self) -> str:
+        """The counts in one line."""
         asked = [answer for answer in self.answers if not answer.skipped]
-        head = f"{self.name}: {len(asked)} questions, {len(self.failures())} failed"
+        failed = len(self.failures())
+        return (
+            f"{self.name}: {_display.counted(len(asked), 'question')}, {failed} failed"
+        )
+
+    @_display.guarded
+    def __str__(self) -> str:
+        head = self.summary
         wide = max((len(answer.question) for answer in self.answers), default=0)
         lines = [head]
         for answer in self.answers:

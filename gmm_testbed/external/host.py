@@ -10,6 +10,7 @@ import numpy as np
 from .._checks import check_real, require
 from .._types import Times
 from ..problem import Linear, Target
+from ..sampling import in_batches, most_at_once
 
 
 class HostProblem(NamedTuple):
@@ -197,7 +198,10 @@ def _column(value: Any) -> np.ndarray:
 
 @eqx.filter_jit
 def _means(target, x, alpha, sigma):
-    return jax.vmap(lambda *point: target.denoise_at(*point).mean)(x, alpha, sigma)
+    def one(x, alpha, sigma):
+        return target.denoise_at(x, alpha, sigma).mean
+
+    return _some_at_a_time(one, target, x, alpha, sigma)
 
 
 @eqx.filter_jit
@@ -206,7 +210,13 @@ def _products(target, x, alpha, sigma, v):
         gain = alpha / sigma**2
         return gain * target.denoise_at(x, alpha, sigma).times_covariance(v)
 
-    return jax.vmap(one)(x, alpha, sigma, v)
+    return _some_at_a_time(one, target, x, alpha, sigma, v)
+
+
+def _some_at_a_time(fn, target, *rows):
+    """fn of every row: fewer at once for priors of thousands of components."""
+    size = most_at_once(target.problem.prior.num_components)
+    return in_batches(jax.vmap(fn), rows, size)
 
 
 @eqx.filter_jit

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .. import _display
 from .._checks import check_index, require, unsupported
 from .._types import Scalar, Times
 from ..divergences import closed_form
@@ -17,6 +18,7 @@ from ..method import AbstractComposed, AbstractDescribed, AbstractMethod, name_o
 from ..mixture import GaussianMixture
 from ..problem import Linear, Target
 from ..sampling import check_run, initial_law
+from .base import shown
 from .explicit import legs_of, require_count, require_explicit, require_no_memory
 
 _TOLERANCE = 1e4  # in units of the dtype's rounding
@@ -36,6 +38,12 @@ class AffineLaw(eqx.Module):
     times: Times
     means: Float[Array, "times d"]
     covariances: Float[Array, "times d d"]
+
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """How many steps, of which problem; the moments where a notebook asks."""
+        return shown(self, "in closed form", grid=False)
 
     def at(self, index: int) -> GaussianMixture:
         """The law at times[index], a mixture of one component."""

@@ -3,7 +3,9 @@ r"""The law of a sampler's output after every step, computed and not sampled."""
 from abc import abstractmethod
 
 import equinox as eqx
+import numpy as np
 
+from .. import _display
 from .._types import Matrix, Scalar, Times, Vector
 from ..densities.base import AbstractDensity
 from ..divergences import grid as quadrature
@@ -11,6 +13,8 @@ from ..divergences import line_transport
 from ..estimate import Between
 from ..mixture import GaussianMixture
 from ..problem import Target
+
+_MOST = 200  # dimensions in which a covariance is formed to be shown
 
 
 class AbstractLaw(eqx.Module):
@@ -34,8 +38,11 @@ class AbstractLaw(eqx.Module):
         By default it covers the exact posterior marginal, where that is a mixture.
         """
 
-    def __repr__(self) -> str:  # the states of every step would fill the screen
-        return f"{type(self).__name__}(num_steps={self.num_steps})"
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """How many steps, of which problem; the moments where a notebook asks."""
+        return shown(self, "by quadrature")
 
     @property
     def num_steps(self) -> int:
@@ -76,7 +83,7 @@ class AbstractLaw(eqx.Module):
         return quadrature.tv_between(self.at(-1, mixture), mixture)
 
     def fisher(self, mixture: GaussianMixture) -> Scalar:
-        r"""\\(E_q \\|\\nabla\\log(q/p)\\|^2\\) of the law q from the mixture p."""
+        r"""\(E_q \|\nabla\log(q/p)\|^2\) of the law q from the mixture p."""
         return quadrature.fisher(self.at(-1, mixture), mixture)
 
     def w1(self, mixture: GaussianMixture) -> Scalar:
@@ -86,6 +93,51 @@ class AbstractLaw(eqx.Module):
     def w2(self, mixture: GaussianMixture) -> Scalar:
         """Wasserstein-2 distance, in units of x; d = 1."""
         return line_transport.w2(self.at(-1, mixture), mixture)
+
+
+def shown(law: eqx.Module, how: str, grid: bool = True) -> _display.Shown:
+    """What any law of a sampler says of itself: nothing is computed for its line.
+
+    Args:
+        law: with `target` and `times`.
+        how: it is known, in words.
+        grid: whether mass can leave a grid.
+    """
+    first, *_, last = np.asarray(law.times)
+    dim = law.target.problem.prior.dim
+    steps = _display.counted(law.times.shape[0] - 1, "step")
+    span = f"from t = {first:.4g} to {last:.4g}"
+    line = f"{type(law).__name__} after {steps} {span}, in dimension {dim}, {how}"
+    return _display.Shown(line, lambda: _tables(law, grid))
+
+
+def _tables(law, grid):
+    if not grid:
+        return (_moments(law),)
+    left = _display.table(["mass that left the grid"], [[f"{law.escaped_mass:.2g}"]])
+    return _moments(law), left
+
+
+def _moments(law):
+    """Mean and standard deviation of the output, and of the exact posterior there."""
+    problem = law.target.problem
+    if problem.prior.dim > _MOST:  # a covariance would have too many entries
+        return _display.table(("coordinate", "mean"), enumerate(map(_text, law.mean())))
+    heads, columns = ["coordinate", "mean", "sd"], [law]
+    if problem.has_posterior():
+        heads += ["exact mean", "exact sd"]
+        columns.append(_posterior(law.target, law.times[-1]))
+    values = [
+        part
+        for one in columns
+        for part in (one.mean(), np.sqrt(np.diagonal(np.asarray(one.covariance()))))
+    ]
+    rows = zip(*(map(_text, part) for part in values), strict=True)
+    return _display.table(heads, [(i, *row) for i, row in enumerate(rows)])
+
+
+def _text(value) -> str:
+    return f"{float(value):.6g}"
 
 
 def covered(target: Target, t: Scalar, cover: GaussianMixture | None):

@@ -9,9 +9,10 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from . import products
+
 LOG_2PI = 1.8378770664093453
 _FEW, _FEW_PAIRS = 16, 64
-_LOST = 1e-11  # of a logarithm, at most, to the rounding of a square written out
 
 
 def log_joint(x, log_weights, means, base, basis, spectrum):
@@ -55,8 +56,11 @@ def exponents(x, means, base, basis, spectrum):
 
 def _isotropic(x, means, variances):
     """|x - mean_k|^2 / variance_k of every component, (K,)."""
-    if 2 < means.shape[1] <= _FEW < means.shape[0]:
+    count, dim = means.shape
+    if 2 < dim <= _FEW < count:
         return _quadratic(x, means, 1.0 / variances[:, None])
+    if dim > _FEW and count > _FEW_PAIRS and means.dtype == jnp.float64:
+        return products.squares(*_centred(x, means), variances)
     return squared_distances(x, means) / variances
 
 
@@ -76,7 +80,7 @@ def _quadratic(where, places, precisions):
         return _squares(where, places, precisions)
     centre = jnp.mean(places, axis=0)
     sizes = jnp.sum((places - centre[None]) ** 2 * precisions, axis=1)
-    harmless = jnp.max(sizes) * jnp.finfo(sizes.dtype).eps <= _LOST
+    harmless = jnp.max(sizes) * jnp.finfo(sizes.dtype).eps <= products.LOST
     given = where - centre, places - centre[None], precisions
     return jax.lax.cond(harmless, _written_out, _squares, *given)
 

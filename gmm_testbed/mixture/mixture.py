@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .. import _display
 from .._checks import concrete, floating
 from .._checks import vector as given
 from .._types import Key, Matrix, Scalar, Vector
 from . import checks as inputs
-from . import components, conditioning, moments
+from . import components, conditioning, moments, words
 from .moments import Moments
 
 
@@ -103,9 +104,8 @@ class GaussianMixture(eqx.Module):
         """
         atoms = floating(atoms)
         if weights is None:
-            weights = jnp.full(
-                atoms.shape[:1], 1.0 / max(atoms.shape[0], 1), atoms.dtype
-            )
+            count = atoms.shape[0]
+            weights = jnp.full(count, 1.0 / max(count, 1), atoms.dtype)
         log_weights, atoms = inputs.weights_and_means(weights, atoms)
         if concrete(log_weights, atoms):
             log_weights, atoms = inputs.merged(log_weights, atoms)
@@ -118,6 +118,9 @@ class GaussianMixture(eqx.Module):
         )
 
     # --- what it is -----------------------------------------------------------------
+
+    _shown, words = words.shown, words.words
+    __repr__, _repr_html_ = _display.one_line, _display.html
 
     @property
     def num_components(self) -> int:
@@ -151,9 +154,8 @@ class GaussianMixture(eqx.Module):
         centred = self.means - self.mean()[None]
         within = self._over_components(lambda _, *form: components.apply(vector, *form))
         along = weights * jnp.sum(centred * vector[None], axis=1)
-        return components.weighted(weights, within) + components.weighted(
-            along, centred
-        )
+        between = components.weighted(along, centred)
+        return components.weighted(weights, within) + between
 
     def total_variance(self) -> Scalar:
         """tr Cov[X]."""
@@ -312,13 +314,12 @@ class GaussianMixture(eqx.Module):
     ) -> tuple["GaussianMixture", Scalar]:
         """The conditioned mixture and the log-evidence of a whitened measurement."""
         if self.atomic:
-            return self.reweighted(
-                jax.vmap(
-                    lambda atom: conditioning.log_normal_whitened(
-                        seen.y - seen.A @ atom, seen.log_det
-                    )
-                )(self.means)
-            )
+
+            def log_factor(atom):
+                gap = seen.y - seen.A @ atom
+                return conditioning.log_normal_whitened(gap, seen.log_det)
+
+            return self.reweighted(jax.vmap(log_factor)(self.means))
         evidence, means, basis, spectrum = conditioning.components(
             self.means, self.base, self.basis, self.spectrum, seen
         )

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Real
 
+from .. import _display
 from .._checks import concrete, floating, require
 
 Time = Real[ArrayLike, "*times"]
@@ -31,6 +32,8 @@ class AbstractPath(eqx.Module):
     Every method is elementwise in `t`, of any shape, and works under `jit`, `vmap` and
     `grad`. Values of `t` are not checked here (see `time_grids.check_time`).
     """
+
+    __repr__ = _display.call
 
     @abc.abstractmethod
     def alpha(self, t: Time) -> Values:

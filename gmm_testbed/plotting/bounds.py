@@ -14,7 +14,8 @@ from rich.text import Text
 
 from ..bounds import BoundReport, Claim, Facts, Verdict
 from ..bounds.base import BUILT, Z
-from ..estimate import Estimate
+from ..bounds.base import case_text as case_text
+from ..bounds.base import side as side
 from .style import COLUMN_WIDTH, FULL_WIDTH, figure, styled
 from .tables import LOOK, short
 
@@ -125,17 +126,6 @@ def checked_assumptions(reports: Sequence[BoundReport]) -> dict[str, bool]:
         for what, kept in report.assumptions:
             found[what] = found.get(what, False) or kept != BUILT
     return found
-
-
-def case_text(case: dict) -> str:
-    """A case in one line, such as kappa=4, zeta=0.6."""
-    return ", ".join(f"{key}={_value(value)}" for key, value in case.items())
-
-
-def side(estimate: Estimate) -> str:
-    """A side: four digits, and the standard error if there is one."""
-    value, error = float(estimate.value), float(estimate.stderr)
-    return f"{value:.4g} ± {error:.1g}" if error > 0 else f"{value:.4g}"
 
 
 # --- figures --------------------------------------------------------------------------
@@ -279,10 +269,6 @@ def _varying(cases: Sequence[dict]) -> list[str]:
 
 def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _value(value) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _ratio(value: float) -> str:

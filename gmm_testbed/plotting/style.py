@@ -4,6 +4,7 @@ Figures are matplotlib `Figure` objects: nothing is shown, no window system is n
 no global state is changed.
 """
 
+import io
 import logging
 import zlib
 from collections.abc import Callable
@@ -188,10 +189,22 @@ def styled(draw: Callable) -> Callable:
     return inside
 
 
+class Picture(Figure):
+    """A figure that a notebook shows where it is the last line of a cell."""
+
+    @styled
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """The picture at twice the resolution of the screen, and its size there."""
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=2 * self.dpi)
+        width, height = (round(side * self.dpi) for side in self.get_size_inches())
+        return file.getvalue(), {"width": width, "height": height}
+
+
 @styled
 def figure(width: float = FULL_WIDTH, height: float = 2.6) -> Figure:
     """An empty figure, in inches, that arranges its panels by itself."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return Picture(figsize=(width, height), layout="constrained")
 
 
 @styled

@@ -1,15 +1,15 @@
 """An inverse problem: a prior, a measurement and an observation."""
 
 import equinox as eqx
+import jax.numpy as jnp
 
+from .. import _display
 from .._arguments import check_kinds, is_numeric
 from .._checks import check_finite, floating, require, unsupported
 from .._types import Observation, Scalar, Vector
 from ..mixture import GaussianMixture
-from .likelihood import (
-    conditioned,
-    log_factors,
-)
+from .atoms import log_factors
+from .likelihood import conditioned
 from .measurements import AbstractMeasurement, Linear
 
 
@@ -59,6 +59,26 @@ class InverseProblem(eqx.Module):
                 expected=f"(m, {prior.dim})",
                 hint="A maps x0 (d,) to y (m,)",
             )
+
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def words(self) -> list[tuple[str, str]]:
+        """Prior, measurement and observation in words."""
+        kind = "linear" if isinstance(self.measurement, Linear) else "nonlinear"
+        noise = self.measurement.R
+        scales = _display.numbers(jnp.sqrt(jnp.diagonal(noise)))
+        return [
+            ("prior", f"prior of {self.prior.words()}"),
+            ("measurement", f"{kind} measurement with noise of sd {scales}"),
+            ("observation", f"y = {_display.numbers(self.y)}"),
+        ]
+
+    def _shown(self) -> _display.Shown:
+        """Prior, measurement and observation."""
+        line = f"InverseProblem: {', '.join(words for _, words in self.words())}"
+        return _display.Shown(
+            line, (_display.table(("of this problem", ""), self.words()),)
+        )
 
     def posterior(self) -> GaussianMixture:
         """The exact law of x0 given y, a mixture.

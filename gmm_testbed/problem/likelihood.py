@@ -25,10 +25,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .. import _linalg
-from .._checks import concrete, require
 from .._types import Matrix, Observation, Scalar, Vector
 from ..mixture import GaussianMixture, components
 from ..mixture.conditioning import Whitened, log_normal_whitened
+from .atoms import log_factors, log_ratios, log_ratios_of_atoms
 from .measurements import AbstractMeasurement, Linear
 
 
@@ -195,7 +195,8 @@ class QuadratureLikelihood(AbstractLikelihood):
     def correction(self, denoised: GaussianMixture) -> Vector:
         """The nodes reweighted, minus the nodes."""
         points, log_weights = self._points(denoised)
-        ratios = log_ratios(self.measurement, self.y, points)
+        seen = jax.vmap(self.measurement.apply)(points)
+        ratios = log_ratios(self.measurement, self.y, seen)
         return _reweighting(log_weights, ratios, points)
 
     def posterior_moments(self, denoised: GaussianMixture) -> tuple[Vector, Matrix]:
@@ -227,18 +228,6 @@ class QuadratureLikelihood(AbstractLikelihood):
         points, log_weights = self._points(denoised)
         log_y = jax.vmap(lambda point: self.measurement.log_prob(self.y, point))(points)
         return points, log_weights + log_y
-
-
-def log_ratios(
-    measurement: AbstractMeasurement, y: Observation, points: Float[Array, "K d"]
-) -> Float[Array, " K"]:
-    """log p(y | point) minus its largest, for points (K, d), without a difference."""
-    seen = jax.vmap(measurement.apply)(points)
-    residuals = (y[None] - seen) @ measurement.whitener.T
-    squares = jnp.sum(residuals**2, axis=1)
-    best = jnp.argmin(jnp.where(jnp.isnan(squares), jnp.inf, squares))
-    moved = (seen[best][None] - seen) @ measurement.whitener.T
-    return -0.5 * jnp.sum(moved * (residuals + residuals[best][None]), axis=1)
 
 
 def _reweighting(log_before, ratios, means, shifts=None):
@@ -295,53 +284,5 @@ def atomic_likelihood(
     measurement: AbstractMeasurement, y: Observation, atoms: Float[Array, "K d"]
 ) -> AtomicLikelihood:
     """The likelihood of any measurement of atoms (K, d)."""
-    if isinstance(measurement, Linear):
-        ratios = _compiled_log_ratios(measurement, y, atoms)
-    else:
-        ratios = log_ratios(measurement, y, atoms)  # else compiled for each function
-    return AtomicLikelihood(log_factors(measurement, y, atoms), ratios)
-
-
-def log_factors(
-    measurement: AbstractMeasurement, y: Observation, atoms: Float[Array, "K d"]
-) -> Float[Array, " K"]:
-    """log p(y | atom) for each of the atoms (K, d), (K,).
-
-    Raises:
-        InputError: if it is known to be NaN at an atom, or zero at all of them.
-    """
-    if isinstance(measurement, Linear):
-        return _compiled_log_factors(measurement, y, atoms)
-    found = _log_factors(measurement, y, atoms)  # else compiled for each function
-    if concrete(found):
-        _check_factors(np.asarray(found), atoms)
-    return found
-
-
-def _check_factors(found: np.ndarray, atoms) -> None:
-    undefined = np.isnan(found)
-    first = int(np.argmax(undefined))
-    require(
-        not undefined.any(),
-        "the forward model is not defined at every atom of the prior",
-        got=f"NaN at {undefined.sum()} of {len(found)} atoms, "
-        f"first at atom {first}, {np.array2string(np.asarray(atoms[first]))}",
-        expected="a finite measurement of each of them: one NaN makes evidence, "
-        "posterior and samples NaN",
-        hint="give fn a value there, or leave these atoms out of the prior",
-    )
-    require(
-        np.max(found) > -np.inf,
-        "no atom of the prior explains y",
-        got="p(y | atom) = 0 for all of them",
-        expected="a finite measurement of one atom or more",
-        hint="the forward model is infinite at every atom: check its units",
-    )
-
-
-def _log_factors(measurement, y, atoms):
-    return jax.vmap(lambda atom: measurement.log_prob(y, atom))(atoms)
-
-
-_compiled_log_factors = eqx.filter_jit(_log_factors)
-_compiled_log_ratios = eqx.filter_jit(log_ratios)
+    given = measurement, y, atoms
+    return AtomicLikelihood(log_factors(*given), log_ratios_of_atoms(*given))

@@ -3,6 +3,7 @@ r"""An inverse problem along a diffusion path: every exact object at every time.
 import equinox as eqx
 import jax.numpy as jnp
 
+from .. import _display
 from .._arguments import check_kinds
 from .._checks import check_count, concrete, floating, require, unsupported, warn
 from .._types import Matrix, Scalar, Vector
@@ -83,6 +84,20 @@ class Target(eqx.Module):
             self.likelihood = QuadratureLikelihood(*arguments, nodes, _REACH)
             self.finer = QuadratureLikelihood(*arguments, 2 * nodes, 1.25 * _REACH)
             _warn_of_few(nodes, problem.prior, self.likelihood, self.finer)
+
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """The problem, the path, and the posterior where that is a mixture."""
+        rows = [*self.problem.words(), ("path", _display.call(self.path))]
+        if self.exact_posterior is not None:
+            rows.append(("posterior", self.exact_posterior.words()))
+        if self.denoiser is not None:
+            rows.append(("methods see", _display.skeleton(self.denoiser)))
+        seen = "" if self.denoiser is None else ", methods see another denoiser"
+        words = [words for _, words in self.problem.words()]
+        line = f"Target: {', '.join(words)}, along {_display.call(self.path)}{seen}"
+        return _display.Shown(line, (_display.table(("of this target", ""), rows),))
 
     # --- mixtures -------------------------------------------------------------------
 

@@ -278,6 +278,11 @@ def together(methods, key, target, times, num, options: Options) -> list[SampleS
 def _checked_options(target, num, initial, batch_size, trajectory) -> Options:
     initial = None if initial is None else checked_initial(initial, target)
     size = min(check_count(batch_size, "batch_size"), num)
-    few = max(_ENTRIES // target.problem.prior.num_components, _FEW)
-    size = min(size, 1 << (few.bit_length() - 1))  # a power of 2: batches of one size
+    size = min(size, most_at_once(target.problem.prior.num_components))
     return Options(initial, size, bool(trajectory))
+
+
+def most_at_once(components: int) -> int:
+    """Samples that are run at once under so many components: a power of 2."""
+    few = max(_ENTRIES // components, _FEW)
+    return 1 << (few.bit_length() - 1)

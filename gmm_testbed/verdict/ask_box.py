@@ -11,6 +11,7 @@ from .._checks import InputError, fail
 from ..conformance.probes import gap
 from ..external.sampler import External, checked_samples, in_numpy
 from ..paths.grids import time_grid
+from ..problem import Target
 from . import response
 from .box import Watch
 from .limits import limited
@@ -21,8 +22,15 @@ _NUM, _STEPS, _SEED = 2000, 40, 7
 _LIMIT = 60.0  # seconds of one run
 
 
-def prepared(sampler: External) -> External:
+def prepared(
+    sampler: External, target: Target | None = None, seconds: float = _LIMIT
+) -> External:
     """The sampler with arrays of the library that its program speaks.
+
+    Args:
+        sampler: as it was given.
+        target: on which it is tried; a Gaussian on the line by default.
+        seconds: that 8 samples in 4 steps may take.
 
     Raises:
         InputError: if the program fails with NumPy's arrays and with PyTorch's, hangs,
@@ -36,14 +44,15 @@ def prepared(sampler: External) -> External:
         )
 
         kinds.insert(0 if _speaks_torch(sampler.fn) else 1, Views())
-    target, problems = response.problem(), []
+    where = "a problem on the line" if target is None else "this problem"
+    target, problems = response.problem() if target is None else target, []
     times = time_grid(target.path, 4, t_min=response.END)
     for views in kinds:
         tried = External(
             sampler.fn, sampler.level, sampler.needs, sampler.reference, views
         )
         try:
-            with limited(_LIMIT, f"{_name(sampler.fn)} for 8 samples in 4 steps"):
+            with limited(seconds, f"{_name(sampler.fn)} for 8 samples in 4 steps"):
                 made = views(sampler.fn, target, times, 8, _SEED)
         except InputError:
             raise
@@ -57,7 +66,7 @@ def prepared(sampler: External) -> External:
             checked_samples(made, 8, target.problem.prior)
         return tried
     fail(
-        f"{_name(sampler.fn)} fails on 8 samples of a problem on the line, in 4 steps",
+        f"{_name(sampler.fn)} fails on 8 samples of {where}, in 4 steps",
         got="; ".join(problems),
         expected="sample(problem, denoiser, num, seed) -> (num, d)",
         hint="problem has dim, y, R, A, times, alpha, sigma, forward; "

@@ -20,6 +20,7 @@ from ..conformance.probes import target as probe
 from ..external import External
 from ..kernels import DDPM, AbstractKernel
 from ..method import AbstractDescribed, AbstractMethod, name_of
+from ..problem import Target
 from ..sampling import AbstractSampler
 from ..smc import AbstractFeynmanKac, ParticleFilter
 from .given import Given
@@ -73,21 +74,29 @@ def load(text: str) -> Any:
             else f"{module} cannot be imported",
             got=f"{type(error).__name__}: {error}",
             expected="my_module:name, of a file my_module.py",
-            hint=f"run the command in the folder of {module.split('.')[0]}.py, or "
-            "install it"
-            if absent
-            else f'see what `python -c "import {module}"` says',
+            hint=_how_to_import(module, error),
         )
     public = {n: value for n, value in vars(found).items() if not n.startswith("_")}
     return choose(name, public, f"name in {module}")
 
 
-def recognised(thing: Any) -> Subject:
+def _how_to_import(module: str, error: Exception) -> str:
+    """What to do about a module that is not there, or cannot be run."""
+    missing = (getattr(error, "name", None) or "").partition(".")[0]
+    if missing == module.partition(".")[0]:
+        return f"run the command in the folder of {missing}.py, or install it"
+    if missing == "torch":
+        return "install PyTorch: pip install 'gmm-testbed[torch]'"
+    return f'see what `python -c "import {module}"` says'
+
+
+def recognised(thing: Any, target: Target | None = None) -> Subject:
     """The form of a thing.
 
     Args:
         thing: an approximation, a method, a filter, a sampler, or a class of one; or a
             function: guidance(target, x, t) or sample(problem, denoiser, num, seed).
+        target: on which a guidance is tried; a small linear one by default.
 
     Raises:
         InputError: if it is none of these, or a guidance does not give a vector.
@@ -123,7 +132,7 @@ def recognised(thing: Any) -> Subject:
         expected=f"a method of this package, or a function {_FORMS}",
         hint="gmm-testbed list prints the names of methods",
     )
-    return _function(thing)
+    return _function(thing, probe("any") if target is None else target)
 
 
 def _built(kind: type):
@@ -138,7 +147,7 @@ def _built(kind: type):
         )
 
 
-def _function(fn: Callable) -> Subject:
+def _function(fn: Callable, target: Target) -> Subject:
     name = getattr(fn, "__name__", type(fn).__name__)
     try:
         parameters = list(inspect.signature(fn).parameters.values())
@@ -167,18 +176,17 @@ def _function(fn: Callable) -> Subject:
             hint="write a function of these arguments, in this order, that calls yours; "
             "other options need defaults",
         )
-    field = _field(fn, name)
+    field = _field(fn, name, target)
     return Subject(name, "a guidance, with DDPM", Guided(field, DDPM()), field)
 
 
-def _field(fn: Callable, name: str) -> Given:
+def _field(fn: Callable, name: str, target: Target) -> Given:
     """The approximation of a guidance, for one point or for batches only."""
-    target = probe("any")
-    one, t = jnp.zeros(3, float), jnp.asarray(0.5, float)
-    alone, first = _shape(fn, target, one, t)
-    several, _ = _shape(fn, target, jnp.zeros((_BATCH, 3), float), t)
-    of_batches = several is not None and several.shape == (_BATCH, 3)
-    if alone is not None and alone.shape == (3,):
+    dim, t = target.problem.prior.dim, jnp.asarray(0.5, float)
+    alone, first = _shape(fn, target, jnp.zeros(dim, float), t)
+    several, _ = _shape(fn, target, jnp.zeros((_BATCH, dim), float), t)
+    of_batches = several is not None and several.shape == (_BATCH, dim)
+    if alone is not None and alone.shape == (dim,):
         _require_real(alone, name)
         return Given(fn, batched=False, takes_batches=of_batches)
     if of_batches:
@@ -188,14 +196,15 @@ def _field(fn: Callable, name: str) -> Given:
         fail(
             f"{name}(target, x, t) cannot be run",
             got=f"{type(first).__name__}: {' '.join(str(first).split())[:300]}",
-            expected="a function that JAX can trace, of x (3,) and t () here",
+            expected=f"a function that JAX can trace, of x ({dim},) and t () here",
             hint="use jax.numpy inside, no float() or if on values of x and t; a program "
             "in NumPy or PyTorch is a sample(problem, denoiser, num, seed)",
         )
     fail(
         f"{name} does not return a guidance",
-        got=f"shape {alone.shape} for x (3,), with m = 2 measurements",
-        expected="(3,): the approximation of grad_x log p(y | x_t = x)",
+        got=f"shape {alone.shape} for x ({dim},), with m = "
+        f"{target.problem.measurement.dim_y} measurements",
+        expected=f"({dim},): the approximation of grad_x log p(y | x_t = x)",
         hint="the guidance is a vector like x: pull residuals (m,) back with A.T",
     )
 

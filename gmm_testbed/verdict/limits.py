@@ -15,7 +15,7 @@ def limited(seconds: float, what: str) -> Iterator[None]:
     On the main thread of a Unix system; elsewhere there is no limit.
 
     Args:
-        seconds: that it may take.
+        seconds: that it may take; 0 for any time.
         what: runs in it, for the message.
 
     Raises:

@@ -1,7 +1,9 @@
 """A verdict as a folder: a page, its text, its figure and a table."""
 
 import importlib.resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,18 +16,41 @@ from .record import Verdict
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ verdict.name }}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:;
  style-src 'unsafe-inline'"><style>{{ style }}</style></head><body><main>
 <h1>{{ verdict.name }}</h1><p>{{ verdict.summary }}.</p>
-{% if figure %}<figure><img src="{{ figure }}" alt="Divergences against N">
-<figcaption>Divergence from the exact posterior against the number of steps N; dashed, what
-as many exact samples show.</figcaption></figure>{% endif %}
+{% for each in figures %}<figure class="picture"><img src="{{ each.image }}"
+alt="{{ each.title }}"><figcaption>{{ each.caption }}</figcaption></figure>{% endfor %}
 <div class="wide"><table><thead><tr><th></th><th>question</th><th>answer</th></tr></thead>
 <tbody>{% for each in verdict.findings %}<tr><td><span class="{{ kinds[each.status] }}">
 {{ each.status }}</span></td><td>{{ each.question }}</td><td>{{ each.answer }}</td></tr>
 {% endfor %}</tbody></table></div></main></body></html>
 """
 _KINDS = {"passed": "good", "failed": "bad", "noted": "quiet"}
+_CAPTION = """Divergence from the exact posterior against the number of steps N;
+dashed, what as many exact samples show."""
+
+
+class Picture(NamedTuple):
+    """A figure of a page.
+
+    Attributes:
+        drawn: the figure.
+        name: of its files.
+        title: in a few words, for who does not see it.
+        caption: below it.
+    """
+
+    drawn: Figure
+    name: str
+    title: str
+    caption: str
+
+    @property
+    def image(self) -> str:
+        """The figure as a data URI."""
+        return data_uri(self.drawn)
 
 
 def figure(verdict: Verdict) -> Figure:
@@ -57,29 +82,47 @@ def write(verdict: Verdict, folder: Path) -> list[str]:
     Returns:
         The names of the files.
     """
+    pictures, rows = [], {}
+    if verdict.curves:
+        title = "Divergences against N"
+        pictures = [Picture(figure(verdict), "divergence", title, _CAPTION)]
+        rows = {"divergence.csv": _rows(verdict)}
+    return write_page(verdict, pictures, rows, folder)
+
+
+def write_page(
+    verdict: Verdict,
+    pictures: Sequence[Picture],
+    tables: Mapping[str, str],
+    folder: Path,
+) -> list[str]:
+    """Writes a page of findings with pictures; the names of its files.
+
+    Args:
+        verdict: the findings.
+        pictures: above them, each a file of its own too.
+        tables: the texts of CSV files by name.
+        folder: is made.
+    """
     import jinja2  # only who writes a page waits for it
     from markupsafe import Markup
 
-    names = ["verdict.html", "verdict.txt"]
-    image = ""
-    if verdict.curves:
-        drawn = figure(verdict)
-        image = data_uri(drawn)
-        names += [path.name for path in plotting.save(drawn, folder / "divergence")]
-        names.append("divergence.csv")
-        with replacing(folder / "divergence.csv") as file:
-            file.write(_rows(verdict).encode())
     style = importlib.resources.files(report) / "style.css"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(_PAGE).render(
         verdict=verdict,
-        figure=image,
+        figures=pictures,
         kinds=_KINDS,
         style=Markup(style.read_text(encoding="utf-8")),
     )
-    for name, content in zip(names, (page, f"{verdict}\n"), strict=False):
+    texts = {"verdict.html": page, "verdict.txt": f"{verdict}\n"} | tables
+    names = list(texts)
+    for name, content in texts.items():
         with replacing(folder / name) as file:
             file.write(content.encode())
+    for each in pictures:
+        saved = plotting.save(each.drawn, folder / each.name)
+        names += [path.name for path in saved]
     return names
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import _display
+
 _WIDTH = 96  # of the text, in characters
 _MARKS = {"passed": "yes", "failed": "NO", "noted": "-"}
 
@@ -91,6 +93,15 @@ class Verdict(NamedTuple):
             words = f"no fault in {len(self.findings)} findings"
         return f"{self.name} ({self.form}): {words}; {self.seconds:.0f} s"
 
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """The summary, and every finding."""
+        rows = [(_MARKS[f.status], f.question, f.answer) for f in self.findings]
+        found = _display.table(("", "question", "answer"), rows, most=len(rows))
+        return _display.Shown(f"Verdict: {self.summary}", (found,))
+
+    @_display.guarded
     def __str__(self) -> str:
         lines = [self.summary]
         for finding in self.findings:

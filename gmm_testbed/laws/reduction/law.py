@@ -18,6 +18,7 @@ import numpy as np
 from jax.scipy.special import gammainc
 from jaxtyping import Array, Float
 
+from ... import _display
 from ..._checks import check_count, check_index, require, unsupported
 from ..._types import Matrix, Scalar, Times, Vector
 from ...divergences import closed_form, w2_between
@@ -26,7 +27,7 @@ from ...method import AbstractDescribed, require_linear
 from ...mixture import GaussianMixture
 from ...problem import InverseProblem, Linear, Target
 from ...sampling import check_run, initial_law
-from ..base import AbstractLaw
+from ..base import AbstractLaw, shown
 from ..explicit import legs_of, require_explicit, require_no_memory
 from ..grid import grid
 from .check import StepsBeyond, require_split, steps_beyond
@@ -57,6 +58,13 @@ class ReducedLaw(eqx.Module):
     gains: Times
     shifts: Times
     variances: Times
+
+    __repr__, _repr_html_ = _display.one_line, _display.html
+
+    def _shown(self) -> _display.Shown:
+        """How many steps, of which problem; the moments where a notebook asks."""
+        within = _display.counted(self.frame.shape[1], "dimension")
+        return shown(self, f"by quadrature in {within}, closed form beyond")
 
     @property
     def num_beyond(self) -> int:
