@@ -13,7 +13,7 @@ from .trial import SETS, Case, Trial
 
 SURELY = 6.0  # deviations of exact sets: sums of few squares are skewed
 _NEARER = 0.2  # of the distance, within which another law may explain the samples,
-_TOLD = 4.5  # if they are not so many standard errors from it
+_TOLD = 4.5  # if they are within so many deviations of its own draws
 _PAIRS, _BINS = 10, 2  # truths at least of the calibration
 
 
@@ -138,14 +138,13 @@ def _other(trials) -> list[Finding]:
         for name in trials[0].others
     }
     best = min(means, key=means.get)
-    found = [trial.others[best] for trial in trials]
-    gap = Estimate.mean_of(np.asarray([each.own - each.floor for each in found]))
-    if means[best] > _NEARER * own or abs(float(gap.distance(0.0))) > _TOLD:
+    found = np.asarray([trial.others[best] for trial in trials])
+    spread = found[:, 2].std(ddof=1) * np.sqrt(2.0 / len(found))
+    z = (found[:, 1] - found[:, 2]).mean() / spread
+    if means[best] > _NEARER * own or not abs(z) <= _TOLD:
         return []
-    words = (
-        f"yes: it cannot be told from the law {best}, which is {means[best]:.1g} away "
-    )
-    words += f"where the exact one is {own:.2g} away."
+    words = f"yes: it cannot be told from the law {best}, {means[best]:.1g} away where "
+    words += f"the exact one is {own:.2g} away."
     return [Finding("Is it another posterior?", words, "noted", means)]
 
 
