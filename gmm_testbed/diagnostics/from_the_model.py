@@ -153,11 +153,10 @@ def draw_model(key: Key, model: Guided, target: Target, times: Times, num: int):
 def simulate_pairs(
     key: Key,
     sampler: AbstractSampler,
-    model: Guided,
     target: Target,
     times: Times,
+    truth: Float[Array, "n d"],
     bank: Float[Array, "N d"],
-    num_pairs: int,
     num_draws: int,
     *,
     data: Float[Array, "k d"] | None = None,
@@ -169,13 +168,12 @@ def simulate_pairs(
     Args:
         key: random key.
         sampler: that is asked for the posterior of each y.
-        model: the unguided chain.
         target: its denoiser, measurement and path.
         times: (N + 1,).
-        bank: independent draws of the model, from which the references are chosen.
-        num_pairs: n.
+        truth: (n, d), draws of the model at the last time.
+        bank: (N, d), others, from which the references are chosen.
         num_draws: L.
-        data: draws of the true prior, at least n of them, in place of the model's.
+        data: draws of the true prior, at least n of them, in place of the truths.
         particles: of every run of a population, which gives one draw.
         batch_size: particles held at once.
 
@@ -183,13 +181,12 @@ def simulate_pairs(
         InputError: if there are too few data.
         UnsupportedError: if the draws of a program have weights that differ.
     """
-    key_x, key_y, key_draws = jax.random.split(key, 3)
-    t = times[-1]
+    key_data, key_y, key_draws = jax.random.split(key, 3)
+    t, num_pairs = times[-1], truth.shape[0]
     if data is None:
-        truth = draw_model(key_x, model, target, times, num_pairs)
         x0 = clean(target, truth, t)
     else:
-        x0, truth = _of_data(key_x, data, target, t, num_pairs)
+        x0, truth = _of_data(key_data, data, target, t, num_pairs)
     y = _measured(key_y, target.problem.measurement, x0)
     keys = jax.random.split(key_draws, num_pairs)
     if isinstance(sampler, AbstractTraceable):
@@ -201,7 +198,9 @@ def simulate_pairs(
         )
     else:
         draws = _on_the_host(keys, y, sampler, target, times, num_draws)
-    return ModelPairs(truth, y, draws, _nearest(target, clean(target, bank, t), bank, y))
+    return ModelPairs(
+        truth, y, draws, _nearest(target, clean(target, bank, t), bank, y)
+    )
 
 
 def _of_data(key, data, target, t, num: int):

@@ -35,6 +35,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._types import Key, Scalar, Times
 from ..algorithms import Guided
 from ..approximations import DPS, log_twist
 from ..estimate import Estimate
@@ -42,7 +43,6 @@ from ..method import AbstractMarkov, standard_start
 from ..problem import Target
 from ..random import Draws, key_words
 from ..sampling import draw_starts, initial_law
-from .._types import Key, Scalar, Times
 
 FEW = 50  # effective paths below which nothing is concluded from weights
 
@@ -113,7 +113,9 @@ def path_weights(
     twist = method.approximation if isinstance(method, Guided) else DPS()
     law = initial_law(method, target, times[0])
     starts = draw_starts(key, law, num)
-    found = _run(jax.random.fold_in(key, 1), method, model, twist, target, times, starts)
+    found = _run(
+        jax.random.fold_in(key, 1), method, model, twist, target, times, starts
+    )
     x, terms = found
     S = jnp.sum(terms, axis=0)
     path = target.path
@@ -132,7 +134,9 @@ def summary(S: Float[Array, " n"]) -> tuple[Scalar, Estimate, Estimate, Estimate
     def estimate(value, slopes):
         """A function of means, with the error of its derivative along the samples."""
         error = jnp.where(effective < FEW, jnp.nan, Estimate.mean_of(slopes).stderr)
-        return Estimate(value, error, f"{count} paths, {float(effective):.3g} effective")
+        return Estimate(
+            value, error, f"{count} paths, {float(effective):.3g} effective"
+        )
 
     return (
         effective,

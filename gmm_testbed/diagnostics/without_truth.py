@@ -202,19 +202,10 @@ def without_truth(
     keys = jax.random.split(key, 7)
     method = runner.method if isinstance(runner, Chains) else None
     model = own.model_of(method, target, times)
-    bank = own.draw_model(keys[0], model, target, times, num)
-    pairs = own.simulate_pairs(
-        keys[1],
-        runner,
-        model,
-        target,
-        times,
-        bank,
-        num_pairs,
-        num_draws,
-        data=data,
-        particles=particles,
-    )
+    both = own.draw_model(keys[0], model, target, times, num + num_pairs)
+    bank, truth = both[:num], both[num:]
+    case = runner, target, times, truth, bank, num_draws
+    pairs = own.simulate_pairs(keys[1], *case, data=data, particles=particles)
     weights, made = None, None
     if own.has_density(method, target, times):
         weights = path_weights(keys[2], method, model, target, times, num)
@@ -224,7 +215,9 @@ def without_truth(
         x = own.at_the_last_time(keys[2], runner, target, made.x, times[-1])
     equal = made is None or equal_weights(made.log_weights)
     of_y = _log_likelihood(target, own.clean(target, bank, times[-1]))
-    judge = _Judge(level, tolerance, _directions(keys[3], x.shape[1]), target, times[-1])
+    judge = _Judge(
+        level, tolerance, _directions(keys[3], x.shape[1]), target, times[-1]
+    )
     checks = (
         judge.finite(x, pairs.draws),
         *judge.simulated(keys[4], pairs),
@@ -251,7 +244,9 @@ class _Judge(NamedTuple):
         return Check(name, status, f"{words}; p = {p:.2g}", float(p))
 
     def finite(self, x, draws):
-        both = np.concatenate([np.asarray(x), np.asarray(draws).reshape(-1, x.shape[1])])
+        both = np.concatenate(
+            [np.asarray(x), np.asarray(draws).reshape(-1, x.shape[1])]
+        )
         bad = int((~np.isfinite(both).all(axis=1)).sum())
         words = f"{bad} of {len(both)} samples are not finite"
         return Check("finite", "failed" if bad else "passed", words)
@@ -304,7 +299,10 @@ class _Judge(NamedTuple):
         weights = jax.nn.softmax(log_weights)
         centre = jnp.mean(x, axis=0)
         shift = largest_shift(
-            self.features(x, centre), self.features(bank, centre), weights, self.tolerance
+            self.features(x, centre),
+            self.features(bank, centre),
+            weights,
+            self.tolerance,
         )
         return self.test(name, shift.p_value, self.told(shift) + f"; {few}")
 
@@ -342,7 +340,9 @@ class _Judge(NamedTuple):
             return Check(name, "unknown", both)
         from scipy.stats import norm  # slow to import
 
-        return self.test(name, float(2 * norm.sf(abs(float((found - plain).distance(0))))), both)
+        return self.test(
+            name, float(2 * norm.sf(abs(float((found - plain).distance(0))))), both
+        )
 
     def agreement(self, key, x, equal, other, times):
         """Of two samplers, for the given y."""
