@@ -78,10 +78,11 @@ def test_a_shift_of_means_by_hand():
     """Weights 3:1 on 0 and 1: the mean goes from 1/2 to 1/4, the spread is sqrt(3)/4."""
     x = jnp.tile(jnp.asarray([[0.0], [1.0]]), (500, 1))
     weights = jnp.tile(jnp.asarray([3.0, 1.0]), 500)
-    found = agreement.largest_shift(x, x, weights / jnp.sum(weights), 0.1)
+    case = x, x, weights / jnp.sum(weights)
+    found = agreement.largest_shift(*case, 0.1, paired=True)
     assert_allclose(float(found.difference.value), 0.25 / np.sqrt(3 / 16), rtol=1e-6)
     assert found.p_value < 1e-10
-    assert agreement.largest_shift(x, x, weights / jnp.sum(weights), 0.6).p_value == 1.0
+    assert agreement.largest_shift(*case, 0.6, paired=True).p_value == 1.0
 
 
 @pytest.mark.slow

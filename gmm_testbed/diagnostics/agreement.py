@@ -82,22 +82,24 @@ def largest_shift(
     reference: Float[Array, "k f"],
     weights: Float[Array, " k"],
     tolerance: float,
+    *,
+    paired: bool = False,
 ) -> Shift:
     """Of features, the one whose mean moves most, of those beyond the tolerance.
 
-    Samples that are the reference's own, with other weights, are compared in pairs.
-
     Args:
         plain: (n, f), features of samples of equal weight.
-        reference: (k, f), of the reference: the same array, or independent.
+        reference: (k, f), of the reference.
         weights: (k,), normalised.
         tolerance: in standard deviations of the feature in the reference; a smaller
             difference has a p-value of 1.
+        paired: whether both are the same samples, which the reference weighs; else they
+            are independent.
     """
     right = Estimate.mean_of(reference, weights)
     spread = jnp.sqrt(weights @ (reference - right.value[None]) ** 2)
     spread = jnp.where(spread > 0, spread, 1.0)
-    if plain is reference:
+    if paired:
         count = weights.shape[0]
         own = jnp.mean(plain, axis=0)
         moved = count * weights[:, None] * (plain - right.value[None])

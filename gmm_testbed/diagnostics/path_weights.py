@@ -123,8 +123,15 @@ def path_weights(
     return PathWeights(x, S, *summary(S), levels, *_profile(terms, S))
 
 
-def summary(S: Float[Array, " n"]) -> tuple[Scalar, Estimate, Estimate, Estimate]:
-    """Effective number, log-evidence and both divergences of log-weights (n,)."""
+def summary(
+    S: Float[Array, " n"], what: str = "paths"
+) -> tuple[Scalar, Estimate, Estimate, Estimate]:
+    """Effective number, log-evidence and both divergences of log-weights (n,).
+
+    Args:
+        S: (n,), not normalised.
+        what: is weighed, for `Estimate.how`.
+    """
     count = S.shape[0]
     log_mean = jax.nn.logsumexp(S) - jnp.log(count)
     weights = jnp.exp(S - log_mean)  # of mean 1
