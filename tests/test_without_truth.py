@@ -31,6 +31,7 @@ def gaussian() -> gt.Target:
     )
 
 
+@pytest.mark.slow
 def test_weights_of_paths_give_the_evidence_of_the_model(key, tolerance):
     """log p(y) = log N(0.9; 0, 0.7 + 0.25), up to the steps of the model's chain."""
     target = gaussian()

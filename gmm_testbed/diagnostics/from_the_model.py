@@ -15,11 +15,11 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from .._checks import check_shape, floating, require, unsupported
 from .._samples import equal_weights
-from .._types import Key, Times, Vector
+from .._types import Key, Scalar, Times, Vector
 from ..algorithms import Guided
 from ..approximations import Unguided
 from ..kernels import DDPM
@@ -135,7 +135,7 @@ def check_ignores_prior(sampler: AbstractSampler, target: Target, times: Times):
         )
 
 
-def clean(target: Target, x: Float[Array, "n d"], t) -> Float[Array, "n d"]:
+def clean(target: Target, x: Float[Array, "n d"], t: Scalar) -> Float[Array, "n d"]:
     """The data that the model makes of states at time t: their denoised means."""
     return _clean(target, x, t)
 
@@ -145,7 +145,9 @@ def _clean(target, x, t):
     return jax.vmap(lambda x: target.denoise(x, t).mean)(x)
 
 
-def draw_model(key: Key, model: Guided, target: Target, times: Times, num: int):
+def draw_model(
+    key: Key, model: Guided, target: Target, times: Times, num: int
+) -> Float[Array, "num d"]:
     """Draws of the model at the last time, (num, d)."""
     return sample(key, model, target, times, num).x
 
@@ -155,11 +157,11 @@ def simulate_pairs(
     sampler: AbstractSampler,
     target: Target,
     times: Times,
-    truth: Float[Array, "n d"],
-    bank: Float[Array, "N d"],
+    truth: Float[Array, "pairs d"],
+    bank: Float[Array, "bank d"],
     num_draws: int,
     *,
-    data: Float[Array, "k d"] | None = None,
+    data: Float[ArrayLike, "k d"] | None = None,
     particles: int = 64,
     batch_size: int = 16384,
 ) -> ModelPairs:
@@ -170,8 +172,8 @@ def simulate_pairs(
         sampler: that is asked for the posterior of each y.
         target: its denoiser, measurement and path.
         times: (N + 1,).
-        truth: (n, d), draws of the model at the last time.
-        bank: (N, d), others, from which the references are chosen.
+        truth: (pairs, d), draws of the model at the last time.
+        bank: (bank, d), others, from which the references are chosen.
         num_draws: L.
         data: draws of the true prior, at least n of them, in place of the truths.
         particles: of every run of a population, which gives one draw.

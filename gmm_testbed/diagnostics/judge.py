@@ -178,7 +178,19 @@ class Judge(NamedTuple):
         return self.test(name, found.p_value, words)
 
 
-def of_paths(weights: PathWeights | None) -> Check:
+def bound_of(weights: PathWeights | None, of_y: Float[Array, " n"]) -> Estimate:
+    """KL(paths | posterior of the model), with log p(y) by draws of the model.
+
+    The paths' own log p(y) is too low where the sampler is narrow or misses a mode. NaN
+    without weights, or where too few draws fit y.
+    """
+    effective, evidence, *_ = summary(of_y, "draws of the model")
+    if weights is None or not float(effective) >= FEW:
+        return Estimate(jnp.nan, jnp.nan, "no bound")
+    return evidence - Estimate.mean_of(weights.log_weights)
+
+
+def of_paths(weights: PathWeights | None, bound: Estimate) -> Check:
     """The bound on the divergence, and at which noise levels the residual arises."""
     if weights is None:
         return Check("paths", "noted", "the steps have no density: no bound")
@@ -187,14 +199,18 @@ def of_paths(weights: PathWeights | None) -> Check:
         f"{100 * share:.0f} % of the variance of the log-weights arises at noise levels "
         f"sigma/alpha from {low:.2g} to {high:.2g}"
     )
+    alone = (
+        f"by the paths alone {weights.divergence}, too low if the sampler is narrow or "
+        "misses a mode"
+    )
+    if np.isfinite(float(bound.value)):
+        first = f"KL(output | posterior of the model) is at most {bound}; {alone}"
+        return Check("paths", "noted", f"{first}; {place}")
     if not float(weights.effective) >= FEW:
         words = f"no bound on the divergence: {_few(weights)}; {place}"
         return Check("paths", "unknown", words)
-    words = (
-        f"KL(output | posterior of the model) is at most {weights.divergence} nats, and "
-        f"{weights.divergence_from} the other way; {place}"
-    )
-    return Check("paths", "noted", words)
+    words = f"too few draws of the model fit y for a bound; {alone}; {place}"
+    return Check("paths", "unknown", words)
 
 
 def _few(weights):

@@ -14,8 +14,8 @@ that share of cases:
 - two samplers that should agree.
 
 And what is a number, and no test: the divergence of the sampler's paths from those of the
-posterior, which bounds that of its output, the number of effective paths, and the noise
-levels at which the residual of the h-transform arises.
+posterior of the model, which bounds that of its output, the number of effective paths, and
+the noise levels at which the residual of the h-transform arises.
 
 What it cannot see: that the denoiser itself is wrong, unless `data` are given; a failure
 smaller than the noise of the simulations; a mode that neither sampler nor weighted draws
@@ -27,17 +27,18 @@ import textwrap
 from typing import NamedTuple
 
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from .._arguments import KEY, check_kinds
 from .._checks import check_count, check_range, floating, promoted
 from .._samples import equal_weights
 from .._types import Key, Times
+from ..estimate import Estimate
 from ..method import AbstractDescribed
 from ..problem import Target
 from ..sampling import Chains, checked_times, sample, sampler_of
 from . import from_the_model as own
-from .judge import BINS, Check, Judge, directions_of, log_likelihood, of_paths
+from .judge import BINS, Check, Judge, bound_of, directions_of, log_likelihood, of_paths
 from .path_weights import FEW, PathWeights, path_weights
 
 _WIDTH = 96  # of the text, in characters
@@ -64,6 +65,7 @@ class WithoutTruth(NamedTuple):
     Attributes:
         checks: in the order of `CHECKS`; those that do not apply say why.
         weights: of the sampler's paths, or None.
+        bound: on KL(output | posterior of the model), in nats; NaN where there is none.
         pairs: what was simulated.
         samples: (n, d), of the sampler for the y that was given, at the last time.
         model: (n, d), draws of the model there.
@@ -72,6 +74,7 @@ class WithoutTruth(NamedTuple):
 
     checks: tuple[Check, ...]
     weights: PathWeights | None
+    bound: Estimate
     pairs: own.ModelPairs
     samples: Float[Array, "n d"]
     model: Float[Array, "n d"]
@@ -129,7 +132,7 @@ def without_truth(
     num_pairs: int = 200,
     num_draws: int = 19,
     other: AbstractDescribed | None = None,
-    data: Float[Array, "k d"] | None = None,
+    data: Float[ArrayLike, "k d"] | None = None,
     level: float = 0.01,
     tolerance: float = 0.1,
     particles: int = 64,
@@ -193,6 +196,7 @@ def without_truth(
     judge = Judge(
         level, tolerance, directions_of(keys[3], x.shape[1]), target, times[-1]
     )
+    bound = bound_of(weights, of_y)
     checks = (
         judge.finite(x, pairs.draws),
         *judge.simulated(keys[4], pairs),
@@ -200,6 +204,6 @@ def without_truth(
         judge.against_own(weights),
         judge.evidence(weights, of_y),
         judge.agreement(keys[5], x, equal, other, times),
-        of_paths(weights),
+        of_paths(weights, bound),
     )
-    return WithoutTruth(checks, weights, pairs, x, bank, level)
+    return WithoutTruth(checks, weights, bound, pairs, x, bank, level)
