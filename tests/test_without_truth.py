@@ -1,6 +1,7 @@
 """Diagnostics that know a denoiser, a measurement and y, and no posterior."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -11,7 +12,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import gmm_testbed as gt
-from gmm_testbed.diagnostics import agreement, from_the_model
+from gmm_testbed.diagnostics import agreement, from_the_model, judge
 from gmm_testbed.diagnostics import path_weights as weigh
 from gmm_testbed.diagnostics.path_weights import narrowest, summary
 
@@ -102,6 +103,14 @@ def test_a_network_alone_is_enough(key):
     assert found.passed, str(found)
     assert [check.name for check in found.checks] == list(gt.diagnostics.CHECKS)
     assert "KL(output" in found.about("paths").words
+    assert_allclose(  # of TMPD on one Gaussian, up to the start and log p(y)
+        float(found.bound.value), 0.0, atol=4.5 * float(found.bound.stderr) + 0.01
+    )
+    flat = judge.bound_of(found.weights, jnp.full(60, -1.0))  # of log p(y) = -1
+    S = np.asarray(found.weights.log_weights)
+    assert_allclose(float(flat.value), -1.0 - S.mean(), rtol=1e-6)
+    few = judge.bound_of(found.weights, jnp.arange(60.0))
+    assert np.isnan(float(few.value))  # one or two draws fit y
     assert "<table>" in found._repr_html_()
     blind = gt.diagnostics.without_truth(
         key, gt.Guided(gt.approximations.Unguided(), kernel), target, times
@@ -144,3 +153,28 @@ def test_the_examples_of_the_page(capsys):
     assert "tests failed at level" in printed
     assert known["found"].about("misfit").status == "failed"
     assert known["trained"].about("finite").status == "passed"
+
+
+@pytest.mark.slow
+def test_a_program_is_judged_by_its_samples_alone(key):
+    """Draws of the posterior of N(0, 0.7) in NumPy, right and with half the spread."""
+
+    def program(problem, denoiser, num, seed, spread=1.0):
+        variance = VARIANCE * NOISE / (VARIANCE + NOISE)
+        mean = VARIANCE / (VARIANCE + NOISE) * np.asarray(problem.y)
+        noise = np.random.default_rng(seed).standard_normal((num, 1))
+        return mean[None] + spread * np.sqrt(variance) * noise
+
+    target = gaussian()
+    times = gt.time_grid(target.path, 40, t_min=1e-2)
+    right, narrow = (
+        gt.diagnostics.without_truth(
+            key, gt.External(partial(program, spread=s), level="data"), target, times
+        )
+        for s in (1.0, 0.5)
+    )
+    assert right.passed, str(right)
+    names = {check.name for check in narrow.failures()}
+    assert {"ranks", "weighted model"} <= names, str(narrow)
+    assert "too narrow" in narrow.about("ranks").words
+    assert narrow.about("own weights").status == "unknown" and narrow.weights is None
