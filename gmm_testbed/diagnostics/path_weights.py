@@ -142,7 +142,7 @@ def summary(
         """A function of means, with the error of its derivative along the samples."""
         error = jnp.where(effective < FEW, jnp.nan, Estimate.mean_of(slopes).stderr)
         return Estimate(
-            value, error, f"{count} paths, {float(effective):.3g} effective"
+            value, error, f"{count} {what}, {float(effective):.3g} effective"
         )
 
     return (
