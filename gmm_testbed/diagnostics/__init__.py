@@ -15,8 +15,11 @@ from .failures import hallucinated_prior_mass as hallucinated_prior_mass
 from .failures import mode_weight_error as mode_weight_error
 from .failures import mode_weights as mode_weights
 from .failures import spread_ratio as spread_ratio
+from .from_the_model import without_prior as without_prior
 from .pairs import Pairs as Pairs
 from .pairs import simulate as simulate
+from .path_weights import PathWeights as PathWeights
+from .path_weights import path_weights as path_weights
 from .practitioner import coordinate_variance as coordinate_variance
 from .practitioner import frechet as frechet
 from .practitioner import log_density as log_density
@@ -29,3 +32,7 @@ from .uniformity import Uniformity as Uniformity
 from .uniformity import ecdf_band as ecdf_band
 from .uniformity import histogram_band as histogram_band
 from .uniformity import uniformity as uniformity
+from .without_truth import CHECKS as CHECKS
+from .without_truth import Check as Check
+from .without_truth import WithoutTruth as WithoutTruth
+from .without_truth import without_truth as without_truth

@@ -105,7 +105,7 @@ def sbc(key: Key, pairs: Pairs, *, bins: int = 20) -> Uniformity:
     """
     key_by_coordinate = jax.random.split(key, pairs.truth.shape[1])
     draws = jnp.moveaxis(pairs.draws, 2, 0)
-    return _tested(key_by_coordinate, pairs.truth.T, draws, bins)
+    return tested(key_by_coordinate, pairs.truth.T, draws, bins)
 
 
 def coverage(key: Key, pairs: Pairs, *, bins: int = 20) -> Uniformity:
@@ -118,7 +118,7 @@ def coverage(key: Key, pairs: Pairs, *, bins: int = 20) -> Uniformity:
         pairs: from `simulate`.
         bins: of the chi-square test.
     """
-    return _tested(key, -pairs.log_density_truth, -pairs.log_density, bins)
+    return tested(key, -pairs.log_density_truth, -pairs.log_density, bins)
 
 
 def tarp(
@@ -151,10 +151,10 @@ def tarp(
         hint="broadcast one point to all pairs with jnp.broadcast_to",
     )
     truth = _distance(pairs.truth - references)
-    return _tested(key, truth, _distance(pairs.draws - references[:, None]), bins)
+    return tested(key, truth, _distance(pairs.draws - references[:, None]), bins)
 
 
-def _tested(keys, truth, draws, bins: int) -> Uniformity:
+def tested(keys, truth, draws, bins: int) -> Uniformity:
     """Tests of the levels of truths (..., n) among draws (..., n, L), a key each."""
     levels = _levels
     for _ in keys.shape:
