@@ -1,5 +1,6 @@
 """Studies: experiments that say what they show, those of files and of the package."""
 
+from .citing import cite as cite
 from .files import COLUMNS as COLUMNS
 from .files import FOLDER as FOLDER
 from .files import OF_PACKAGE as OF_PACKAGE
@@ -24,3 +25,4 @@ from .runs import stale as stale
 from .runs import status as status
 from .runs import unfinished as unfinished
 from .screen import show as show
+from .statement import statement as statement
