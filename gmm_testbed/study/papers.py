@@ -78,7 +78,8 @@ def _expectation(one: Judged) -> str:
 def _figure(study: Study, venue: Venue, stem: str, title: str, width: float) -> str:
     """A figure as LaTeX has it, at its own size."""
     star = "*" if venue.column is not None and width > venue.column else ""
-    caption = latex.text(title or study.title)
+    whole = study.title.rstrip(".")
+    caption = latex.text(f"{whole}: {title}." if title else f"{whole}.")
     label = f"fig:{study.name}-{stem}".replace("_", "-")
     return "\n".join(
         [

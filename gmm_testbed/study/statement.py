@@ -24,10 +24,10 @@ def origins(study: Study, store: Store) -> list[Provenance]:
 
 def metadata(study: Study, store: Store) -> dict[str, str]:
     """What a figure says of itself, with keys that PNG and PDF both know."""
-    made = [f"computed by {one}" for one in origins(study, store)]
-    return {
-        "Subject": "; ".join([f"study {study.name}", *made, f"drawn by {provenance()}"])
-    }
+    now, made = provenance(), origins(study, store)
+    by = [f"computed by {one}" for one in made if one != now]
+    by += [f"{'computed and written' if now in made else 'written'} by {now}"]
+    return {"Subject": "; ".join([f"study {study.name}", *by])}
 
 
 def write_sidecar(
