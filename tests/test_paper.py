@@ -146,15 +146,16 @@ def test_long_texts_are_broken_between_words_and_formulas_stay_whole(tmp_path):
         left.text(0.5, 0.5, "small", fontsize=3)
         right.set_xticks([0.5, 0.51, 0.99], ["10", "20", "30"])
         P.save(drawn, tmp_path / "figure")
-    title = left.get_title(loc="left")
+    title = left.get_title()
     assert title.count("\n") >= 2 and title.replace("\n", " ") == words
-    assert "$p_t(x \\, | \\, y)$" in title and right.get_title(loc="left") == "short"
+    assert "$p_t(x \\, | \\, y)$" in title and right.get_title() == "short"
     assert left.texts[0].get_fontsize() == 6
     assert [t.get_text() for t in right.get_xticklabels()] == ["10", "30"]
 
 
 def test_files_say_which_code_made_them(tmp_path):
     drawn = P.figure(2.0, 1.0)
+    drawn.subplots().plot([1, 2])
     drawn.suptitle("a title\nin two lines")
     png, pdf = P.save(drawn, tmp_path / "figure", dpi=50)
     now = provenance()
@@ -354,7 +355,7 @@ def test_what_the_bibliography_lacks_is_a_note_and_never_made_up():
     text = gt.cite(Mine())
     assert "chung2023diffusion" in text
     assert "@misc{gmmtestbedMine,\n  note = {Nobody et al. 2031, eq. 3},\n}" in text
-    for name in ("T99", "DSP", "T1-path"):
+    for name in ("T99", "DSP", "T1-pth"):
         with pytest.raises(gt.InputError):
             gt.cite(name)
 
