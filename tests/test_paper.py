@@ -97,13 +97,19 @@ def read_back(name, folder):
     """What the PDF of a venue says, and the figure as it was written."""
     drawn = overview(name)
     files = P.save(drawn, folder / name, venue=P.VENUES[name])
-    return Pdf(files[1]), Image.open(files[0]), drawn
+    return Pdf(files[1]), size_and_texts(files[0])[0], drawn
 
 
-def assert_printable(name, pdf, png, drawn):
+def size_and_texts(path):
+    """Pixels of a PNG, and what it says of itself."""
+    with Image.open(path) as image:
+        return image.size, dict(image.text)
+
+
+def assert_printable(name, pdf, pixels, drawn):
     width = PRINTED[name][0]
     assert pdf.width == pytest.approx(width, abs=1e-3)
-    assert png.size[0] == pytest.approx(300 * width, abs=1)
+    assert pixels[0] == pytest.approx(300 * width, abs=1)
     # 8.5, 8, 7.5 and 7 points, and scripts of formulas at seven tenths.
     assert max(pdf.sizes) == 8.5
     assert {size for size in pdf.sizes if size >= 6} <= {7.0, 7.5, 8.0, 8.5}
@@ -159,7 +165,7 @@ def test_files_say_which_code_made_them(tmp_path):
     drawn.suptitle("a title\nin two lines")
     png, pdf = P.save(drawn, tmp_path / "figure", dpi=50)
     now = provenance()
-    texts = Image.open(png).text
+    texts = size_and_texts(png)[1]
     assert texts["Title"] == "a title in two lines"
     assert f"sources {now.sources}" in texts["Subject"]
     assert f"gmm_testbed {now.package}" in texts["Subject"]

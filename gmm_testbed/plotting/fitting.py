@@ -44,7 +44,8 @@ def _narrow(drawn: Figure, legend: Legend) -> None:
     columns = legend._ncols
     place = "lower" if legend._outside_loc is None else legend._outside_loc
     while columns > 1 and legend.get_window_extent().width > drawn.bbox.width:
-        columns -= 1
+        rows = math.ceil(len(legend.texts) / (columns - 1))
+        columns = math.ceil(len(legend.texts) / rows)  # rows of one length
         texts = [text.get_text() for text in legend.texts]
         handles = legend.legend_handles
         legend.remove()
