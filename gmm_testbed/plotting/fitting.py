@@ -84,7 +84,7 @@ def _length(text: Text) -> float:
 
 
 def _thin(axis: Axis) -> None:
-    """Leaves out every second number, or more, so that none touch."""
+    """Leaves out numbers that touch the one before them; their ticks stay."""
     name = axis.axis_name
     ends = sorted(axis.get_view_interval())
     axis.get_majorticklabels()  # puts the ticks where they will be
@@ -97,19 +97,19 @@ def _thin(axis: Axis) -> None:
         and _is_number(label.get_text())
     ]
     gap = _GAP * axis.get_figure(root=True).dpi / 72.0
-    extents = [
-        sorted(getattr(label.get_window_extent(), f"interval{name}"))
-        for _, label in shown
-    ]
-    for step in range(1, len(shown)):
-        kept = sorted(extents[::step])
-        if all(a[1] + gap <= b[0] for a, b in zip(kept, kept[1:], strict=False)):
-            break
-    else:
-        step = max(1, len(shown) - 1)
-    if step > 1:
-        places, labels = zip(*shown[::step], strict=True)
-        axis.set_ticks(places, [label.get_text() for label in labels])
+    texts, end = [], -math.inf
+    for place, label in sorted(shown, key=lambda pair: _ends(pair[1], name)):
+        low, high = _ends(label, name)
+        fits = low >= end + gap
+        texts.append((place, label.get_text() if fits else ""))
+        end = high if fits else end
+    if any(not text for _, text in texts):
+        axis.set_ticks(*zip(*texts, strict=True))
+
+
+def _ends(label: Text, name: str) -> tuple[float, float]:
+    """Pixels from which and to which a label reaches along the axis "x" or "y"."""
+    return tuple(sorted(getattr(label.get_window_extent(), f"interval{name}")))
 
 
 def _is_number(text: str) -> bool:

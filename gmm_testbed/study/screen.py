@@ -90,19 +90,17 @@ def show(
             figures = {stem: one.shown for stem, one in drawn.items()}
             given = study, store, output, venue, judged, shown_tables(named), figures
             written["as LaTeX", ("tex",)] = papers.write(*given)
-    stems = [
-        (n, e) for (_, ends), names in written.items() for n in names for e in ends
-    ]
-    if stems:
-        files = [output / f"{name}.{end}" for name, end in stems]
-        made = origins(study, store)
-        write_sidecar(files, output, made, f"gmm-testbed run {study.name}")
     screen.print()
+    files = []
     for (kind, endings), names in written.items():
         if names:
             line = f"Written to {output}, {kind}: {', '.join(names)}"
             screen.print(line)
-        _require_there(output / f"{name}.{end}" for name in names for end in endings)
+        files += [output / f"{name}.{end}" for name in names for end in endings]
+    _require_there(files)
+    if files:
+        command = f"gmm-testbed run {study.name}"
+        write_sidecar(files, output, origins(study, store), command)
     store.require_there()
     for name, text in errors.items():
         screen.print(f"{name}() of {study.file} failed:\n{text}")
