@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import itertools
 import json
 import re
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 import gmm_testbed as gt
@@ -22,6 +24,7 @@ from gmm_testbed.estimate import Estimate
 from gmm_testbed.plotting import latex
 from gmm_testbed.study import citing, papers
 from gmm_testbed.study.files import Expected, Judged
+from gmm_testbed.study.report import tables
 from gmm_testbed.sweep.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
@@ -233,6 +236,16 @@ def test_a_table_joins_errors_and_escapes_what_latex_reads():
     assert lines[7] == r"DPS\_1 \& 50 \% & $0.174(13)$ & $3$ \\"
     assert lines[8] == r"$p_t$ \ensuremath{<} x & $0.500(20)$ & -- \\"
     assert lines[-2:] == [r"\end{tabular}", r"\end{table}"]
+
+
+def test_an_estimate_in_a_table_is_shown_with_its_error_everywhere():
+    rows = [{"name": "a", "w1": Estimate(-0.174, 0.013)}]
+    made = tables.table(rows, "By hand")
+    assert made.numeric == {"w1"}
+    assert made.rows[0]["w1"][:2] == ("−0.174 ± 0.013", repr(-0.174))
+    screen = Console(file=io.StringIO(), width=60)
+    screen.print(study.screen.table("By hand", rows, 60))
+    assert "-0.174 ± 0.013" in screen.file.getvalue()
 
 
 def compared(*rankings):
