@@ -64,8 +64,13 @@ def claims(study: Study, judged: Sequence[Judged]) -> str:
         if one.stderr is not None:
             shown = latex.number(one.value, one.stderr)
         lines.append(f"% {claim}: {_expectation(one)}")
-        lines.append(rf"\newcommand{{\{name}}}{{\ensuremath{{{shown.strip('$')}}}}}")
+        lines.append(rf"\newcommand{{\{name}}}{{{_anywhere(shown)}}}")
     return "\n".join(lines) + "\n"
+
+
+def _anywhere(shown: str) -> str:
+    """A number for text and formulas alike."""
+    return rf"\ensuremath{{{shown.strip('$')}}}" if shown.startswith("$") else shown
 
 
 def _expectation(one: Judged) -> str:
