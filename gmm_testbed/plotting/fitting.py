@@ -93,9 +93,11 @@ def _thin(axis: Axis) -> None:
         for tick in axis.get_major_ticks()
         for label in (tick.label1, tick.label2)
         if label.get_visible()
+        and label.get_text()
         and ends[0] <= tick.get_loc() <= ends[1]
-        and _is_number(label.get_text())
     ]
+    if not all(_is_number(label.get_text()) for _, label in shown):
+        return  # names are all needed
     gap = _GAP * axis.get_figure(root=True).dpi / 72.0
     texts, end = [], -math.inf
     for place, label in sorted(shown, key=lambda pair: _ends(pair[1], name)):
@@ -113,4 +115,4 @@ def _ends(label: Text, name: str) -> tuple[float, float]:
 
 
 def _is_number(text: str) -> bool:
-    return bool(re.fullmatch(r"[\s\d.,+\-−$^{}\\a-z]*\d[\s\d.,+\-−$^{}\\a-z]*", text))
+    return bool(re.fullmatch(r"\$.*\d.*\$|[+\-−]?\d[\d.,e+\-−]*", text))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from .. import bounds, methods
 from .._checks import choose, require
+from ..plotting import latex
 from ..sweep.provenance import provenance
 
 _FILE = Path(__file__).with_name("references.bib")
@@ -73,7 +74,7 @@ def cite(*what: Any) -> str:
     found: dict[str, str] = {}
     for one in what:
         for name, reference in _references(one):
-            found |= {key: text for key, text in _entries(name, reference).items()}
+            found |= _entries(name, reference)
     return "\n\n".join([*found.values(), _package()]) + "\n"
 
 
@@ -152,7 +153,7 @@ def _entries(name: str, reference: str) -> dict[str, str]:
     found = {key: found[key] for key in sorted(found, key=places.__getitem__)}
     if left := unknown(reference):
         key = re.sub(r"\W+", "", f"gmm-testbed:{name}") or name
-        found[key] = f"@misc{{{key},\n  note = {{{'; '.join(left)}}},\n}}"
+        found[key] = f"@misc{{{key},\n  note = {{{latex.text('; '.join(left))}}},\n}}"
     return found
 
 

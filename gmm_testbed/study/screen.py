@@ -88,7 +88,7 @@ def show(
     if venue is not None:
         with noting(errors, "LaTeX"):
             figures = {stem: one.shown for stem, one in drawn.items()}
-            given = study, store, output, venue, judged, shown_tables(named), figures
+            given = study, store, output, venue, judged, _short_tables(named), figures
             written["as LaTeX", ("tex",)] = papers.write(*given)
     screen.print()
     files = []
@@ -157,7 +157,9 @@ def draw(
     return begun
 
 
-def shown_tables(named):
+def _short_tables(
+    named: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]],
+) -> dict[str, tuple[str, Sequence[Mapping[str, Any]]]]:
     """Titles and rows of tables that a page can hold, by stem of a file."""
     return {
         stem: (title, rows)
