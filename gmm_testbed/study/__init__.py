@@ -1,6 +1,5 @@
 """Studies: experiments that say what they show, those of files and of the package."""
 
-from .citing import cite as cite
 from .files import COLUMNS as COLUMNS
 from .files import FOLDER as FOLDER
 from .files import OF_PACKAGE as OF_PACKAGE
