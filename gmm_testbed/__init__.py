@@ -79,6 +79,7 @@ if TYPE_CHECKING:  # for type checkers: what the tables below find
     from .problem import random_projection as random_projection
     from .sampling import sample as sample
     from .sampling import sample_together as sample_together
+    from .study.citing import cite as cite
     from .sweep import Experiment as Experiment
     from .sweep import experiment as experiment
     from .verdict import verdict as verdict
@@ -156,6 +157,7 @@ _NAMES = {
     ),
     "_samples": ("SampleSet",),
     "sampling": ("sample", "sample_together"),
+    "study.citing": ("cite",),
     "sweep": ("Experiment", "experiment"),
     "verdict": ("verdict",),
     "verdict.data": ("diagnose",),

@@ -1,4 +1,4 @@
-"""The command line: `gmm-testbed demo`, `list`, `run`, `check`, `diagnose` and more."""
+"""The command line: `gmm-testbed`, whose commands are the modules of this folder."""
 
 import os
 

@@ -12,8 +12,8 @@ from typing import Annotated
 import jax
 import typer
 
-from .. import study, sweep
-from .._checks import InputError, fail, require
+from .. import plotting, study, sweep
+from .._checks import InputError, choose, fail, require
 from ..sweep.outcomes import plain
 
 app = typer.Typer(
@@ -25,6 +25,14 @@ app = typer.Typer(
 Store = Annotated[
     Path,
     typer.Option(help="SQLite file of the cells: what it has is not computed again."),
+]
+Paper = Annotated[
+    str | None,
+    typer.Option(
+        help="Figures at the width of a venue, in serif, and LaTeX of tables and claims:"
+        f" {', '.join(plotting.VENUES)}. OUTPUT is results/NAME/VENUE then.",
+        show_default=False,
+    ),
 ]
 STORE = study.STORE
 INTERRUPTED = 130  # exit code of a shell for Ctrl-C, and of typer
@@ -91,6 +99,15 @@ def refuse(error: InputError) -> None:
     """
     typer.echo(f"error: {plain(error)}", err=True)
     raise typer.Exit(1 if isinstance(error, sweep.FileError) else 2) from None
+
+
+def venue_of(name: str | None) -> plotting.Venue | None:
+    """The venue of an option, None if it is not given.
+
+    Raises:
+        InputError: for an unknown one; the message has the nearest name.
+    """
+    return None if name is None else choose(name.lower(), plotting.VENUES, "venue")
 
 
 def warn(words: str) -> None:

@@ -23,6 +23,8 @@ from ..method import AbstractDescribed, AbstractMethod
 from ..paths.grids import time_grid
 from ..problem import Target
 from ..sampling import sample
+from ..study.statement import write_sidecar
+from ..sweep.provenance import provenance
 
 EXACT_GRID = "exact law, by quadrature"
 EXACT_AFFINE = "exact law, in closed form"
@@ -92,6 +94,8 @@ def show(case: Case, screen: Console, output: Path | None) -> None:
         ]
         sweep.write(rows, output / "measures.csv")
         files = ["measures.csv", *draw(found, target, title, output)]
+        written = [output / name for name in files]
+        write_sidecar(written, output, [provenance()], f"gmm-testbed run {title}")
         screen.print(f"Written to {output}: {', '.join(files)}")
 
 

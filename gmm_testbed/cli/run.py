@@ -13,7 +13,18 @@ from .. import methods, plotting, study, sweep
 from .. import testbeds as problems
 from .._checks import InputError, choose, require
 from . import problem
-from .app import STORE, Store, app, polite, refuse, require_writable, settings, warn
+from .app import (
+    STORE,
+    Paper,
+    Store,
+    app,
+    polite,
+    refuse,
+    require_writable,
+    settings,
+    venue_of,
+    warn,
+)
 
 
 class ByName(typer.core.TyperGroup):
@@ -111,6 +122,7 @@ def run_problem(
     seed: Annotated[
         int | None, _option("Of the samples.", "seed", min=-(2**63), max=2**63 - 1)
     ] = None,
+    paper: Paper = None,
 ) -> None:
     """The law of one sampler, and every measure of it there is."""
     given = {
@@ -121,10 +133,14 @@ def run_problem(
         "seed": seed,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    venue = venue_of(paper)
+    if venue is not None:
+        output = output or Path("results") / ctx.info_name / venue.name
     if output is not None:
         require_writable(output)
     case = problem.Case(ctx.info_name, **given)
-    problem.show(case, plotting.tables.console(), output)
+    with plotting.paper(venue):
+        problem.show(case, plotting.tables.console(), output)
 
 
 def _written(method, approximation, kernel) -> str | None:
@@ -172,23 +188,24 @@ def run_experiment(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds that a cell may take.")
     ] = None,
+    paper: Paper = None,
 ) -> None:
     """An experiment against its claims: figures, tables, and what holds.
 
     Exit code 1 if a claim is not as expected or a cell failed.
     """
     chosen = study.get(ctx.info_name)
-    output = output or Path("results") / chosen.name
     options = {"workers": workers, "scheduler": scheduler, "timeout": timeout}
-    run_study(chosen, store, output, force=force, **options)
+    run_study(chosen, store, output, paper=paper, force=force, **options)
 
 
 def run_study(
     chosen: study.Study,
     store: Path,
-    output: Path,
+    output: Path | None,
     workers: int | None = None,
     scheduler: str | None = None,
+    paper: str | None = None,
     **options: Any,
 ) -> None:
     """Computes what a store lacks of a study, and shows it.
@@ -196,14 +213,19 @@ def run_study(
     Args:
         chosen: the study.
         store: SQLite file.
-        output: folder of figures and tables.
+        output: folder of figures and tables; results/NAME by default, or
+            results/NAME/VENUE for a paper.
         workers: processes to start, as for `study.run`.
         scheduler: address of one of Dask's.
+        paper: name of a venue.
         **options: others of `study.run`.
 
     Raises:
         Exit: with code 1 if something is not as it should be.
     """
+    venue = venue_of(paper)
+    if output is None:
+        output = Path("results") / chosen.name / ("" if venue is None else venue.name)
     require_writable(output)
     require_writable(store.parent, "--store")
     screen = plotting.tables.console()
@@ -214,6 +236,6 @@ def run_study(
         with contextlib.chdir("."):  # cells may go elsewhere: what follows comes back
             tallies = study.run(chosen, opened, settings, executor=executor, **options)
         warn(study.stale([chosen], opened))
-        fine = study.show(chosen, opened, tallies, screen, output, executor)
+        fine = study.show(chosen, opened, tallies, screen, output, executor, venue)
     if not fine:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`gmm-testbed status` and `gmm-testbed report`: what a store has."""
+"""`gmm-testbed status`, `statement` and `report`: what a store has."""
 
 from pathlib import Path
 from typing import Annotated
@@ -51,6 +51,22 @@ def status_command(
         warn(line)
     if broken:
         raise typer.Exit(1)
+
+
+@app.command("statement")
+@polite
+def statement_command(
+    name: Annotated[str, typer.Argument(help="An experiment, or a file of them.")],
+    store: Store = STORE,
+) -> None:
+    """How the numbers of an experiment were made: a paragraph for an appendix.
+
+    Cells, seeds, precision, device, minutes, versions, and which numbers are exact.
+    """
+    with study.existing(store) as opened:
+        (chosen,) = study.find([name], opened)
+        warn(study.stale([chosen], opened))
+        typer.echo(study.statement(chosen, opened))
 
 
 @app.command("report")

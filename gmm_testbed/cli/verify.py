@@ -8,7 +8,7 @@ import typer
 
 from .. import plotting, sweep
 from ..study import verify
-from .app import STORE, Store, app, polite
+from .app import STORE, Paper, Store, app, polite
 from .run import run_study
 
 
@@ -19,18 +19,22 @@ def verify_command(
         list[str] | None, typer.Argument(help="Theorems; all if there are none.")
     ] = None,
     output: Annotated[
-        Path, typer.Option(help="Folder of a CSV and the figures.")
-    ] = Path("results/verify"),
+        Path | None,
+        typer.Option(
+            help="Folder of a CSV and the figures.", show_default="results/verify"
+        ),
+    ] = None,
     store: Store = STORE,
     force: Annotated[
         bool, typer.Option("--force", help="Also theorems that are done.")
     ] = False,
+    paper: Paper = None,
 ) -> None:
     """Theorems with both sides computed; exit code 1 if one is not as it should be."""
     chosen = verify.study(names or [])
     begun, before = time.perf_counter(), len(sweep.compilations())
     try:
-        run_study(chosen, store, output, force=force)
+        run_study(chosen, store, output, force=force, paper=paper)
     finally:
         programs = len(sweep.compilations()) - before
         seconds = time.perf_counter() - begun

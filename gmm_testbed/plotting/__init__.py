@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from . import latex as latex
 from . import tables as tables
 from .budget import PARTS as PARTS
 from .budget import budget_bars as budget_bars
@@ -17,6 +18,7 @@ from .curves import against_steps as against_steps
 from .curves import against_time as against_time
 from .curves import legend_below as legend_below
 from .curves import reference_slope as reference_slope
+from .fitting import caption as caption
 from .heatmaps import History as History
 from .heatmaps import exact_history as exact_history
 from .heatmaps import heatmap as heatmap
@@ -31,6 +33,7 @@ from .overview import convergence as convergence
 from .overview import in_time as in_time
 from .style import COLOURS as COLOURS
 from .style import COLUMN_WIDTH as COLUMN_WIDTH
+from .style import DPI as DPI
 from .style import FULL_WIDTH as FULL_WIDTH
 from .style import INK as INK
 from .style import STYLE as STYLE
@@ -39,6 +42,9 @@ from .style import figure as figure
 from .style import marker as marker
 from .style import save as save
 from .style import styled as styled
+from .venues import VENUES as VENUES
+from .venues import Venue as Venue
+from .venues import paper as paper
 
 
 def __getattr__(name: str) -> Any:

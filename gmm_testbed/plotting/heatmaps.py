@@ -97,7 +97,7 @@ def heatmaps(exact: History, laws: Mapping[str, History], title: str) -> Figure:
         laws: by name; those on the same grid of times and points.
         title: says which problem, kernel and number of steps.
     """
-    columns = 4
+    columns = min(4, len(laws) + 1)
     rows = -(-(len(laws) + 1) // columns)
     drawn = figure(height=0.5 + 1.5 * rows)
     panels = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)

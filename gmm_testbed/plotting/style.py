@@ -7,7 +7,7 @@ no global state is changed.
 import io
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import methods
+from ..sweep.provenance import described
+from .fitting import caption, fit
+from .venues import SETTINGS, Venue, current, paper
 
 FULL_WIDTH = 7.2  # inches: the text width of a two-column page
 COLUMN_WIDTH = 3.5
+DPI = 200
+PRINT_DPI = 300  # of the PNG for a venue, at least
 
 STYLE: dict[str, Any] = {
     "font.size": 8.0,
@@ -184,6 +189,8 @@ def styled(draw: Callable) -> Callable:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(STYLE)
+            if current() is not None:
+                matplotlib.rcParams.update(SETTINGS)
             return draw(*args, **kwargs)
 
     return inside
@@ -203,24 +210,63 @@ class Picture(Figure):
 
 @styled
 def figure(width: float = FULL_WIDTH, height: float = 2.6) -> Figure:
-    """An empty figure, in inches, that arranges its panels by itself."""
-    return Picture(figsize=(width, height), layout="constrained")
+    """An empty figure, in inches, that arranges its panels by itself.
+
+    Inside `paper(venue)` it has the width of that venue in place of its own.
+    """
+    venue = current()
+    size = (width, height) if venue is None else venue.size(width, height)
+    return Picture(figsize=size, layout="constrained")
+
+
+def save(
+    drawn: Figure,
+    path: Path,
+    dpi: int = DPI,
+    venue: Venue | None = None,
+    about: Mapping[str, str] | None = None,
+) -> list[Path]:
+    """Writes `path` with .png and .pdf added to its name; the folder must exist.
+
+    For a venue the title goes where papers have it, from the figure into what both files
+    say of themselves ("Title"), and what is too wide for its place is broken into lines.
+
+    Args:
+        drawn: the figure.
+        path: without an ending.
+        dpi: of the PNG; 300 or more for a venue.
+        venue: that it was drawn for; that of `paper` by default.
+        about: metadata of the files, such as "Subject"; which program drew it is in
+            "Subject" by default.
+
+    Returns:
+        The two files.
+    """
+    with paper(venue or current()):
+        return _save(drawn, path, dpi, dict(about or {"Subject": described()}))
 
 
 @styled
-def save(drawn: Figure, path: Path, dpi: int = 200) -> list[Path]:
-    """Writes `path` with .png and .pdf added to its name; the folder must exist."""
+def _save(drawn: Figure, path: Path, dpi: int, about: dict[str, str]) -> list[Path]:
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # timestamps of subset fonts
     files = [path.parent / (path.name + ending) for ending in (".png", ".pdf")]
     usual = drawn.dpi
+    about = {"Title": caption(drawn)} | about
+    if current() is not None:
+        dpi = max(dpi, PRINT_DPI)
+        drawn.suptitle("")
     drawn.dpi = dpi
     engine = drawn.get_layout_engine()
     if engine is not None:  # arranged once: with an engine, each file is drawn twice
         engine.execute(drawn)
+        if current() is not None:
+            fit(drawn)
+            engine.execute(drawn)
         drawn.set_layout_engine(None)
-    drawn.savefig(files[0], dpi=dpi)
+    # Keys of both formats; a PNG has "Software" in place of "Creator".
+    drawn.savefig(files[0], dpi=dpi, metadata=about)
     drawn.dpi = usual
-    drawn.savefig(files[1], metadata={"CreationDate": None})
+    drawn.savefig(files[1], metadata={"CreationDate": None} | about)
     return files
 
 

@@ -24,3 +24,4 @@ from .runs import stale as stale
 from .runs import status as status
 from .runs import unfinished as unfinished
 from .screen import show as show
+from .statement import statement as statement

@@ -21,6 +21,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from .._checks import InputError, choose, fail, require
+from ..estimate import Estimate
 from ..sweep import Experiment, Store, load
 from ..sweep.outcomes import FINAL
 from ..sweep.scripts import module
@@ -51,11 +52,14 @@ class Judged(NamedTuple):
         claim: its name.
         value: what was found, None if the file does not claim it.
         expected: what should be, None if nothing is written of it.
+        stderr: of a claim that is an `Estimate`; None of a plain number, which says
+            nothing of its error.
     """
 
     claim: str
     value: float | None
     expected: Expected | None
+    stderr: float | None = None
 
     @property
     def problem(self) -> str:
@@ -114,9 +118,15 @@ class Study(NamedTuple):
 
     def judged(self, store: Store) -> list[Judged]:
         """Every claim and every expectation; in the order of the claims, then the rest."""
-        found = {name: float(x) for name, x in self.inside.claims(store).items()}
+        found = {n: _with_error(x) for n, x in self.inside.claims(store).items()}
         names = [*found, *(name for name in self.expected if name not in found)]
-        return [Judged(n, found.get(n), self.expected.get(n)) for n in names]
+        none = None, None
+        return [
+            Judged(
+                n, found.get(n, none)[0], self.expected.get(n), found.get(n, none)[1]
+            )
+            for n in names
+        ]
 
     def figures(self, store: Store) -> dict[str, Any]:
         """Matplotlib figures by file stem."""
@@ -298,6 +308,13 @@ def _expected(file: Path) -> dict[str, Expected]:
         )
         expected[row["claim"]] = Expected(*numbers, row["source"])
     return expected
+
+
+def _with_error(claimed: Any) -> tuple[float, float | None]:
+    """Value of a claim, and its standard error if it says one."""
+    if isinstance(claimed, Estimate):
+        return float(claimed.value), float(claimed.stderr)
+    return float(claimed), None
 
 
 def _require_readable(ok, file, line, got):

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -14,9 +14,13 @@ from rich.text import Text
 
 from .. import plotting, sweep
 from .._checks import require
+from ..estimate import Estimate
+from ..plotting import Venue
 from ..sweep import Store, Tally
+from . import papers
 from .files import COLUMNS, Judged, Study, noting
 from .runs import Apart, unfinished
+from .statement import metadata, origins, write_sidecar
 
 MOST_ROWS = 40  # of a table in a terminal
 
@@ -28,6 +32,7 @@ def show(
     screen: Console,
     output: Path,
     executor: Executor | None = None,
+    venue: Venue | None = None,
 ) -> bool:
     """Prints and writes what a study has to say; whether all is as it should be.
 
@@ -43,6 +48,8 @@ def show(
         output: folder of the files.
         executor: what `executing` gave; if it is of processes of this study, they save
             the figures, while the rest is done here.
+        venue: of a paper, for which figures are drawn and LaTeX is written beside all
+            else; None for the screen.
     """
     for experiment, tally in tallies.items():
         screen.print(f"{experiment}: {tally}")
@@ -53,9 +60,9 @@ def show(
         screen.print(f"More: gmm-testbed status {study.name} --reasons")
         return False
     screen.print(Text(f"\n{study.title}", style="bold"))
-    errors, judged, written, drawn = {}, [], {}, {}
+    errors, judged, written, drawn, named = {}, [], {}, {}, {}
     with noting(errors, "figures"):
-        drawn = draw(study, store, output, executor)
+        drawn = draw(study, store, output, executor, venue)
     with noting(errors, "claims"):
         judged = study.judged(store)
         if judged:
@@ -75,15 +82,25 @@ def show(
             named[name] = name, rows
         written["as CSV", ("csv",)] = list(named)
     with noting(errors, "figures"):
-        for saved in drawn.values():
-            saved.result()
+        for one in drawn.values():
+            one.saved.result()
         written["as PNG and PDF", ("png", "pdf")] = sorted(drawn)
+    if venue is not None:
+        with noting(errors, "LaTeX"):
+            figures = {stem: one.shown for stem, one in drawn.items()}
+            given = study, store, output, venue, judged, _short_tables(named), figures
+            written["as LaTeX", ("tex",)] = papers.write(*given)
     screen.print()
+    files = []
     for (kind, endings), names in written.items():
         if names:
             line = f"Written to {output}, {kind}: {', '.join(names)}"
             screen.print(line)
-        _require_there(output / f"{name}.{end}" for name in names for end in endings)
+        files += [output / f"{name}.{end}" for name in names for end in endings]
+    _require_there(files)
+    if files:
+        command = f"gmm-testbed run {study.name}"
+        write_sidecar(files, output, origins(study, store), command)
     store.require_there()
     for name, text in errors.items():
         screen.print(f"{name}() of {study.file} failed:\n{text}")
@@ -101,23 +118,54 @@ def _require_there(files: Iterable[Path]) -> None:
     )
 
 
+class Drawn(NamedTuple):
+    """A figure that is being written.
+
+    Attributes:
+        saved: done when its files are there.
+        shown: its title and its width in inches.
+    """
+
+    saved: Future
+    shown: tuple[str, float]
+
+
 def draw(
-    study: Study, store: Store, folder: Path, executor: Executor | None = None
-) -> dict[str, Future]:
-    """Begins to write the figures as PNG and PDF; futures by the name of the figure.
+    study: Study,
+    store: Store,
+    folder: Path,
+    executor: Executor | None = None,
+    venue: Venue | None = None,
+) -> dict[str, Drawn]:
+    """Begins to write the figures as PNG and PDF; by the name of the figure.
 
     Args:
         study: whose.
         store: of its cells.
         folder: of the files.
         executor: see `show`.
+        venue: see `show`.
     """
     submit = executor.by_turns if isinstance(executor, Apart) else _at_once
-    begun = {}
-    for name, drawn in study.each_figure(store):
-        folder.mkdir(parents=True, exist_ok=True)
-        begun[name] = submit(plotting.save, drawn, folder / name)
+    about, begun = metadata(study, store), {}
+    with plotting.paper(venue):
+        for name, drawn in study.each_figure(store):
+            folder.mkdir(parents=True, exist_ok=True)
+            shown = plotting.caption(drawn), float(drawn.get_figwidth())
+            given = drawn, folder / name, plotting.DPI, venue, about
+            begun[name] = Drawn(submit(plotting.save, *given), shown)
     return begun
+
+
+def _short_tables(
+    named: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]],
+) -> dict[str, tuple[str, Sequence[Mapping[str, Any]]]]:
+    """Titles and rows of tables that a page can hold, by stem of a file."""
+    return {
+        stem: (title, rows)
+        for stem, (title, rows) in named.items()
+        if title != stem and len(rows) <= MOST_ROWS
+    }
 
 
 def _at_once(function, *given) -> Future:
@@ -170,12 +218,14 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], width: int) -> Table | 
 def _short_value(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, Estimate):
+        return str(value).rsplit(" (", 1)[0]
     fraction = _is_number(value) and not isinstance(value, numbers.Integral)
     return f"{value:.4g}" if fraction else str(value)
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or isinstance(value, numbers.Real)
+    return value is None or isinstance(value, numbers.Real | Estimate)
 
 
 def _folded(name: str, width: int) -> str:

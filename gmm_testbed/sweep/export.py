@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from .._checks import fail, require
+from ..estimate import Estimate
 from .files import replacing
 
 
@@ -21,7 +22,8 @@ def write(table: pd.DataFrame | Sequence[Mapping[str, Any]], path: str | Path) -
 
     Args:
         table: a frame, without its index, as `Store.frame` gives; or rows, each a value by
-            column, of which some may lack some.
+            column, of which some may lack some. An `Estimate` of a row has two columns,
+            its own and one with " stderr" at the end.
         path: that ends in ".csv" or ".parquet".
 
     Raises:
@@ -37,12 +39,24 @@ def write(table: pd.DataFrame | Sequence[Mapping[str, Any]], path: str | Path) -
         hint="write results.csv",
     )
     if not isinstance(table, pd.DataFrame):
+        table = [_apart(row) for row in table]
         names = list(dict.fromkeys(name for row in table for name in row))
         columns = {name: [row.get(name) for row in table] for name in names}
         table = pd.DataFrame(columns, dtype=object)
     content = kinds[path.suffix](table)
     with replacing(path) as file:
         file.write(content)
+
+
+def _apart(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row whose estimates are two numbers each."""
+    found = {}
+    for name, value in row.items():
+        if isinstance(value, Estimate):
+            found |= {name: float(value.value), f"{name} stderr": float(value.stderr)}
+        else:
+            found[name] = value
+    return found
 
 
 def _csv(table: pd.DataFrame) -> bytes:

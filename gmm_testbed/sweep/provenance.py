@@ -31,6 +31,22 @@ class Provenance(NamedTuple):
     revision: str
     sources: str
 
+    def __str__(self) -> str:
+        """As "gmm_testbed 0.1.0, revision 1a2b3c, sources 4d5e6f, JAX 0.6.0, cpu"."""
+        parts = (
+            (f"{PACKAGE.name} ", self.package or "not installed"),
+            ("revision ", self.revision),
+            ("sources ", self.sources),
+            ("JAX ", self.jax),
+            ("", " ".join(dict.fromkeys(self.device.split()))),  # "cpu cpu" is "cpu"
+        )
+        return ", ".join(name + what for name, what in parts if what)
+
+
+def described() -> str:
+    """What draws or writes something now, in a line for the metadata of a file."""
+    return f"made by {provenance()}"
+
 
 @functools.cache
 def provenance() -> Provenance:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ...estimate import Estimate
 from ...sweep import Row
 from ..files import Judged
 
@@ -48,7 +49,7 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
     """A table from rows of value by column; what a row lacks is a dash.
 
     Args:
-        rows: a value is a number, a `Cell`, None, or anything with a text.
+        rows: a value is a number, an `Estimate`, a `Cell`, None, or anything with a text.
         caption: its title.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -63,6 +64,9 @@ def _cell(value: Any) -> Cell:
         return value
     if value is None:
         return Cell("–")
+    if isinstance(value, Estimate):
+        text = str(value).rsplit(" (", 1)[0].replace("-", "−")
+        return Cell(text, repr(float(value.value)))
     if not _is_number(value):
         return Cell(str(value))
     if math.isnan(value):  # that a run gave no number is a result
@@ -112,7 +116,7 @@ def values(rows: Sequence[Row]) -> Table | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Estimate) and not isinstance(value, bool)
 
 
 def _numeric(values: Iterable[Any]) -> bool:
