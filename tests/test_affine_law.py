@@ -59,6 +59,7 @@ def test_matched_ddpm_with_the_exact_field_is_exact_in_any_dimension(gaussian):
     assert float(gt.laws.affine(biased, gaussian, times, initial=start).kl(exact)) > 0.1
 
 
+@pytest.mark.slow
 def test_dps_variance_tends_to_its_closed_form():
     """The reverse SDE under DPS ends with variance (g^2/2)(1 - exp(-2 s^2/g^2))."""
     prior = gt.GaussianMixture.isotropic([1.0], [[0.0]], 0.8)
@@ -90,6 +91,7 @@ def test_refusals_name_the_reason(gaussian):
         assert "hint" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_closed_forms_refuse_a_mixture(gaussian):
     law = gt.laws.affine(
         gt.Guided(A.Exact(), K.DDPM()), gaussian, gt.time_grid(gaussian.path, 5)

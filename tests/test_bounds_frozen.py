@@ -46,6 +46,7 @@ def test_a_frozen_value_is_a_martingale(theta):
 
 
 @pytest.mark.parametrize("theta", THETAS)
+@pytest.mark.slow
 def test_states_on_the_grid_by_the_sampler_itself(theta):
     target = line_paths.two_modes(gt.OU(T))
     times = jnp.linspace(1.0, 0.0, 7)
@@ -59,6 +60,7 @@ def test_states_on_the_grid_by_the_sampler_itself(theta):
 
 
 @pytest.mark.parametrize("factor", [1.15, 1.0 - 1e-4])
+@pytest.mark.slow
 def test_a_wrong_sum_over_cells_is_caught(monkeypatch, factor):
     right = frozen._cells
     monkeypatch.setattr(frozen, "_cells", lambda *given: factor * right(*given))

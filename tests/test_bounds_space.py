@@ -80,6 +80,7 @@ def test_mean_distance_on_the_line_is_folded():
     np.testing.assert_allclose(found, exact, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_mean_distance_in_space_by_samples(key, tolerance):
     prior, *_ = space.observed()
     centre = jnp.asarray([0.4, -0.2, 0.3])
@@ -117,6 +118,7 @@ def test_the_sampler_is_at_its_law(key, tolerance):
     assert {r.holds for r in found.values()} == {Verdict.HOLDS}
 
 
+@pytest.mark.slow
 def test_orders_come_near_their_limits():
     """What the parts that are asymptotic leave falls with v and with r^2."""
     for name, label, case, few in (

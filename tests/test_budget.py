@@ -196,6 +196,7 @@ def test_a_mixture_step_in_the_plane_adds_up_the_coordinates(line, times, key):
     assert_allclose(total, value.sum(), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_exact_reverse_step_costs_nothing(line, times, key):
     found = gt.budget(key, Reverse(), line, times)
     assert np.abs(_steps(found)).max() < 1e-12
@@ -212,6 +213,7 @@ class Reverse(gt.AbstractMarkov):
         return gt.Mixture(gt.reverse_kernel(target, x, t, s))
 
 
+@pytest.mark.slow
 def test_the_ratio_of_mixture_paths_has_mean_one(line, times, key):
     """E exp(log dP/dQ) = 1 under Q, and its log has the mean -KL(Q || P) < 0."""
     start = line.marginal(times[0])

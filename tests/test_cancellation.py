@@ -189,6 +189,7 @@ def test_two_samples_far_away_in_single_precision():
     assert np.isnan([mmd.stderr, ksd.stderr, energy.stderr]).all()
 
 
+@pytest.mark.slow
 def test_distances_far_from_the_origin_are_those_at_it(key):
     """Samples and mixture moved alike, where the grid of the numbers is 1e-7."""
     D, grid = gt.divergences, 2.0**-20

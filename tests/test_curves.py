@@ -47,6 +47,7 @@ def test_curve_has_the_values_and_slopes_of_its_nodes():
     assert np.allclose(found[1], slopes, rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_curve_is_exact_for_polynomials_of_degree_15():
     polynomial = np.polynomial.Polynomial(np.linspace(-0.7, 1.1, 16))
     nodes = np.linspace(-1, 1, 12)

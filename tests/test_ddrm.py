@@ -142,6 +142,7 @@ def test_with_full_trust_it_is_ddnm_plus(tolerance):
     assert_allclose(mean, expected, rtol=100 * tolerance.identity)
 
 
+@pytest.mark.slow
 def test_samples_have_the_moments_of_the_recursion(key, tolerance):
     """From its own start, for one Gaussian."""
     problem = one_gaussian()

@@ -78,6 +78,7 @@ def test_hallucinations_are_of_the_prior_or_like_the_data(law):
         deliberate.from_the_prior(law, law)
 
 
+@pytest.mark.slow
 def test_divergences_are_known(key, law, tolerance):
     """Modes apart: KL is that of the weights."""
     dropped = deliberate.log_ratio(key, deliberate.one_mode_dropped(law), law, 500)
@@ -88,6 +89,7 @@ def test_divergences_are_known(key, law, tolerance):
     assert abs(swapped.distance(expected)) < tolerance.z
 
 
+@pytest.mark.slow
 def test_traced_failures_are_the_same(law):
     """So that they can be made for every observation afresh."""
     direction = jnp.asarray([[0.6], [0.8]])

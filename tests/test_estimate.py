@@ -31,6 +31,7 @@ def test_map_is_the_delta_method():
     np.testing.assert_allclose([root.value, root.stderr], [2.0, 0.05], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_error_of_a_mean_is_calibrated(key):
     """Weighted and unweighted 95 % intervals hold the truth 95 times in 100."""
 

@@ -136,6 +136,7 @@ def test_weights_that_are_steps_are_resolved(seed):
         gt.Published(A.TMPD()),
     ],
 )
+@pytest.mark.slow
 def test_samples_agree_on_the_line(key, sampler):
     target, times = on("two-modes", t_max=0.95, t_min=3e-2)
     assert_samples_agree(key, sampler, target, times)
@@ -149,6 +150,7 @@ def test_samples_agree_between_atoms(key, sampler):
 
 
 @pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.slow
 def test_daps_is_exact_for_a_unit_gaussian(dim):
     target, times = unit(dim)
     start = target.posterior(times[0])

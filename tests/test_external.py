@@ -129,6 +129,7 @@ def test_a_program_is_the_method_of_the_catalogue(key, tolerance):
     assert np.isnan(float(out.log_evidence)) and out.info.ess is None
 
 
+@pytest.mark.slow
 def test_it_is_compared_like_any_other(key, tolerance):
     """Not told from the catalogue's own; the prior is."""
     posterior = TARGET.posterior(TIMES[-1])
@@ -188,6 +189,7 @@ def _exact(level):
 
 
 @pytest.mark.parametrize("level", ["t", "data"])
+@pytest.mark.slow
 def test_it_is_calibrated_on_the_host(level, key):
     """Exact draws at either level pass; those of the data, taken for noisy, do not."""
     times = jnp.asarray([0.9, 0.5])  # far from the data: the level matters
@@ -215,6 +217,7 @@ def swept(key, method):
     return {"mean": float(gt.sample(key, sampler, TARGET, TIMES, 50).x.mean())}
 
 
+@pytest.mark.slow
 def test_it_is_swept(tmp_path):
     with gt.sweep.Store(tmp_path / "all.sqlite") as store:
         gt.sweep.run(swept, store, show=False)

@@ -362,6 +362,7 @@ def test_ten_thousand_components(tolerance):
 
 
 @pytest.mark.float32
+@pytest.mark.slow
 def test_a_thousand_dimensions(tolerance):
     rng, rtol = np.random.default_rng(4), tolerance.identity
     dim = 1000

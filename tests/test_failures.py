@@ -45,6 +45,7 @@ def target(y=4.0, noise=1.0):
 # --- spread and mode weights ----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_spread_ratio_is_the_ratio_of_traces():
     law = GaussianMixture.isotropic([1.0], [[2.0]], 0.25)
     truth = GaussianMixture.isotropic([1.0], [[-1.0]], 0.8)

@@ -245,6 +245,7 @@ def test_almost_equal_weights_are_not_warned_of(recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.slow
 def test_a_filter_that_sees_one_particle_says_so(key):
     """A bootstrap filter at a noise of 1e-4: no error of 5e-8, but none, and a warning."""
     prior = gt.GaussianMixture.isotropic([0.5, 0.5], [[-1.0], [1.0]], 0.2)

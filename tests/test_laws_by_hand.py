@@ -161,6 +161,7 @@ def test_steps_beyond_the_frame_follow_one_another():
         _accumulated([bent], 0.7, jnp.float64)
 
 
+@pytest.mark.slow
 def test_divergences_of_a_product_count_every_direction(product):
     law, mean, covariance = product
     posterior = law.target.posterior(TIMES[-1])

@@ -116,6 +116,7 @@ def test_w2_agrees_with_the_matrix_formula():
 
 
 @pytest.mark.float32
+@pytest.mark.slow
 def test_w1_of_a_shift_is_the_shift(tolerance):
     shifted = LAW[0], LAW[1] + 0.7, LAW[2]
     law = on_grid(LAW, 3)
@@ -298,6 +299,7 @@ def first_distance_wide(q, p):
     return p[0] @ p[1] - q[0] @ q[1]
 
 
+@pytest.mark.slow
 def test_distances_compile():
     law, target = on_grid(LAW, 1.5), mixture(OTHER)
     for distance in (w1, w2):

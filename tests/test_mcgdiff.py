@@ -137,6 +137,7 @@ def test_evidence_is_that_of_the_chain(key, tolerance):
     assert _distance(ratio * np.exp(expected - ref.log_evidence(*LINE)), 1.0) > 4.5
 
 
+@pytest.mark.slow
 def test_the_printed_kappa_is_warned_of(key):
     target = to_target(LINE, PATH)
     times = gt.time_grid(PATH, 12, "log_snr", t_max=0.95, t_min=0.01)
@@ -214,6 +215,7 @@ def test_any_look_ahead_leaves_evidence_and_particles_unbiased(
 
 
 @pytest.mark.parametrize("threshold", [0.7, 1.0])
+@pytest.mark.slow
 def test_any_look_ahead_leaves_conditional_filters_unbiased(threshold, key, tolerance):
     """The mean of p(y) / Z-hat is 1 if one particle follows an exact posterior path."""
     times = jnp.asarray([0.9, 0.6, 0.4, 0.2, 0.1])

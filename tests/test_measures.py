@@ -179,6 +179,7 @@ def test_one_program_serves_laws_on_grids_of_any_size(target):
 # Samples.
 
 
+@pytest.mark.slow
 def test_weights_of_samples_count(target, key):
     """Samples of another mixture with importance weights, and without them."""
     posterior = target.posterior(jnp.asarray(T))
@@ -229,6 +230,7 @@ def test_what_is_followed_in_time_agrees_with_the_accurate_measures(target, law)
 
 
 @pytest.mark.parametrize("name", ["two-modes", "three-atoms"])
+@pytest.mark.slow
 def test_masses_followed_in_time_are_those_of_the_diagnostics(name):
     """Where every mode is possible and where one is ruled out; near and far from data."""
     target = gt.problems.get(name)

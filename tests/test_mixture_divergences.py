@@ -102,6 +102,7 @@ def test_of_atoms_by_their_weights():
     assert mixture_tv(left, P).value == 1.0
 
 
+@pytest.mark.slow
 def test_escaped_mass_is_an_interval(tolerance):
     """A standard normal of which one hundredth has left, against one at 1, by hand."""
     x = jnp.linspace(-9.0, 10.0, 129)

@@ -36,6 +36,7 @@ def test_numbers_are_standard_normal(key):
 
 
 @pytest.mark.float32
+@pytest.mark.slow
 def test_streams_and_parts_are_independent_of_each_other(key):
     dtype = jnp.zeros(()).dtype
 

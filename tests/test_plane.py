@@ -121,6 +121,7 @@ def test_kl_has_a_direction():
     assert abs(kl_to(law, target) - kl_from(law, target)) > 0.01
 
 
+@pytest.mark.slow
 def test_the_law_itself_is_at_the_floor():
     law, same = on_grid(two_modes(), 3.0), two_modes()
     assert abs(kl_to(law, same)) < 1e-12
@@ -128,6 +129,7 @@ def test_the_law_itself_is_at_the_floor():
     assert fisher(law, same) < 1e-8  # the root of the density is smooth to this
 
 
+@pytest.mark.slow
 def test_escaped_mass_is_counted():
     law, same = on_grid(two_modes(), lost=0.1), two_modes()
     assert np.isclose(mass(law), 0.9, rtol=1e-9)

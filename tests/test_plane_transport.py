@@ -46,6 +46,7 @@ def test_gaussians_have_closed_forms_on_both_sides():
     assert float(found.upper) > 1.01 * float(exact)
 
 
+@pytest.mark.slow
 def test_a_shift_costs_its_length():
     shift = jnp.asarray([0.3, -0.4])
     found = D.w2_between(gridded(P.affine(jnp.eye(2), shift)), P)

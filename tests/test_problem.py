@@ -156,6 +156,7 @@ def test_posterior_of_atoms_reweights_them_by_the_likelihood():
     assert_allclose(evidence, np.log(joint.sum()), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_target_of_atoms_is_a_direct_sum_over_them():
     target, x, t = gt.Target(_atomic_problem(), PATH), np.array([0.3, -0.2, 0.9]), 0.3
     alpha, sigma = scales(PATH, jnp.asarray(t))
@@ -229,6 +230,7 @@ def _line_moments(x, R, alpha, sigma):
     return np.log(total), mean, integral(2, mean) / total
 
 
+@pytest.mark.slow
 def test_quadrature_reference_on_the_line_agrees_with_scipy(tolerance):
     R, x, t = [1.0, 0.8], 0.4, jnp.asarray(0.2)
     alpha, sigma = scales(PATH, t)
@@ -279,6 +281,7 @@ def test_reported_error_of_the_reference_is_its_true_error():
 
 
 @pytest.mark.parametrize("x, t", [(0.4, 1.0), (-1.0, 0.35)])
+@pytest.mark.slow
 def test_narrow_measurements_are_resolved_by_the_nodes_there_are(x, t, tolerance):
     R, t = [0.1, 0.1], jnp.asarray(t)
     _, mean, variance = _line_moments(x, R, *scales(PATH, t))
@@ -289,6 +292,7 @@ def test_narrow_measurements_are_resolved_by_the_nodes_there_are(x, t, tolerance
     assert mine["reference_error"] < 1e-9
 
 
+@pytest.mark.slow
 def test_nodes_are_those_of_the_trapezoidal_rule():
     """103 of them, as far apart at the centre as 256 of Gauss and Hermite."""
     likelihood = _bent_line([1.0, 0.8], 103).likelihood
@@ -301,6 +305,7 @@ def test_nodes_are_those_of_the_trapezoidal_rule():
     assert_allclose(np.diff(theirs).min(), points[1] - points[0], rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_a_posterior_too_narrow_for_the_nodes_is_told_and_cured_by_more():
     R = [0.01, 0.01]
     with pytest.warns(UserWarning, match="nodes=") as told:
@@ -332,6 +337,7 @@ def test_far_in_the_tail_of_the_prior_the_nodes_end_and_that_is_told():
         gt.Target(far, PATH, nodes=2048)
 
 
+@pytest.mark.slow
 def test_quadrature_reference_in_the_plane_agrees_with_a_fine_grid(tolerance):
     """The trapezoidal rule on a plane with all the mass is spectrally accurate."""
     covariances = [[[0.5, 0.2], [0.2, 0.3]], [[0.3, -0.1], [-0.1, 0.6]]]

@@ -119,6 +119,7 @@ def test_any_measurement(key):
     assert_allclose(np.abs(x), 2.0, atol=0.1)
 
 
+@pytest.mark.slow
 def test_points_are_not_judged_as_draws(key):
     target, times = to_target(MIXTURE, PATH), jnp.asarray([0.7, 0.5, 0.4])
     points = gt.sample(key, METHOD, target, times, 50)

@@ -40,6 +40,7 @@ def _by_ito(z, spread, grown):
 
 
 @pytest.mark.parametrize("path", [gt.VP(), gt.VE(0.01, 20.0)], ids=["VP", "VE"])
+@pytest.mark.slow
 def test_residual_is_that_of_the_formula_on_any_path(path, tolerance):
     """PiGDM with r^2 = v / (1 + v), whose normaliser moves with v."""
     target = to_target(PROBLEM, path)

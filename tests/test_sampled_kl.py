@@ -54,6 +54,7 @@ def test_flow_on_the_line_agrees_with_the_grid(two_modes, key):
         assert float(found.stderr) < 0.1 * known
 
 
+@pytest.mark.slow
 def test_folds_noise_and_jumps_are_refused(two_modes, key):
     cases = [
         (gt.Guided(A.DPS(), K.DDIM(0.0)), "folds space"),
@@ -114,6 +115,7 @@ class Straight(gt.AbstractMarkov):
 SHIFTED = gt.GaussianMixture.isotropic([1.0], [[0.7]], 0.4)
 
 
+@pytest.mark.slow
 def test_the_sandwich_closes_where_the_last_step_forgets(two_modes, key):
     """Then q is the step itself, and both sides are log q - log p, at any M."""
     times, sampler = times_of(two_modes, 2), Straight(0.0, 0.5, 1e6)
@@ -128,6 +130,7 @@ def test_the_sandwich_closes_where_the_last_step_forgets(two_modes, key):
     assert float(found.upper_from.stderr) < 0.05
 
 
+@pytest.mark.slow
 def test_a_straight_flow_has_closed_forms_and_a_broken_one_is_refused(two_modes, key):
     """N(0, s^2) becomes N(0.3, s^2 / 4); a map that ends somewhere has no density."""
     times = times_of(two_modes, 1)

@@ -133,6 +133,7 @@ def plane():
     return mixture, other
 
 
+@pytest.mark.slow
 def test_sliced_is_the_mean_over_directions(plane, key, tolerance):
     """The same along few directions one by one; powers are averaged before the root."""
     from gmm_testbed.divergences.samples.sliced import draw_directions
@@ -183,6 +184,7 @@ def test_twice_the_weight_is_the_point_twice(metric, options, plane, key, tolera
     assert 0.1 < float(found.value) and float(found.stderr) > float(plain.stderr)
 
 
+@pytest.mark.slow
 def test_two_threads_find_what_one_does(plane, key, tolerance, monkeypatch):
     from gmm_testbed.divergences.samples import sliced
 

@@ -255,6 +255,7 @@ def bootstrap():
     return run
 
 
+@pytest.mark.slow
 def test_bootstrap_is_importance_sampling_with_its_variance(bootstrap, tolerance):
     """Weights over p(y) have mean 1 and variance chi2(posterior || prior) (T17)."""
     out = bootstrap(4096)

@@ -144,6 +144,7 @@ def stored(script):
     return found
 
 
+@pytest.mark.slow
 def test_interrupted_and_killed_drivers_lose_nothing(script):
     """Ctrl-C, then kill -9, then to the end: each finished cell was computed once."""
     losses = 0

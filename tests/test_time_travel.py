@@ -77,6 +77,7 @@ def test_samples_have_the_law_of_the_legs(key, tolerance):
     assert_moments(x, np.array([mean]), np.array([[variance]]), tolerance.z)
 
 
+@pytest.mark.slow
 def test_the_law_by_quadrature_takes_the_legs_in_turn():
     """`laws.grid` against the same legs on a plain grid in NumPy."""
     method = gt.algorithms.TimeTravel(BASE, 3)
@@ -87,6 +88,7 @@ def test_the_law_by_quadrature_takes_the_legs_in_turn():
     assert_allclose(law.covariance(), [[mass @ (NODES - mean) ** 2]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_repeat_is_the_method(key):
     target, times = to_target(LINE, PATH), jnp.asarray(TIMES)
     once = gt.algorithms.TimeTravel(BASE, 1)

@@ -226,6 +226,7 @@ def test_small_cells_and_what_is_made_of_them(table, tmp_path, monkeypatch):
     assert drawn["tmpd_steps"].axes[0].get_xticks().tolist() == [0]
 
 
+@pytest.mark.slow
 def test_roundings_are_counted(precision, tmp_path, monkeypatch):
     noisy = {"dim": [DIM], "measurements": [ROWS], "noise": [NOISE]}
     small = gt.Experiment(precision.tmpd_float32.function, noisy, seeds=2)

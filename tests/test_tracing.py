@@ -56,6 +56,7 @@ def test_gradient_in_reverse_mode_is_that_of_differences():
     np.testing.assert_allclose(found, by_difference, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_grid_may_be_traced():
     found = jax.jit(lambda times: _samples(times=times))(TIMES)
     np.testing.assert_allclose(found, _samples(), rtol=1e-5)

@@ -130,6 +130,7 @@ def test_right_guidances_pass_and_are_recognised(fn, words, error):
         assert "no: off by" in answer.answer
 
 
+@pytest.mark.slow
 def test_another_convention_is_no_fault():
     found = of_guidance(faults.pigdm)
     (answer,) = found.about("Which method")
