@@ -107,6 +107,7 @@ def _daps(problem, endpoint, r2):
 @pytest.mark.parametrize(
     "endpoint, r2", [("mean", "snr"), ("ode", "flat"), ("sample", "flat")]
 )
+@pytest.mark.slow
 def test_daps_has_the_law_of_its_recursion(endpoint, r2, key, tolerance):
     out = _sample(key, algorithms.DAPS(endpoint, r2), GAUSSIAN)
     start = _moments_at(GAUSSIAN, TIMES[0])

@@ -69,6 +69,7 @@ PRIORS = {"full": (FULL, COVARIANCES, 1e-3), "atoms": (ATOMS, POINTS, 0.6)}
 
 @pytest.mark.parametrize("name", PRIORS)
 @pytest.mark.parametrize("path", [gt.VP(), gt.VE(0.01, 50.0)], ids=["VP", "VE"])
+@pytest.mark.slow
 def test_guidance_of_a_measurement_with_little_to_say(name, path):
     """To ten digits, from a noise of 1e-3 to one of 1e8, and at all times."""
     prior, covariances, soon = PRIORS[name]

@@ -419,6 +419,7 @@ def test_a_module_that_needs_pytorch_says_so(tmp_path, monkeypatch):
         gt.diagnose(DATA, bent, "torch_here:f", NOISE)
 
 
+@pytest.mark.slow
 def test_samples_that_are_not_finite_fail_in_words():
     def program(problem, denoiser, num, seed):
         return np.full((num, problem.dim), np.nan)
@@ -443,6 +444,7 @@ def test_samples_that_are_not_finite_fail_in_words():
         ({"late": 0.0}, "times as far, as without it"),
     ],
 )
+@pytest.mark.slow
 def test_planted_faults_are_seen(fault, words):
     def program(problem, denoiser, num, seed):
         return noised_draws(problem, seed, num, **fault)

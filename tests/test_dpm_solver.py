@@ -70,6 +70,7 @@ def test_samples_are_the_map_of_their_starts(key, tolerance):
         assert_allclose(path[-1], expected, rtol=1e3 * tolerance.identity)
 
 
+@pytest.mark.slow
 def test_density_is_that_of_the_whole_map(key):
     """In the plane: the start's density over the determinant by finite differences."""
     target = to_target(PLANE, PATH)
@@ -139,6 +140,7 @@ def _endpoint(method, target, times, x):
     return jax.lax.scan(step, carry, windows)[0][0][0]
 
 
+@pytest.mark.slow
 def test_it_is_of_second_order_and_ddim_of_first(line):
     """W2 from the posterior on the line: of sorted images of the quantiles."""
     levels = (np.arange(200) + 0.5) / 200
@@ -176,6 +178,7 @@ def _quantiles(law, levels):
     return middle
 
 
+@pytest.mark.slow
 def test_infinite_steps_are_of_first_order(key):
     """From no signal to no noise: no number is lost, and the last step denoises."""
     target = to_target(PLANE, gt.Rectified())
@@ -189,6 +192,7 @@ def test_infinite_steps_are_of_first_order(key):
     assert_allclose(path[-2], later, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_fold_of_the_whole_map_is_refused(key):
     stiff = gt.algorithms.DPMSolver(gt.approximations.DPS())
     target = gt.problems.get("two-modes")

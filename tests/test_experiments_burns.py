@@ -74,6 +74,7 @@ def test_rates_by_quadrature_are_those_in_closed_form(tolerance):
 
 
 @pytest.mark.parametrize("marginal", ["posterior", "prior"])
+@pytest.mark.slow
 def test_distance_of_a_reference_is_that_of_numpy(marginal, key):
     file, t, count = inside("finite_sample"), 0.3, 5
     target = gt.problems.get("two-modes")

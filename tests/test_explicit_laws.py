@@ -98,6 +98,7 @@ def assert_samples_agree(key, sampler, target, times):
 
 @pytest.mark.parametrize("problem", ["two-modes", "three-atoms"])
 @pytest.mark.parametrize("sampler", [M.Jump(), M.PosteriorDraws()])
+@pytest.mark.slow
 def test_exact_methods_have_the_exact_law_on_the_line(problem, sampler):
     target, times = on(problem, t_min=1e-2)
     start = target.posterior(times[0])
@@ -110,6 +111,7 @@ def test_exact_methods_have_the_exact_law_on_the_line(problem, sampler):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.slow
 def test_weights_that_are_steps_are_resolved(seed):
     """Atoms near one another and far apart: responsibilities sharper than the density."""
     rng = np.random.default_rng(seed)
@@ -143,6 +145,7 @@ def test_samples_agree_on_the_line(key, sampler):
 
 
 @pytest.mark.parametrize("sampler", [M.Jump(), M.SplitGibbs()])
+@pytest.mark.slow
 def test_samples_agree_between_atoms(key, sampler):
     """Of a split Gibbs sweep the first leg ends on the atoms, and has no density."""
     target, times = on("three-atoms", t_max=0.95, t_min=3e-2)

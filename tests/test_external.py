@@ -115,6 +115,7 @@ def pigdm(problem, denoiser, num, seed, starts=None):
 OWN = gt.Guided(gt.approximations.PiGDM(), gt.kernels.DDIM(0.0))
 
 
+@pytest.mark.slow
 def test_a_program_is_the_method_of_the_catalogue(key, tolerance):
     """Euler in EDM's variables is DDIM(0): the same points from the same starts."""
     own = gt.sample(key, OWN, TARGET, TIMES, 20, trajectory=True)

@@ -181,6 +181,7 @@ def test_posterior_variance_of_1e_10_keeps_its_relative_accuracy():
 
 
 @pytest.mark.parametrize("t", [1e-6, 0.02, 0.5, 0.99])
+@pytest.mark.slow
 def test_noise_variance_of_1e_10_at_every_time(t):
     target = _tiny_noise()
     alpha, sigma = scales(PATH, jnp.asarray(t))
@@ -298,6 +299,7 @@ def test_affine_law_is_the_recursion_of_its_moments(tolerance):
 
 
 @pytest.mark.float32
+@pytest.mark.slow
 def test_law_on_the_line_has_the_moments_of_a_plain_propagation(tolerance):
     """Three components, guided by TMPD: not a mixture after the first step."""
     target = to_target(LINE, PATH)
@@ -327,6 +329,7 @@ def test_law_on_the_line_has_the_moments_of_a_plain_propagation(tolerance):
 
 
 @pytest.mark.float32
+@pytest.mark.slow
 def test_ten_thousand_components(tolerance):
     rng, rtol = np.random.default_rng(3), tolerance.identity
     count = 10_000

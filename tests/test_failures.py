@@ -55,6 +55,7 @@ def test_spread_ratio_is_the_ratio_of_traces():
     assert np.isclose(spread_ratio(plane(wide), narrow), 1.5 / 1.6, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_mode_weights_of_the_mixture_itself_are_its_weights_though_modes_overlap():
     mixed = GaussianMixture.isotropic([0.3, 0.7], [[-0.4], [0.9]], [1.0, 0.6])
     assert np.allclose(mode_weights(line(mixed), mixed), [0.3, 0.7], rtol=1e-9)
@@ -146,6 +147,7 @@ def test_nothing_is_hallucinated_where_the_prior_has_its_mass():
     assert found.exact < 1e-9
 
 
+@pytest.mark.slow
 def test_in_the_plane_the_region_is_that_of_the_observed_axis():
     prior = GaussianMixture.isotropic([1.0], [[0.0, 0.0]], 1.0)
     problem = gt.Target(
@@ -184,6 +186,7 @@ def test_early_stopping_of_the_exact_marginals():
     assert np.allclose(found.times, times)
 
 
+@pytest.mark.slow
 def test_early_stopping_takes_any_divergence():
     problem, times = single(y=1.2), jnp.asarray([0.3, 0.1])
     laws = [line(problem.marginal(t)) for t in times]

@@ -65,6 +65,7 @@ CASES = ["identity", *(pytest.param(name, marks=slow) for name in ("m < d", "m >
 
 
 @pytest.mark.parametrize("which", CASES)
+@pytest.mark.slow
 def test_in_covariances_with_equal_eigenvalues(which):
     A = jnp.asarray(OPERATORS[which])
     y = jnp.asarray(Y[: len(A)])
@@ -87,6 +88,7 @@ def test_in_covariances_with_equal_eigenvalues(which):
         ),
     ],
 )
+@pytest.mark.slow
 def test_in_the_measurement(form, which):
     A, rows = OPERATORS[which], len(OPERATORS[which])
     prior = {

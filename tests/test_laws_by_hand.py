@@ -72,6 +72,7 @@ def test_mass_that_left_the_line_is_reported_and_counts(line):
 
 
 @pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.slow
 def test_mass_that_left_the_plane_is_reported(turned):
     target = problem([0.4, -0.3], [[0.5, 0.2], [0.2, 0.3]], [1.0, 0.5])
     mean, covariance = np.array([0.2, -0.4]), np.array([[0.3, 0.1], [0.1, 0.2]])

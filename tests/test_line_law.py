@@ -138,6 +138,7 @@ def test_matched_ddpm_is_exact_for_one_gaussian_in_one_step():
     "approximation", [A.Exact(), A.DPS(), A.PiGDM(), A.TMPD(), A.DDNM(), A.DiffPIR(2.0)]
 )
 @pytest.mark.parametrize("kernel", [K.DDPM(), K.DDIM(0.5), K.EulerMaruyama()])
+@pytest.mark.slow
 def test_law_of_an_affine_sampler_is_the_affine_law(approximation, kernel):
     target = gt.problems.get("one-gaussian")
     law = law_of(target, approximation, kernel, 15)
@@ -158,6 +159,7 @@ def test_far_tails_keep_their_logarithm(two_modes):
 
 
 @pytest.mark.parametrize("kernel", [K.Heun(), K.DDIM(0.0), K.ProbabilityFlow()])
+@pytest.mark.slow
 def test_deterministic_kernels_by_the_change_of_variables(two_modes, key, kernel):
     sampler = gt.Guided(A.Exact(), kernel)
     times = gt.time_grid(two_modes.path, 20, kind="log_snr", t_min=T_MIN)

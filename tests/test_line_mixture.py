@@ -74,6 +74,7 @@ def test_quantile_at_the_ends():
     assert np.isclose(mixture_quantile(ATOMS, jnp.asarray(1.0)), 3.5)
 
 
+@pytest.mark.slow
 def test_atoms_make_steps_and_the_quantile_picks_them():
     at = jnp.asarray([-2.1, -2.0, 0.9, 1.0, 3.4, 3.5])
     found = jax.vmap(lambda x: mixture_cdf(ATOMS, x))(at)

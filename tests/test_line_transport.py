@@ -95,6 +95,7 @@ def second_distance_squared(q, p):
 
 @pytest.mark.float32
 @pytest.mark.parametrize("nodes", [coarse(1.5), 3])
+@pytest.mark.slow
 def test_w2_between_gaussians_is_the_closed_form(nodes, tolerance):
     target = np.array([1.0]), np.array([-0.4]), np.array([1.4])
     expected = np.sqrt(0.7**2 + 0.5**2)
@@ -128,6 +129,7 @@ def test_w1_of_a_shift_is_the_shift(tolerance):
 @pytest.mark.parametrize(
     ("law", "target"), [(LAW, OTHER), (OTHER, LAW), (GAUSSIAN, APART)]
 )
+@pytest.mark.slow
 def test_w1_is_the_integral(law, target, nodes, atol):
     found = w1(on_grid(law, nodes), mixture(target))
     assert abs(found - first_distance(law, target)) < atol
@@ -136,6 +138,7 @@ def test_w1_is_the_integral(law, target, nodes, atol):
 @pytest.mark.parametrize(
     ("law", "target"), [(LAW, OTHER), (OTHER, LAW), (GAUSSIAN, APART)]
 )
+@pytest.mark.slow
 def test_w2_is_the_distance_of_the_quantiles(law, target):
     expected = np.sqrt(second_distance_squared(law, target))
     for nodes, atol in ((1.5, 1e-6), (3, 1e-8)):
@@ -173,6 +176,7 @@ def test_a_mixture_narrower_than_the_grid_is_still_coupled_well():
 # --- atoms --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_w2_from_one_atom_is_the_root_mean_square():
     atom = GaussianMixture.empirical(np.array([[1.1]]))
     law = mixture(LAW)

@@ -120,6 +120,7 @@ def pair(request):
 
 
 @pytest.mark.parametrize("name", ["kl_to", "kl_from", "tv", "w1", "w2", "fisher"])
+@pytest.mark.slow
 def test_numpy_and_jax_agree(pair, name):
     density, mixture = pair
     expected = float(getattr(divergences, name)(density, mixture))

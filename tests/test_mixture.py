@@ -453,6 +453,7 @@ def test_mixtures_pass_through_vmap_and_jit():
 
 
 @pytest.mark.parametrize("apart, offset", [(8.0, 0.0), (1e3, 5e4), (1e-2, 1e3)])
+@pytest.mark.slow
 def test_distances_by_matrix_products_have_no_term_larger_than_the_result(
     apart, offset
 ):
@@ -476,6 +477,7 @@ def test_distances_by_matrix_products_have_no_term_larger_than_the_result(
 @pytest.mark.parametrize(
     "apart, variance, last", [(30.0, 1e-3, 1.0), (1e3, 1.0, 1.0), (1.0, 1e-3, 1e10)]
 )
+@pytest.mark.slow
 def test_one_basis_in_many_dimensions_against_extended_precision(apart, variance, last):
     """The last component may be far from all others, and weigh nothing."""
     rng = np.random.default_rng(1)
@@ -508,6 +510,7 @@ def test_one_basis_in_many_dimensions_against_extended_precision(apart, variance
     "count, alpha, sigma", [(3, 0.8, 0.5), (20, 0.9, 1e-3), (2, 0.0, 1.0)]
 )
 @pytest.mark.parametrize("rank", [0, 2, 5, None])
+@pytest.mark.slow
 def test_moments_are_those_of_the_denoised_law(rank, count, alpha, sigma):
     """One basis of rank r, or atoms: from the law's means and covariances."""
     rng = np.random.default_rng(count)
@@ -540,6 +543,7 @@ def test_moments_are_those_of_the_denoised_law(rank, count, alpha, sigma):
 
 @pytest.mark.skipif(FLOAT32, reason="what is split has 53 bits")
 @pytest.mark.parametrize("scale", [1.0, 0.03, 1e-4])
+@pytest.mark.slow
 def test_distances_by_products_keep_their_digits(scale):
     """Many places far from the origin, and points near one of them, by long doubles."""
     rng = np.random.default_rng(2)

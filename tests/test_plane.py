@@ -46,6 +46,7 @@ def on_grid(mixture, nodes_per_deviation=2.0, lost=0.0):
     return PlaneDensity(x, y, log_density + jnp.log(1 - lost), lost)
 
 
+@pytest.mark.slow
 def test_moments_are_those_of_the_mixture():
     law, truth = on_grid(two_modes()), two_modes()
     assert np.isclose(mass(law), 1, rtol=1e-9)

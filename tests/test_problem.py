@@ -262,6 +262,7 @@ def _rule_mean(x, R, alpha, sigma, nodes, reach):
     return weights @ points / weights.sum()
 
 
+@pytest.mark.slow
 def test_reported_error_of_the_reference_is_its_true_error():
     """A measurement narrower than the nodes are apart: a large error, and known.
 
@@ -318,6 +319,7 @@ def test_a_posterior_too_narrow_for_the_nodes_is_told_and_cured_by_more():
     assert_allclose(found, [mean], 1e-8)
 
 
+@pytest.mark.slow
 def test_modes_in_balance_do_not_hide_that_they_are_not_resolved():
     """The mean of x^2 = 1 is zero for any symmetric nodes: the evidence tells."""
     prior = gt.GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
@@ -326,6 +328,7 @@ def test_modes_in_balance_do_not_hide_that_they_are_not_resolved():
         gt.Target(problem, PATH)
 
 
+@pytest.mark.slow
 def test_far_in_the_tail_of_the_prior_the_nodes_end_and_that_is_told():
     prior = gt.GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
     seen = gt.Nonlinear(lambda x: x + 0.0, 1e-3, 1)
@@ -373,6 +376,7 @@ def test_quadrature_reference_in_the_plane_agrees_with_a_fine_grid(tolerance):
 # --- what has no reference ----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_posterior_of_a_nonlinear_measurement_is_refused_with_the_references():
     target = _bent_line([0.3, 0.2])
     for ask in (

@@ -152,6 +152,7 @@ def test_resolution_error_tells_a_mixture_that_is_too_narrow_for_the_grid():
 
 @pytest.mark.float32
 @pytest.mark.parametrize("nodes", [coarse(1.5), 3])
+@pytest.mark.slow
 def test_gaussians_have_their_closed_forms(nodes, tolerance):
     law = on_grid(GAUSSIAN, nodes)
     target = np.array([1.0]), np.array([-0.4]), np.array([1.4])

@@ -97,6 +97,7 @@ def test_it_descends_to_the_solution(key):
     assert gap < 0.1 * np.linalg.norm(solution - exact)
 
 
+@pytest.mark.slow
 def test_it_starts_from_the_pseudo_inverse_and_says_that_it_is_a_point(key):
     target, times = to_target(MIXTURE, PATH), jnp.asarray([0.7, 0.5, 0.4])
     out = gt.sample(key, METHOD, target, times, 3, trajectory=True)

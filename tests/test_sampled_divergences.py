@@ -107,6 +107,7 @@ def stein_matrix(x, mixture):
     ],
     ids=["mmd", "stein"],
 )
+@pytest.mark.slow
 def test_all_pairs_with_weights(
     matrix, metric, samples, mixture, log_weights, tolerance
 ):
@@ -263,6 +264,7 @@ def test_errors_of_weighted_pairs_are_calibrated(mixture, shifted, key, toleranc
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.slow
 def test_intervals_hold_near_zero(share, mixture, key, tolerance):
     """At zero the error is the spread or a little more; intervals hold the truth.
 

@@ -171,6 +171,7 @@ def pick(find):
     ],
     ids=["sliced W2", "sliced W1", "max-sliced W2"],
 )
+@pytest.mark.slow
 def test_twice_the_weight_is_the_point_twice(metric, options, plane, key, tolerance):
     """And no weight is no point, wherever it lies."""
     mixture, other = plane
@@ -251,6 +252,7 @@ def test_what_cannot_be_used_is_refused(plane, key):
 
 
 @pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.slow
 def test_several_sets_that_are_projected_already(p):
     """The averages over lines of the distance on the line, and their error, by NumPy."""
     rng = np.random.default_rng(4)

@@ -279,6 +279,7 @@ def test_bootstrap_is_importance_sampling_with_its_variance(bootstrap, tolerance
     assert abs(out.info.ess[-1] / num - 1.0 / square) < tolerance.z * error
 
 
+@pytest.mark.slow
 def test_particles_do_not_depend_on_the_batch_size(bootstrap):
     one, other = bootstrap(4096), bootstrap(2048)
     assert_allclose(one.x, other.x, rtol=1e-9, atol=1e-9)
@@ -341,6 +342,7 @@ def test_one_particle_of_a_conditional_filter_is_exact(filters, ratios, toleranc
     assert max(_z_score(plain[:, axis], exact[axis]) for axis in range(2)) > 6
 
 
+@pytest.mark.slow
 def test_kl_bounds_are_positive_and_those_of_the_filters(ratios, key, tolerance):
     bounds = smc.kl_bounds(key, *_case(4))
     plain, conditional = ratios

@@ -246,6 +246,7 @@ def claims(store):
 """
 
 
+@pytest.mark.slow
 def test_a_late_cell_does_not_abort_the_command(tmp_path):
     """The exit code is that of the command, and what it printed is there."""
     (tmp_path / "sleepy.py").write_text(LATE)

@@ -78,6 +78,7 @@ def test_a_fault_of_a_guidance_is_named(fn, words):
         ({"couple": True}, "couples the particles of a batch"),
     ],
 )
+@pytest.mark.slow
 def test_a_fault_of_a_program_is_named(fault, words):
     found = of_program(**fault)
     assert any(words in each.answer for each in found.failures()), str(found)

@@ -51,6 +51,7 @@ def test_weights_of_paths_give_the_evidence_of_the_model(key, tolerance):
     assert abs(mean - scaled) < 0.1  # four standard errors
 
 
+@pytest.mark.slow
 def test_numbers_of_log_weights():
     """S normal with variance v: both divergences v / 2, ESS n exp(-v), log E W = v / 2."""
     n, v = 200_001, 0.5
@@ -76,6 +77,7 @@ def test_energy_test_sees_a_shift_and_no_copy(key):
     assert moved.p_value == 1 / 1000 and 0.01 < moved.share < 0.5
 
 
+@pytest.mark.slow
 def test_a_shift_of_means_by_hand():
     """Weights 3:1 on 0 and 1: the mean goes from 1/2 to 1/4, the spread is sqrt(3)/4."""
     x = jnp.tile(jnp.asarray([[0.0], [1.0]]), (500, 1))
