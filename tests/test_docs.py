@@ -22,7 +22,7 @@ PAGES = sorted(
     for page in DOCS.rglob("*.md")
     if not {"generated", "build"} & {part.name for part in page.parents}
 )
-WITH_TESTS = {"check.md", "diagnose.md", "torch.md"}  # run, and their output compared
+WITH_TESTS = {"check.md", "diagnose.md", "torch.md", "without-truth.md"}  # of their own
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 from ..divergences import line_rule
 from ..mixture import GaussianMixture
@@ -71,8 +72,9 @@ class TiltedTransport(AbstractBound):
         ]
 
 
-def largest_level(A: np.ndarray, G: np.ndarray) -> float:
+def largest_level(A: ArrayLike, G: ArrayLike) -> float:
     """v* of a measurement (m, d) and its noise (m, m)."""
+    A, G = np.asarray(A), np.asarray(G)
     return float(1.0 / np.linalg.eigvalsh(A.T @ np.linalg.solve(G, A))[-1])
 
 

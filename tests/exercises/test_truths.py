@@ -50,6 +50,7 @@ def test_v_star_leaves_a_singular_covariance():
 
 @pytest.mark.slow
 def test_a_method_of_ones_own_is_not_the_best():
-    """Between DPS and the exact mean, as the lecture says."""
-    own = tv_after(Own(capstone))
-    assert tv_after(gt.approximations.Exact()) < own < tv_after(gt.approximations.DPS())
+    """With many steps it is between DPS and the exact mean."""
+    methods = gt.approximations.Exact(), Own(capstone), gt.approximations.DPS()
+    exact, own, dps = (tv_after(method, steps=200) for method in methods)
+    assert exact < own < dps
