@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from gmm_testbed.laws import resolution
-from gmm_testbed.laws.line import bands
+from gmm_testbed.laws.line import bands, programs
 
 
 def plain(mass, mean, scale, points):
@@ -84,3 +85,25 @@ def test_aliasing_is_the_ripple_of_equal_gaussians(ratio):
     largest = ratio * room, ratio * room * 2**0.25
     errors = [2.0 * np.exp(-2.0 * (np.pi / each) ** 2) for each in largest]
     assert errors[0] <= resolution.TOLERANCE < errors[1]
+
+
+@pytest.mark.parametrize("count", [1, 33, 1000])
+def test_log_density_is_the_sum_over_all_sources_in_the_tails_too(count):
+    """Against SciPy's sum of all of them, down to where the density is e^-5000."""
+    rng = np.random.default_rng(8)
+    mass = rng.exponential(size=300) * (rng.uniform(size=300) > 0.3)
+    mean, scale = rng.normal(size=300) * 3.0, rng.uniform(0.02, 0.4, 300)
+    points = np.linspace(-50.0, 40.0, count)
+    found = programs.log_density((mass, mean, scale), points)
+    z = (points[:, None] - mean) / scale
+    with np.errstate(divide="ignore"):
+        terms = np.log(mass) - np.log(scale) - 0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    exact = logsumexp(terms, axis=1)
+    assert exact.min() < -5000.0
+    np.testing.assert_allclose(found, exact, rtol=1e-13, atol=1e-13)
+
+
+def test_log_density_of_nothing_is_minus_infinity():
+    nothing, points = np.zeros(3), np.linspace(-1.0, 1.0, 5)
+    found = programs.log_density((nothing, nothing, nothing + 1.0), points)
+    assert (found == -np.inf).all()

@@ -18,7 +18,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from .._checks import check_shape, floating, require, unsupported
-from .._samples import equal_weights
 from .._types import Key, Scalar, Times, Vector
 from ..algorithms import Guided
 from ..approximations import Unguided
@@ -36,6 +35,7 @@ from ..sampling import (
     padded,
     sample,
 )
+from .pairs import check_equal_weights
 
 _DIFFERS = 1e-6  # relative, between two runs that should be the same
 
@@ -245,13 +245,7 @@ def _on_the_host(keys, y, sampler, target, times, num_draws: int):
     for key, seen in zip(keys, y, strict=True):
         target_of_y = with_observation(target, seen)
         made = sampler.run(key, target_of_y, times, num_draws, Options())
-        if not equal_weights(made.log_weights):
-            unsupported(
-                "calibration asks for draws of equal weight",
-                got=f"{type(sampler).__name__}, whose draws have weights that differ",
-                expected="draws that are exchangeable with the truth",
-                hint="let the sampler draw one particle of each run by its weight",
-            )
+        check_equal_weights(made, sampler)
         found.append(at_the_last_time(key, sampler, target, made.x, times[-1]))
     return jnp.stack(found)
 

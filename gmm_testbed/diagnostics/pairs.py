@@ -172,6 +172,17 @@ def _simulate(
     return jax.lax.map(pair, jnp.arange(chunks * chunk), batch_size=chunk)
 
 
+def check_equal_weights(made, sampler) -> None:
+    """Refuses a `SampleSet` whose draws have weights that differ."""
+    if not equal_weights(made.log_weights):
+        unsupported(
+            "calibration asks for draws of equal weight",
+            got=f"{type(sampler).__name__}, whose draws have weights that differ",
+            expected="draws that are exchangeable with the truth",
+            hint="let the sampler draw one particle of each run by its weight",
+        )
+
+
 def _on_the_host(key, problem, sampler, times, num_pairs, num_draws):
     """The same for a sampler that is not traced: one run of it for each observation."""
     observed, judged = eqx.filter_jit(_observed), eqx.filter_jit(_judged)
@@ -180,13 +191,7 @@ def _on_the_host(key, problem, sampler, times, num_pairs, num_draws):
     for index in range(num_pairs):
         seen = observed(jax.random.fold_in(key, index), problem, times[-1])
         made = sampler.run(seen.key, seen.target, times, num_draws, Options())
-        if not equal_weights(made.log_weights):
-            unsupported(
-                "calibration asks for draws of equal weight",
-                got=f"{type(sampler).__name__}, whose draws have weights that differ",
-                expected="draws that are exchangeable with the truth",
-                hint="let the sampler draw one particle of each run by its weight",
-            )
+        check_equal_weights(made, sampler)
         x = jnp.asarray(made.x)
         if sampler.facts.level == "data":
             x = noised(seen.key, path, x, times[-1])
