@@ -56,8 +56,11 @@ class LogSobolev(AbstractBound):
         {"separation": a} for a in (0.5, 1.0, 2.0, 3.0, 4.0)
     )
 
-    def claims(self, key, case):
-        a = jnp.asarray(case["separation"])
+    def setting(self, case):
+        return case
+
+    def sides(self, key, separation):
+        a = jnp.asarray(separation)
         kept = (equal_covariances(two_modes(a, RIGHT_WEIGHT)),)
         return [claim._replace(assumptions=kept) for claim in _claims(a)]
 

@@ -50,8 +50,11 @@ class SteinDiscrepancy(AbstractBound):
         {"separation": a} for a in (0.5, 1.0, 2.0, 3.0, 4.0)
     )
 
-    def claims(self, key, case):
-        claims, largest = _claims(jnp.asarray(case["separation"]))
+    def setting(self, case):
+        return case
+
+    def sides(self, key, separation):
+        claims, largest = _claims(jnp.asarray(separation))
         kept = (bool(largest <= 1.0),)
         return [claim._replace(assumptions=kept) for claim in claims]
 
