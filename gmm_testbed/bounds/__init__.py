@@ -31,6 +31,11 @@ from .entropy_sandwich import EntropySandwich as EntropySandwich
 from .flow_density import FlowDensity as FlowDensity
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
+from .guided_density import GuidedDensity as GuidedDensity
+from .guided_dimension import GuidedDimension as GuidedDimension
+from .guided_dimension import GuidedDimensionCorrected as GuidedDimensionCorrected
+from .guided_modes import GuidedModes as GuidedModes
+from .guided_modes import GuidedModesCorrected as GuidedModesCorrected
 from .importance import ImportanceSampling as ImportanceSampling
 from .information_bound import InformationBound as InformationBound
 from .initialisation import Initialisation as Initialisation
@@ -96,6 +101,11 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T32-replacement": Replacement(),
     "T35-labels": LabelDecomposition(),
     "T36-early-stopping": EarlyStopping(),
+    "T37-guided-density": GuidedDensity(),
+    "T38-guided-modes": GuidedModes(),
+    "T38-guided-modes-corrected": GuidedModesCorrected(),
+    "T39-guided-dimension": GuidedDimension(),
+    "T39-guided-dimension-corrected": GuidedDimensionCorrected(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),
@@ -122,8 +132,8 @@ def find(name: "str | AbstractBound | Callable") -> tuple[str, AbstractBound]:
     if ":" in name:
         return name, as_bound(load(name))
     full = [known for known in CATALOGUE if known.startswith(f"{name.upper()}-")]
-    if name.upper() == "T12":
-        full = ["T12-dps-density-corrected"]
+    if len(full) > 1:  # as printed, and corrected
+        full = [known for known in full if not CATALOGUE[known].facts.refuted]
     chosen = full[0] if len(full) == 1 else name
     return chosen, choose(chosen, CATALOGUE, "bound")
 
