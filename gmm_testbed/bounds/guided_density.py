@@ -5,7 +5,7 @@ Along \(v = \sigma^2/\alpha^2\) the probability flow of the guided score
 trajectories the density \(\rho\) of the output obeys
 \(d \log\rho/dv = \tfrac12 \nabla\cdot s_g\), and
 \(d \log p_v/dv = \tfrac12 (\nabla\cdot s_p + |s_p|^2 - s_p\cdot s_g)\), \(q_v\) likewise.
-In the sum the divergences cancel, and \(\tfrac12 g(1-g)|s_p - s_q|^2\) stays of the squares:
+In the sum the divergences cancel; of the squares \(\tfrac12 g(1-g)|s_p - s_q|^2\) stays:
 
 \[ \Big[\log\rho - g \log p - (1-g) \log q\Big]_{v_0}
    = \Big[\log\rho - g \log p - (1-g) \log q\Big]_{V}
