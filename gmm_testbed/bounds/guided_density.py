@@ -41,7 +41,7 @@ class GuidedDensity(AbstractBound):
         statement="log rho_0 = g log p_0 + (1-g) log q_0 - g(g-1)/2 int |s_p - s_q|^2 dv "
         "along the guided flow, and what the start leaves",
         assumptions=("noise at the last level, or densities",),
-        source="Jiang & Ma 2026, arXiv:2607.19725, Theorem 4.2, as quoted; proof here",
+        source="here, proof in the docstring (also Jiang & Ma 2026, Thm 4.2, as quoted)",
         status="proved",
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
