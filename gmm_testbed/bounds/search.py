@@ -165,6 +165,7 @@ class _Best(NamedTuple):
     z: np.ndarray
     setting: dict[str, Any]
     claim: Claim
+    place: int  # among the claims of the theorem
 
 
 class _Search:
@@ -225,11 +226,13 @@ class _Search:
 
     def scores(self, z) -> dict[str, float]:
         """Slack over the larger side of each claim, smaller is tighter; keeps the best."""
-        setting = dict(self.fixed)
-        place = 0
+        made, place = {}, 0
         for name, space in self.spaces.items():
-            setting[name] = space.at(z[place : place + space.size])
+            made[name] = space.at(z[place : place + space.size])
             place += space.size
+        if not self.bound.facts.search:
+            made = self.bound.setting(made)
+        setting = {**made, **self.fixed}
         try:
             claims = self.bound.sides(self.key, **setting)
         except (InputError, UnsupportedError):
@@ -242,12 +245,13 @@ class _Search:
             return {}
         self.evaluations += 1
         found = {}
-        for name, claim, verdict in zip(_names(claims), claims, verdicts, strict=True):
+        named = zip(_names(claims), claims, verdicts, strict=True)
+        for place, (name, claim, verdict) in enumerate(named):
             if verdict in (Verdict.OUTSIDE, Verdict.NAN):
                 continue
             found[name] = score = slack(claim)
             if name not in self.best or score < self.best[name].score:
-                self.best[name] = _Best(score, np.array(z), setting, claim)
+                self.best[name] = _Best(score, np.array(z), setting, claim, place)
         return found
 
 
@@ -264,9 +268,10 @@ def spaces(bound: AbstractBound) -> dict[str, AbstractSpace]:
     if bound.facts.search:
         return dict(bound.facts.search)
     limits = {limit.label: limit for limit in bound.facts.limits}
+    labels = dict.fromkeys(label for case in bound.cases for label in case)
     return {
-        label: _around([case[label] for case in bound.cases], limits.get(label))
-        for label in bound.cases[0]
+        label: _around([c[label] for c in bound.cases if label in c], limits.get(label))
+        for label in labels
     }
 
 
@@ -303,20 +308,18 @@ def _names(claims) -> list[str]:
 def _confirmed(bound, key, best, evaluations) -> Finding:
     """The tightest case of a claim, computed again where it matters."""
     claim, verdict, change = best.claim, judge(best.claim), 0.0
-    index = [slack(c) == best.score for c in _again(bound, key, best.setting)]
-    place = index.index(True) if True in index else None
     sampled = float(claim.left.stderr) > 0 or float(claim.right.stderr) > 0
-    if place is not None and not sampled:
+    if not sampled:
         with finer(2):
-            fine = _again(bound, key, best.setting)[place]
+            fine = bound.sides(key, **best.setting)[best.place]
         gaps = [float(c.right.value) - float(c.left.value) for c in (claim, fine)]
         change = abs(gaps[1] - gaps[0])
         if verdict is Verdict.VIOLATED:
             claim = fine._replace(tolerance=fine.tolerance + change)
             verdict = _within(claim, change)
-    elif place is not None and verdict is Verdict.VIOLATED:
+    elif verdict is Verdict.VIOLATED:
         keys = jax.random.split(jax.random.fold_in(key, 1), _FRESH)
-        drawn = [_again(bound, key, best.setting)[place] for key in keys]
+        drawn = [bound.sides(key, **best.setting)[best.place] for key in keys]
         sides = (_pooled([getattr(c, s) for c in drawn]) for s in ("left", "right"))
         claim = claim._replace(**dict(zip(("left", "right"), sides, strict=True)))
         verdict = judge(claim)
@@ -332,10 +335,6 @@ def _confirmed(bound, key, best, evaluations) -> Finding:
         claim.equal,
         evaluations,
     )
-
-
-def _again(bound, key, setting) -> list[Claim]:
-    return bound.sides(key, **setting)
 
 
 def _within(claim, change) -> Verdict:
