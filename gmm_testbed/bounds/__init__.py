@@ -7,7 +7,7 @@ import jax
 from .._checks import choose
 from .._loading import load
 from .._types import Key
-from . import search
+from . import kept, search
 from .base import AbstractBound as AbstractBound
 from .base import BoundReport as BoundReport
 from .base import Case as Case
@@ -28,6 +28,9 @@ from .dps_density import PublishedDensityBound as PublishedDensityBound
 from .dps_limit import DPSLimit as DPSLimit
 from .early_stopping import EarlyStopping as EarlyStopping
 from .entropy_sandwich import EntropySandwich as EntropySandwich
+from .findings import Attack as Attack
+from .findings import Finding as Finding
+from .findings import in_words as in_words
 from .flow_density import FlowDensity as FlowDensity
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
@@ -40,6 +43,7 @@ from .importance import ImportanceSampling as ImportanceSampling
 from .information_bound import InformationBound as InformationBound
 from .initialisation import Initialisation as Initialisation
 from .jeffreys import Jeffreys as Jeffreys
+from .kept import Tightest as Tightest
 from .labels import LabelDecomposition as LabelDecomposition
 from .log_sobolev import LogSobolev as LogSobolev
 from .orders import Orders as Orders
@@ -52,8 +56,6 @@ from .residual_divergence import ResidualDivergence as ResidualDivergence
 from .residual_identity import ResidualIdentity as ResidualIdentity
 from .reverse_paths import ReversePaths as ReversePaths
 from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
-from .search import Attack as Attack
-from .search import Finding as Finding
 from .speciation import Speciation as Speciation
 from .split_gibbs import SplitGibbs as SplitGibbs
 from .stated import Stated as Stated
@@ -61,6 +63,7 @@ from .stated import as_bound
 from .stein import SteinDiscrepancy as SteinDiscrepancy
 from .tilted_transport import TiltedTransport as TiltedTransport
 from .tools.given import on_target as on_target
+from .tools.given import parameters as parameters
 from .tools.given import settings
 from .training_posterior import TrainingPosterior as TrainingPosterior
 from .training_prior import TrainingPrior as TrainingPrior
@@ -132,8 +135,6 @@ def find(name: "str | AbstractBound | Callable") -> tuple[str, AbstractBound]:
     if ":" in name:
         return name, as_bound(load(name))
     full = [known for known in CATALOGUE if known.startswith(f"{name.upper()}-")]
-    if len(full) > 1:  # as printed, and corrected
-        full = [known for known in full if not CATALOGUE[known].facts.refuted]
     chosen = full[0] if len(full) == 1 else name
     return chosen, choose(chosen, CATALOGUE, "bound")
 
@@ -192,6 +193,21 @@ def attack(name: "str | AbstractBound | Callable", **options) -> Attack:
         InputError: for an unknown name; the message has the nearest one.
     """
     return search.attack(*find(name), **options)
+
+
+def tightest(name: str) -> list[Tightest]:
+    """The tightest case of each claim of a theorem that attacks have found.
+
+    Args:
+        name: of `CATALOGUE`, or its number.
+
+    Returns:
+        A `Tightest` for each claim: label, left / right, and the setting that gives it.
+
+    Raises:
+        InputError: for an unknown name; the message has the nearest one.
+    """
+    return kept.read(*find(name))
 
 
 def each_case(
