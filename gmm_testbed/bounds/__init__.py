@@ -34,6 +34,11 @@ from .findings import in_words as in_words
 from .flow_density import FlowDensity as FlowDensity
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
+from .guided_density import GuidedDensity as GuidedDensity
+from .guided_dimension import GuidedDimension as GuidedDimension
+from .guided_dimension import GuidedDimensionCorrected as GuidedDimensionCorrected
+from .guided_modes import GuidedModes as GuidedModes
+from .guided_modes import GuidedModesCorrected as GuidedModesCorrected
 from .importance import ImportanceSampling as ImportanceSampling
 from .information_bound import InformationBound as InformationBound
 from .initialisation import Initialisation as Initialisation
@@ -99,6 +104,11 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T32-replacement": Replacement(),
     "T35-labels": LabelDecomposition(),
     "T36-early-stopping": EarlyStopping(),
+    "T37-guided-density": GuidedDensity(),
+    "T38-guided-modes": GuidedModes(),
+    "T38-guided-modes-corrected": GuidedModesCorrected(),
+    "T39-guided-dimension": GuidedDimension(),
+    "T39-guided-dimension-corrected": GuidedDimensionCorrected(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

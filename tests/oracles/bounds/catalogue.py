@@ -4,6 +4,7 @@ from . import (
     components,
     densities,
     frozen,
+    guided,
     one_gaussian,
     outputs,
     particles,
@@ -24,4 +25,5 @@ PINS = [
     *particles.PINS,
     *training.PINS,
     *outputs.PINS,
+    *guided.PINS,
 ]
