@@ -27,6 +27,7 @@ from .dps_limit import DPSLimit as DPSLimit
 from .early_stopping import EarlyStopping as EarlyStopping
 from .entropy_sandwich import EntropySandwich as EntropySandwich
 from .flow_density import FlowDensity as FlowDensity
+from .flow_matching import FlowMatching as FlowMatching
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
 from .importance import ImportanceSampling as ImportanceSampling
@@ -89,6 +90,7 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T32-replacement": Replacement(),
     "T35-labels": LabelDecomposition(),
     "T36-early-stopping": EarlyStopping(),
+    "T45-flow-matching": FlowMatching(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),
