@@ -13,10 +13,11 @@ closed form it holds in every row, with KL / bound from 0.87 to 0.98, and with d
 whose integral is 0, KL is 0.
 
 The estimate of KL is a mean of log p/q, whose standard deviation is |1 - e^(-2 beta)| for a
-constant beta: of 20,000 points a tenth to a half of KL itself is noise, and the gap to the
-bound is less. All published values of KL are within 2 of the standard errors that were not
-printed, and so is every violation. With as many points, the largest gap of the schedule
-a1 is crossed in a quarter of repetitions or more, at any beta.
+constant beta: of 20,000 points, 3 to 28 % of KL itself is noise. All published values of KL
+are within 2.5 of the standard errors that were not printed, and the five that are above
+the bound within 1.5 of it. Of 24 fresh estimates as many points would put 4.2 above it on
+average, one in four to one in two of the schedule a1: a plain reading of that column would
+refute the theorem every time.
 
 The last table is the same theorem where nothing is Gaussian: two modes under a score that
 errs, by quadrature (`gmm-testbed verify T45-flow-matching`).
@@ -136,12 +137,14 @@ def claims(store):
         numbers[f"{schedule}: least chance of a violation"] = part["chance"].min()
     sine = found[found["delta"] == "sine"]
     numbers["sine: largest KL"] = sine["KL"].abs().max()
-    numbers["violations as published"] = sum(
-        found["KL_published"] > found["bound_published"]
-    )
-    numbers["violations in closed form"] = sum(
-        found["KL"] > found["bound"] * (1 + 1e-12)
-    )
+    above = some[some["KL_published"] > some["bound_published"]]
+    numbers["violations as published"] = len(above)
+    numbers["violations in closed form"] = sum(some["KL"] > some["bound"])
+    beyond = (above["KL_published"] - above["bound"]) / above["error of KL"]
+    numbers["published violations: largest z above the bound"] = beyond.max()
+    noise = some["error of KL"] / some["KL"]
+    numbers["noise over KL: least"] = noise.min()
+    numbers["noise over KL: largest"] = noise.max()
     numbers["published KL: largest |z|"] = some["z"].abs().max()
     numbers["expected violations in the constant rows"] = some["chance"].sum()
     cells = store.wide(mixture)
@@ -186,12 +189,12 @@ def draw(found):
         exact = part["KL"] / bound
         axes.fill_between(beta, exact - error, exact + error, color="0.88", lw=0)
         axes.plot(beta, exact, color="black", label="exact")
-        shown = part["KL_published"] / part["bound_published"]
+        shown = part["KL_published"] / bound
         colour = gt.plotting.colour("DPS")
-        axes.plot(beta, shown, "o", color=colour, label="as published")
+        axes.plot(beta, shown, "o", color=colour, label="published KL")
         axes.axhline(1.0, color="0.4", lw=0.8, ls="--")
         axes.set(title=TITLES[schedule], xlabel=r"$\beta$", ylim=(0.5, 1.4))
-    panels[0].set_ylabel(r"$KL / (\epsilon \sqrt{S})$")
+    panels[0].set_ylabel(r"$KL$ / exact $\epsilon \sqrt{S}$")
     panels[0].legend(loc="lower right")
     title = f"Band: two standard errors of {POINTS:,} points, which were not printed"
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold")
