@@ -15,7 +15,7 @@ whose integral is 0, KL is 0.
 The estimate of KL is a mean of log p/q, whose standard deviation is |1 - e^(-2 beta)| for a
 constant beta: of 20,000 points, 3 to 28 % of KL itself is noise. All published values of KL
 are within 2.5 of the standard errors that were not printed, and the five that are above
-the bound within 1.5 of it. Of 24 fresh estimates as many points would put 4.2 above it on
+the bound within 1.7 of it. Of 24 fresh estimates as many points would put 4.2 above it on
 average, one in four to one in two of the schedule a1: a plain reading of that column would
 refute the theorem every time.
 
