@@ -25,6 +25,7 @@ errs, by quadrature (`gmm-testbed verify T45-flow-matching`).
 
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -75,8 +76,8 @@ def gaussian(key, schedule, kind):
         score = RULE @ (DIM * p * (1.0 / p - np.exp(-2.0 * shift) / p) ** 2)
         ends = np.exp(2.0 * grown(schedule, 1.0)), erred(kind, beta, np.ones(1))[1][0]
         variance, total = ends
-        of_p = np.zeros(DIM), variance * np.eye(DIM)
-        of_q = np.zeros(DIM), variance * np.exp(2.0 * total) * np.eye(DIM)
+        of_p = jnp.zeros(DIM), variance * jnp.eye(DIM)
+        of_q = jnp.zeros(DIM), np.exp(2.0 * total) * of_p[1]
         kl = gt.divergences.closed_form.kl(*of_p, *of_q)
         noise = np.sqrt(0.5 * DIM) * abs(1.0 - np.exp(-2.0 * total)) / np.sqrt(POINTS)
         values = {

@@ -94,10 +94,10 @@ def test_a_law_of_dilated_steps_is_that_of_numpy(key):
     cell = file.laws(key, noise="VP", schedule="dilated", d=d, steps=steps)
     begin = norm.isf(float(cell["weight"].value))
     assert carried(begin - 1e-6) < 0.0 < carried(begin + 1e-6)
-    u = (np.arange(2_000_000) + 0.5) / 2_000_000 * norm.sf(begin)
+    u = (np.arange(200_000) + 0.5) / 200_000 * norm.sf(begin)
     ends = carried(norm.isf(u))
-    assert_allclose(cell["along"].value, ends.std() / s, atol=2e-4)
-    assert_allclose(cell["mean"].value, ends.mean() / np.sqrt(d), rtol=1e-6)
+    assert_allclose(cell["along"].value, ends.std() / s, atol=3e-4)
+    assert_allclose(cell["mean"].value, ends.mean() / np.sqrt(d), rtol=1e-5)
     spread = 1.0
     for now, then in zip(tau[:-1], tau[1:], strict=True):
         variance = now**2 * s**2 + (1.0 - now) ** 2

@@ -19,6 +19,7 @@ from .base import report as report
 from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
 from .contraction import Contraction as Contraction
+from .denoising_lipschitz import DenoisingLipschitz as DenoisingLipschitz
 from .density_sandwich import DensitySandwich as DensitySandwich
 from .divergence_inequalities import DivergenceInequalities as DivergenceInequalities
 from .dps_density import DensityBound as DensityBound
@@ -36,9 +37,12 @@ from .initialisation import Initialisation as Initialisation
 from .jeffreys import Jeffreys as Jeffreys
 from .labels import LabelDecomposition as LabelDecomposition
 from .log_sobolev import LogSobolev as LogSobolev
+from .mixture_landscape import MixtureLandscape as MixtureLandscape
+from .mixture_landscape import PublishedPoincare as PublishedPoincare
 from .orders import Orders as Orders
 from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
+from .posterior_covariance import PosteriorCovariance as PosteriorCovariance
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .relative_score import FrozenRelativeScore as FrozenRelativeScore
 from .replacement import Replacement as Replacement
@@ -91,6 +95,10 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T35-labels": LabelDecomposition(),
     "T36-early-stopping": EarlyStopping(),
     "T45-flow-matching": FlowMatching(),
+    "T46-posterior-covariance": PosteriorCovariance(),
+    "T47-denoising-lipschitz": DenoisingLipschitz(),
+    "T48-landscape": MixtureLandscape(),
+    "T48-poincare": PublishedPoincare(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

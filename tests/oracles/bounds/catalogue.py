@@ -4,6 +4,7 @@ from . import (
     components,
     densities,
     frozen,
+    landscapes,
     one_gaussian,
     outputs,
     particles,
@@ -24,4 +25,5 @@ PINS = [
     *particles.PINS,
     *training.PINS,
     *outputs.PINS,
+    *landscapes.PINS,
 ]
