@@ -76,9 +76,6 @@ class DenoisingLipschitz(AbstractBound):
             Claim("from below", Estimate(shrunk), _exact(least), assumptions=kept),
         ]
 
-    def claims(self, key, case):
-        return self.sides(key, **self.setting(case))
-
 
 def _exact(value):
     return Estimate(value, how=f"{_NODES} points a line")

@@ -84,9 +84,6 @@ class FlowMatching(AbstractBound):
             computed("bound", kl, bound, assumptions=kept),
         ]
 
-    def claims(self, key, case):
-        return self.sides(key, **self.setting(case))
-
 
 @eqx.filter_jit
 def _integrals(prior, denoiser, first, last):

@@ -31,6 +31,7 @@ from ..densities.line_parts import Parts
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Claim, Facts, outside
+from .spaces import Mixtures
 from .tools.assumptions import has_density
 
 _POINTS, _REACH = 4096, 4.0  # points, standard deviations
@@ -47,6 +48,7 @@ class MixtureLandscape(AbstractBound):
         source="Vacher, Chehab and Korba, arXiv:2501.00565, Proposition 2, with half of "
         "its last term; proof in the docstring",
         status="proved",
+        search={"mixture": Mixtures(dim=2, full=True)},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"distance": d} for d in (0.3, 1.0, 3.0))
 
@@ -85,9 +87,6 @@ class MixtureLandscape(AbstractBound):
             Claim("curvature", found[0], Estimate(1.0 / least), assumptions=kept),
             Claim("pull", found[1], Estimate(bound), assumptions=kept),
         ]
-
-    def claims(self, key, case):
-        return self.sides(key, **self.setting(case))
 
 
 class PublishedPoincare(AbstractBound):
@@ -128,9 +127,6 @@ class PublishedPoincare(AbstractBound):
         printed = 0.5 * half**2 * np.exp(0.5 * half**2 / most)
         right = Estimate(constant, how="spectral gap by differences")
         return [Claim("", Estimate(printed), right, assumptions=kept)]
-
-    def claims(self, key, case):
-        return self.sides(key, **self.setting(case))
 
 
 def poincare(mixture: GaussianMixture) -> float:

@@ -27,6 +27,7 @@ import numpy as np
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Claim, Facts, outside
+from .spaces import Between, Mixtures
 from .tools.assumptions import equal_covariances, isotropic
 from .tools.chords import chords, diameter
 
@@ -47,6 +48,11 @@ class PosteriorCovariance(AbstractBound):
         source="Arsenyan, Vardanyan and Dalalyan, arXiv:2506.09681, Assumption 1, with "
         "D^2/4 for D^2; Popoviciu (1935); proof in the docstring",
         status="proved",
+        search={
+            "prior": Mixtures(dim=2, least=0.01, alike=True),
+            "noise": Between(0.05, 10.0),
+            "scale": Between(0.1, 3.0),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"size": size, "noise": noise}
@@ -95,9 +101,6 @@ class PosteriorCovariance(AbstractBound):
         phi = square / (1.0 + rate * square)
         found.append(_claim("covariance, log-concave", widest, phi, (True, convex)))
         return found
-
-    def claims(self, key, case):
-        return self.sides(key, **self.setting(case))
 
 
 def _hessian(phi, noise, scale):
