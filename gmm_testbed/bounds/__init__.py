@@ -21,6 +21,7 @@ from .base import report as report
 from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
 from .contraction import Contraction as Contraction
+from .denoising_lipschitz import DenoisingLipschitz as DenoisingLipschitz
 from .density_sandwich import DensitySandwich as DensitySandwich
 from .divergence_inequalities import DivergenceInequalities as DivergenceInequalities
 from .dps_density import DensityBound as DensityBound
@@ -32,6 +33,7 @@ from .findings import Attack as Attack
 from .findings import Finding as Finding
 from .findings import in_words as in_words
 from .flow_density import FlowDensity as FlowDensity
+from .flow_matching import FlowMatching as FlowMatching
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
 from .guided_density import GuidedDensity as GuidedDensity
@@ -46,9 +48,12 @@ from .jeffreys import Jeffreys as Jeffreys
 from .kept import Tightest as Tightest
 from .labels import LabelDecomposition as LabelDecomposition
 from .log_sobolev import LogSobolev as LogSobolev
+from .mixture_landscape import MixtureLandscape as MixtureLandscape
+from .mixture_landscape import PublishedPoincare as PublishedPoincare
 from .orders import Orders as Orders
 from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
+from .posterior_covariance import PosteriorCovariance as PosteriorCovariance
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .relative_score import FrozenRelativeScore as FrozenRelativeScore
 from .replacement import Replacement as Replacement
@@ -109,6 +114,11 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T38-guided-modes-corrected": GuidedModesCorrected(),
     "T39-guided-dimension": GuidedDimension(),
     "T39-guided-dimension-corrected": GuidedDimensionCorrected(),
+    "T45-flow-matching": FlowMatching(),
+    "T46-posterior-covariance": PosteriorCovariance(),
+    "T47-denoising-lipschitz": DenoisingLipschitz(),
+    "T48-landscape": MixtureLandscape(),
+    "T48-poincare": PublishedPoincare(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

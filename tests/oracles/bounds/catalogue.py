@@ -5,6 +5,7 @@ from . import (
     densities,
     frozen,
     guided,
+    landscapes,
     one_gaussian,
     outputs,
     particles,
@@ -26,4 +27,5 @@ PINS = [
     *training.PINS,
     *outputs.PINS,
     *guided.PINS,
+    *landscapes.PINS,
 ]
