@@ -13,6 +13,8 @@ TURN = np.linalg.qr(RNG.normal(size=(4, 4)))[0]
 VARIANCES = np.array([2.1, 0.6, 0.6, 0.03])
 SEEN = np.array([0.7, 0.0, 1.9, 0.4])  # gains; the second is not measured
 
+TRAVEL = gt.algorithms.TimeTravel(gt.Guided(A.TMPD(), K.DDIM(0.4)))
+
 
 def rotated():
     """A Gaussian in d = 4 and three measurements that share a basis, not the axes."""
@@ -37,7 +39,8 @@ def target():
         gt.Guided(A.PiGDM(), K.EulerMaruyama()),
         pytest.param(gt.Guided(A.DDNM(), K.Heun()), marks=pytest.mark.slow),
         pytest.param(
-            gt.algorithms.TimeTravel(gt.Guided(A.TMPD(), K.DDIM(0.4))), marks=pytest.mark.slow
+            gt.algorithms.TimeTravel(gt.Guided(A.TMPD(), K.DDIM(0.4))),
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["DPS", "PiGDM", "DDNM", "time travel"],

@@ -35,4 +35,13 @@ class HeunInTime(AbstractKernel):
 
 def _velocity(field, x, t):
     path = field.path
-    return path.drift(t) * x - 0.5 * path.diffusion_squared(t) * field.score(x, t)
+    return path.drift(t) * x - 0.5 * path.diffusion_squared(t) * _score(field, x, t)
+
+
+def _score(field, x, t):
+    """Without the difference alpha M - x, which loses its digits where sigma is small."""
+    target = field.target
+    if target.denoiser is not None:
+        return field.score(x, t)
+    guidance = field.approximation.guidance(target, x, t)
+    return target.marginal(t).score(x) + guidance

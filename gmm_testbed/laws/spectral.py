@@ -177,7 +177,9 @@ def _lines(sampler, problem, t):
         return law.mean()[0], law.covariance()[0, 0]
 
     starts = eqx.filter_vmap(start)(bare)
-    return bare, EigenGaussian(*(jnp.broadcast_to(part, problem.dim) for part in starts))
+    return bare, EigenGaussian(
+        *(jnp.broadcast_to(part, problem.dim) for part in starts)
+    )
 
 
 def _on(path, line):
