@@ -1,11 +1,13 @@
 """Theorems whose two sides are computed: one file each, `CATALOGUE`, and `check`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 
 from .._checks import choose
+from .._loading import load
 from .._types import Key
+from . import search
 from .base import AbstractBound as AbstractBound
 from .base import BoundReport as BoundReport
 from .base import Case as Case
@@ -45,11 +47,16 @@ from .residual_divergence import ResidualDivergence as ResidualDivergence
 from .residual_identity import ResidualIdentity as ResidualIdentity
 from .reverse_paths import ReversePaths as ReversePaths
 from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
+from .search import Attack as Attack
+from .search import Finding as Finding
 from .speciation import Speciation as Speciation
 from .split_gibbs import SplitGibbs as SplitGibbs
+from .stated import Stated as Stated
+from .stated import as_bound
 from .stein import SteinDiscrepancy as SteinDiscrepancy
 from .tilted_transport import TiltedTransport as TiltedTransport
-from .tools.cases import complete
+from .tools.given import on_target as on_target
+from .tools.given import settings
 from .training_posterior import TrainingPosterior as TrainingPosterior
 from .training_prior import TrainingPrior as TrainingPrior
 from .training_score import TrainingScore as TrainingScore
@@ -98,33 +105,83 @@ CATALOGUE: dict[str, AbstractBound] = {
 }
 
 
-def check(name: str, key: Key | None = None, **case) -> Reports:
-    """Both sides of a theorem and the verdict, for one case or its whole sweep.
+def find(name: "str | AbstractBound | Callable") -> tuple[str, AbstractBound]:
+    """A theorem and its name.
 
     Args:
-        name: of `CATALOGUE`.
+        name: of `CATALOGUE`, or its number, as "T36"; "my_module:name" of a bound of your
+            own, or the bound itself: a class as these, or a function that gives both
+            sides (see `Stated`).
+
+    Raises:
+        InputError: for an unknown name; the message has the nearest one.
+    """
+    if not isinstance(name, str):
+        bound = as_bound(name)
+        return getattr(name, "__name__", type(bound).__name__), bound
+    if ":" in name:
+        return name, as_bound(load(name))
+    full = [known for known in CATALOGUE if known.startswith(f"{name.upper()}-")]
+    if name.upper() == "T12":
+        full = ["T12-dps-density-corrected"]
+    chosen = full[0] if len(full) == 1 else name
+    return chosen, choose(chosen, CATALOGUE, "bound")
+
+
+def check(
+    name: "str | AbstractBound | Callable", key: Key | None = None, **given
+) -> Reports:
+    """Both sides of a theorem and the verdict: over its sweep, or on your own problem.
+
+    Args:
+        name: of `CATALOGUE`, its number, or a bound of your own; see `find`.
         key: of what is sampled; `jax.random.key(0)` by default.
-        **case: labels and numbers of one case, the others as in the first of the sweep;
-            the whole sweep if there are none.
+        **given: labels and numbers of one case, the others as in the first of the sweep;
+            or what they stand for: a parameter of the theorem's `sides`, as
+            `prior=my_mixture`, or `target=my_target` and `times`, from which a theorem
+            takes what it needs, one case a time where it speaks of one level of noise.
+            The whole sweep if there are none.
 
     Returns:
         A `BoundReport` for each claim of each case, in a list that shows itself as a
         table.
 
     Raises:
-        InputError: for an unknown name or label; the message has the nearest one. For a
-            value that is no number, not one of the words of its label, or beyond one of the
-            limits in `facts`.
+        InputError: for an unknown name or label; the message has the nearest one, or what
+            the theorem takes. For a value that is no number, not one of the words of its
+            label, or beyond one of the limits in `facts`; for a problem on which the
+            sides are not computed, such as one in space where they are for the line.
     """
-    bound = choose(name, CATALOGUE, "bound")
-    cases = (
-        [complete(name, bound.cases, case, bound.facts.limits)] if case else bound.cases
-    )
+    name, bound = find(name)
+    if not given:
+        return Reports(
+            report(name, bound, values, claim)
+            for values, claims in each_case(bound, bound.cases, key)
+            for claim in claims
+        )
+    key = jax.random.key(0) if key is None else key
     return Reports(
-        report(name, bound, values, claim)
-        for values, claims in each_case(bound, cases, key)
-        for claim in claims
+        report(name, bound, asked.case, claim)
+        for index, asked in enumerate(settings(name, bound, given))
+        for claim in bound.sides(jax.random.fold_in(key, index), **asked.setting)
     )
+
+
+def attack(name: "str | AbstractBound | Callable", **options) -> Attack:
+    """The tightest case of each claim of a theorem, by search within its assumptions.
+
+    Args:
+        name: of `CATALOGUE`, its number, or a bound of your own; see `find`.
+        **options: of `search.attack`: evaluations, seconds, key, fixed.
+
+    Returns:
+        An `Attack`: one finding a claim, with what gives it, and whether a violation was
+        confirmed.
+
+    Raises:
+        InputError: for an unknown name; the message has the nearest one.
+    """
+    return search.attack(*find(name), **options)
 
 
 def each_case(

@@ -33,10 +33,13 @@ class DensitySandwich(AbstractBound):
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"eta": eta} for eta in (0.4, 0.7, 1.0))
 
-    def claims(self, key, case):
+    def setting(self, case):
         target = gaussian_problem()
         sampler = Guided(approximations.DDNM(), kernels.DDIM(case["eta"]))
         times = time_grid(target.path, 6, "log_snr", 0.9, 0.1)
+        return {"sampler": sampler, "target": target, "times": times}
+
+    def sides(self, key, sampler, target, times):
         law = laws.affine(sampler, target, times)
         claims = []
         for name, p in (

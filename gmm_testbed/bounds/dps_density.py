@@ -34,12 +34,19 @@ import numpy as np
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Claim, Facts, Limit, outside
+from .spaces import Between, Mixtures, OneOf, Points, one_row
 from .tools import space
 from .tools.radial import mean_distance
 
 _SLOPE, _OFFSET, _Y = 1.3, -0.2, 0.5  # y = 1.3 x - 0.2 + N(0, noise^2)
 _ROOT_TAU = math.sqrt(2.0 * math.pi)
 _POINTS = 18  # along each axis of the grid of (x_t, v)
+_SEARCH = {
+    "prior": Mixtures(components=2, least=1e-4),
+    "A": OneOf((1.0,), one_row),
+    "y": Points(1),
+    "noise": Between(0.05, 5.0),
+}
 _CASES = tuple({"noise": noise} for noise in (0.1, 0.25, 0.5, 1.0, 2.0))
 
 
@@ -52,14 +59,18 @@ class PublishedDensityBound(AbstractBound):
         source="Chung et al. 2023, arXiv:2209.14687, Theorem 1",
         status="published",
         refuted=True,
+        search=_SEARCH,
     )
     cases: ClassVar[tuple[Case, ...]] = _CASES
 
-    def claims(self, key, case):
-        noise = case["noise"]
+    def setting(self, case):
+        return _problem(1) | case
+
+    def sides(self, key, prior, A, y, noise):
         if not noise > 0.0:
             return outside((False,))
-        return _worst(noise, -0.5 / noise**2 - math.log(_ROOT_TAU * noise))
+        constant = -0.5 / noise**2 - math.log(_ROOT_TAU * noise)
+        return _worst(prior, A, y, noise, constant + math.log(A.shape[1]))
 
 
 class DensityBound(AbstractBound):
@@ -71,27 +82,27 @@ class DensityBound(AbstractBound):
         source="here; the argument of arXiv:2209.14687, Theorem 1",
         status="proved",
         limits=(Limit("dim", only=(1, 3)),),
+        search=_SEARCH,
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {**case, "dim": dim} for dim in (1, 3) for case in _CASES
     )
 
-    def claims(self, key, case):
-        noise, dim = case["noise"], case["dim"]
+    def setting(self, case):
+        return _problem(case["dim"]) | {"noise": case["noise"]}
+
+    def sides(self, key, prior, A, y, noise):
         if not noise > 0.0:
             return outside((False,))
-        seen = 1 if dim == 1 else 2  # n of y
-        return _worst(
-            noise, -0.5 - math.log(noise) - seen * math.log(_ROOT_TAU * noise), dim
-        )
+        constant = -0.5 - math.log(noise) - A.shape[0] * math.log(_ROOT_TAU * noise)
+        return _worst(prior, A, y, noise, constant)
 
 
-def _worst(noise, log_constant, dim=1) -> list[Claim]:
+def _worst(prior, A, y, noise, log_constant) -> list[Claim]:
     """The point where the error is largest beside its bound, named in the label.
 
     Found by logarithms: for little noise densities are below the smallest number.
     """
-    prior, A, y = _problem(dim)
     grid = gaps_and_moments(prior, A, y, jnp.asarray(noise))
     x, v, log_gap, moment = (np.asarray(part).ravel() for part in grid)
     log_bound = log_constant + np.log(np.linalg.norm(A, 2) * moment)
@@ -106,10 +117,11 @@ def _worst(noise, log_constant, dim=1) -> list[Claim]:
 def _problem(dim):
     """Prior, A and y: two modes on the line; in space, and two measurements."""
     if dim == 1:
-        prior = space.two_modes(1).whole()
-        return prior, jnp.asarray([[_SLOPE]]), jnp.asarray([_Y - _OFFSET])
-    prior, A, _, y = space.observed()
-    return prior, A, y
+        prior, A = space.two_modes(1).whole(), jnp.asarray([[_SLOPE]])
+        y = jnp.asarray([_Y - _OFFSET])
+    else:
+        prior, A, _, y = space.observed()
+    return {"prior": prior, "A": A, "y": y}
 
 
 @eqx.filter_jit

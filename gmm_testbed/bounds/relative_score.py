@@ -17,8 +17,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..paths import OU
 from .base import AbstractBound, Case, Facts
 from .tools.frozen import STEPS, sides
+from .tools.line_paths import two_modes
 
 
 class FrozenRelativeScore(AbstractBound):
@@ -34,9 +36,11 @@ class FrozenRelativeScore(AbstractBound):
         {"T": T, "error": error} for error in (0.0, 0.3) for T in (0.7, 1.2, 2.0)
     )
 
-    def claims(self, key, case):
-        T, error = case["T"], case["error"]
-        found = sides(-1.0, T, error)
+    def setting(self, case):
+        return {"problem": two_modes(OU(1.0)).problem} | case
+
+    def sides(self, key, problem, T, error):
+        found = sides(problem, -1.0, T, error)
 
         def bound(kl, fisher):
             cost = fisher * T / STEPS

@@ -49,8 +49,10 @@ class ResidualDivergence(AbstractBound):
     )
     cases: ClassVar[tuple[Case, ...]] = ({"v_min": 0.3}, {"v_min": 1.0})
 
-    def claims(self, key, case):
-        target, twist = twisted.atoms(case["v_min"]), twisted.TWISTS["DPS"]
+    def setting(self, case):
+        return {"twist": twisted.TWISTS["DPS"], "target": twisted.atoms(case["v_min"])}
+
+    def sides(self, key, twist, target):
         exact = twisted.two_ways(twist, target)
         found = twisted.trajectories(key, twist, target, _PATHS)
         S = found.log_weight

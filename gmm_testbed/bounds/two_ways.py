@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from ..estimate import Estimate
 from .base import AbstractBound, Case, Claim, Facts
-from .tools import twisted
+from .tools import space, twisted
 
 _TOLERANCE = 1e-10  # of nested sums
 
@@ -34,8 +34,12 @@ class TwoWays(AbstractBound):
         {"prior": "atoms", "twist": "DPS", "v_min": 0.05},
     )
 
-    def claims(self, key, case):
+    def setting(self, case):
         target = twisted.PRIORS[case["prior"]](case["v_min"])
-        found = twisted.two_ways(twisted.TWISTS[case["twist"]], target)
+        return {"twist": twisted.TWISTS[case["twist"]], "target": target}
+
+    def sides(self, key, twist, target):
+        space.on_the_line(target.problem.prior)
+        found = twisted.two_ways(twist, target)
         sides = (Estimate(side, how="nested sums") for side in found[:2])
         return [Claim("", *sides, True, _TOLERANCE)]

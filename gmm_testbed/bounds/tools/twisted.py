@@ -21,6 +21,7 @@ from ... import approximations
 from ..._types import Key, Scalar
 from ...approximations import AbstractApproximation
 from ...divergences import line_expectation
+from ...divergences.expectation import refined
 from ...mixture import GaussianMixture
 from ...paths import VE
 from ...problem import InverseProblem, Linear, Target
@@ -28,7 +29,7 @@ from ...smc import log_twist
 from ...smc.residual import twisted
 
 V_MAX = 30.0
-_TIMES = np.polynomial.legendre.leggauss(40)  # v is geometric in t
+_TIMES = 40  # nodes; v is geometric in t
 _STEPS = 96
 _CELLS, _REACH = 4000, 9.0  # of the law at the start; in standard deviations
 
@@ -94,7 +95,8 @@ def log_ratio(twist, target, x, t) -> Scalar:
 
 def over_levels(function, target):
     """Integral over v of a function of t, of any shape, by Gauss-Legendre in log v."""
-    nodes, weights = (jnp.asarray(part, target.path.sigma_min.dtype) for part in _TIMES)
+    rule = np.polynomial.legendre.leggauss(refined(_TIMES))
+    nodes, weights = (jnp.asarray(part, target.path.sigma_min.dtype) for part in rule)
     t = 0.5 * (nodes + 1.0)
     values = jax.lax.map(lambda t: function(t) * _speed(target, t), t)
     return jnp.tensordot(0.5 * weights, values, 1)
