@@ -54,6 +54,7 @@ from .split_gibbs import SplitGibbs as SplitGibbs
 from .stated import Stated as Stated
 from .stated import as_bound
 from .stein import SteinDiscrepancy as SteinDiscrepancy
+from .tan_schedule import TanSchedule as TanSchedule
 from .tilted_transport import TiltedTransport as TiltedTransport
 from .tools.given import on_target as on_target
 from .tools.given import settings
@@ -96,6 +97,7 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T32-replacement": Replacement(),
     "T35-labels": LabelDecomposition(),
     "T36-early-stopping": EarlyStopping(),
+    "T42-tan-schedule": TanSchedule(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

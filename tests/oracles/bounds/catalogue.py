@@ -9,6 +9,7 @@ from . import (
     particles,
     paths,
     posteriors,
+    schedules,
     training,
     twisted,
 )
@@ -24,4 +25,5 @@ PINS = [
     *particles.PINS,
     *training.PINS,
     *outputs.PINS,
+    *schedules.PINS,
 ]
