@@ -20,6 +20,7 @@ from .base import judge as judge
 from .base import report as report
 from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
+from .condition_number import ConditionNumber as ConditionNumber
 from .contraction import Contraction as Contraction
 from .density_sandwich import DensitySandwich as DensitySandwich
 from .divergence_inequalities import DivergenceInequalities as DivergenceInequalities
@@ -98,6 +99,7 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T35-labels": LabelDecomposition(),
     "T36-early-stopping": EarlyStopping(),
     "T42-tan-schedule": TanSchedule(),
+    "T43-condition-number": ConditionNumber(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),
