@@ -1,9 +1,11 @@
 """Experiments on schedules of one Gaussian: expected values against NumPy."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from gmm_testbed import study
 
@@ -113,3 +115,67 @@ def test_langevin_keeps_its_digits(conditioned):
     assert conditioned.B.langevin(values, 1e12, step) == pytest.approx(
         by_hand, rel=1e-8
     )
+
+
+# --- schedule_bounds --------------------------------------------------------------------
+
+
+def covariance(target):
+    if target == "isotropic":
+        return 0.5 * np.eye(10)
+    if target == "blocks":
+        return np.diag([1, 0.01, 1, 1, 1] * 2)
+    return np.array([[(abs(i - j) + 1) ** -0.5 for j in range(10)] for i in range(10)])
+
+
+def rate(a, t):
+    return 0.1 + 19.9 * (np.expm1(a * t) / np.expm1(a) if a else t)
+
+
+def gaussian_kl(m, C, m2, C2):
+    inverse = np.linalg.inv(C2)
+    log_det = np.linalg.slogdet(C2)[1] - np.linalg.slogdet(C)[1]
+    return 0.5 * (np.trace(inverse @ C) - 10 + log_det + (m2 - m) @ inverse @ (m2 - m))
+
+
+def scheduled(target, a, scheme, N=100):
+    """KL of the data from the output, by matrices and integrals of the rate."""
+    S, mu, eye = covariance(target), np.ones(10), np.eye(10)
+    edges = np.arange(N + 1) / N
+    spent = [quad(lambda t: rate(a, t), *pair)[0] for pair in pairwise(edges)]
+    total = np.concatenate([[0.0], np.cumsum(spent)])
+    m, C = np.zeros(10), eye
+    for k in range(N, 0, -1):
+        alpha, b = np.exp(-0.5 * total[k]), spent[k - 1]
+        inverse = np.linalg.inv(alpha**2 * S + (1 - alpha**2) * eye)
+        if scheme == "KL":  # x (r + w) - w inverse (x - alpha mu), r = e^(-b/2)
+            keep, weight = 2 - np.exp(-b / 2), 2 - 2 * np.exp(-b / 2)
+            fresh = -np.expm1(-b)
+        elif scheme == "KL, EI":
+            keep, weight, fresh = np.exp(b / 2), 2 * np.expm1(b / 2), np.expm1(b)
+        else:
+            h = rate(a, edges[k]) / N
+            keep, weight, fresh = 1 + h / 2, h, h
+        F = keep * eye - weight * inverse
+        m = F @ m + weight * alpha * inverse @ mu
+        C = F @ C @ F.T + fresh * eye
+    return gaussian_kl(mu, S, m, C)
+
+
+def bound_of(target, a):
+    S, mu = covariance(target), np.ones(10)
+    fisher = np.trace(S) + mu @ mu - 20 + np.trace(np.linalg.inv(S))
+    total = quad(lambda t: rate(a, t), 0, 1)[0]
+    first = np.exp(-total) * gaussian_kl(mu, S, np.zeros(10), np.eye(10))
+    return first + 2 * 0.2 * fisher  # h beta(1) = .2
+
+
+@pytest.mark.parametrize("target", ["isotropic", "blocks", "correlated"])
+def test_schedule_bounds_are_those_of_matrices(target):
+    claims = expected("schedule_bounds")
+    for a in (-10.0, 10.0):
+        for scheme in ("KL", "KL, EI", "KL, EM"):
+            claim = claims[f"{target}, a {a:g}: {scheme}"].value
+            assert scheduled(target, a, scheme) == pytest.approx(claim, rel=2e-6)
+        claim = claims[f"{target}, a {a:g}: bound"].value
+        assert bound_of(target, a) == pytest.approx(claim, rel=2e-6)

@@ -47,6 +47,7 @@ from .replacement import Replacement as Replacement
 from .residual_divergence import ResidualDivergence as ResidualDivergence
 from .residual_identity import ResidualIdentity as ResidualIdentity
 from .reverse_paths import ReversePaths as ReversePaths
+from .schedule_bound import ScheduleBound as ScheduleBound
 from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
 from .search import Attack as Attack
 from .search import Finding as Finding
@@ -100,6 +101,7 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T36-early-stopping": EarlyStopping(),
     "T42-tan-schedule": TanSchedule(),
     "T43-condition-number": ConditionNumber(),
+    "T44-schedule": ScheduleBound(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

@@ -120,7 +120,7 @@ def heat_flow(values: Eigenvalues, num_steps: int, start: float, end: float) -> 
     return float(law.w2(problem.prior()))
 
 
-def langevin(values: Eigenvalues, num_steps: float, step: float) -> float:
+def langevin(values: Eigenvalues, num_steps: int | float, step: float) -> float:
     r"""W2 of ULA from the origin, from N(0, diag(values)), at any number of steps.
 
     Args:
@@ -152,7 +152,9 @@ def from_excess(values: Eigenvalues, excess: Eigenvalues) -> float:
 # --- what they are bounded by, and for which noise --------------------------------------
 
 
-def ends(values: Eigenvalues, num_steps: float, tuning: str) -> tuple[float, float]:
+def ends(
+    values: Eigenvalues, num_steps: int | float, tuning: str
+) -> tuple[float, float]:
     """Noise variances T and delta of the tuning "Theorem 3" or "Proposition 4"."""
     values, N = np.asarray(values, float), num_steps
     top, total = values.max(), values.sum()
@@ -162,19 +164,19 @@ def ends(values: Eigenvalues, num_steps: float, tuning: str) -> tuple[float, flo
     return float(top * np.sqrt(N)), float(top / N**2)
 
 
-def langevin_step(values: Eigenvalues, num_steps: float) -> float:
+def langevin_step(values: Eigenvalues, num_steps: int | float) -> float:
     """The step of Theorem 1, which holds where it is at most the smallest value."""
     return float(0.5 * np.max(values) * np.log(num_steps) / num_steps)
 
 
-def theorem_1(values: Eigenvalues, num_steps: float) -> float:
+def theorem_1(values: Eigenvalues, num_steps: int | float) -> float:
     """The bound of ULA."""
     values, N = np.asarray(values, float), num_steps
     scale = values.max() * np.sqrt(np.sum(1.0 / values)) / N
     return float(scale * (0.25 * np.log(N) + np.sqrt(2.0)))
 
 
-def theorem_3(values: Eigenvalues, num_steps: float) -> float:
+def theorem_3(values: Eigenvalues, num_steps: int | float) -> float:
     """The bound of the reverse heat flow."""
     values, N = np.asarray(values, float), num_steps
     total = values.sum()
@@ -183,7 +185,7 @@ def theorem_3(values: Eigenvalues, num_steps: float) -> float:
     return float(np.sqrt(total) / N * inside)
 
 
-def proposition_4(values: Eigenvalues, num_steps: float) -> float:
+def proposition_4(values: Eigenvalues, num_steps: int | float) -> float:
     """The bound of the reverse heat flow that knows the largest value only."""
     values, N = np.asarray(values, float), num_steps
     inside = 5.0 / 2.0**1.25 * np.log(N) + 1.25**1.5 + 1.0

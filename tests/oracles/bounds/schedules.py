@@ -1,6 +1,7 @@
 """Oracles of T42 to T44: samplers of one Gaussian, by recursions of variances."""
 
 import numpy as np
+from scipy.integrate import quad
 from scipy.optimize import minimize
 
 from .pins import Pin, Side
@@ -85,7 +86,62 @@ def condition_number(kappa, dim, N, accuracy):
     }
 
 
+# --- T44: the noise schedule ------------------------------------------------------------
+
+
+def schedule(beta_min, beta_max, N, error):
+    """With matrices, and rates that are integrated numerically."""
+    d = 4
+    S = np.array([[1 / np.sqrt(abs(i - j) + 1) for j in range(d)] for i in range(d)])
+    mu, eye = np.ones(d), np.eye(d)
+
+    def beta(t):
+        return beta_min + t * (beta_max - beta_min)
+
+    def kl(m, C, m2, C2):
+        inverse = np.linalg.inv(C2)
+        log_det = np.linalg.slogdet(C2)[1] - np.linalg.slogdet(C)[1]
+        return 0.5 * (
+            np.trace(inverse @ C) - d + log_det + (m2 - m) @ inverse @ (m2 - m)
+        )
+
+    B = quad(beta, 0, 1)[0]
+    m, C = np.zeros(d), eye
+    for k in range(N):
+        t, s = 1 - k / N, 1 - (k + 1) / N
+        a = np.exp(-0.5 * quad(beta, 0, t)[0])
+        inverse = np.linalg.inv(a**2 * S + (1 - a**2) * eye)
+        passed = quad(beta, s, t)[0]
+        # dx = -x/2 + r(x_t) + noise, over a clock of length `passed`
+        decay, whole = np.exp(-passed / 2), 2 * (1 - np.exp(-passed / 2))
+        F = decay * eye + whole * (eye - inverse)
+        m = F @ m + whole * (inverse @ (a * mu) + error)
+        C = F @ C @ F.T + (1 - np.exp(-passed)) * eye
+    fisher = np.trace(S) + mu @ mu - 2 * d + np.trace(np.linalg.inv(S))
+    h = beta(1.0) / N
+    first = np.exp(-B) * kl(mu, S, np.zeros(d), eye)
+    right = first + d * error**2 * B + 2 * h * max(h / 4, 1) * fisher
+    a = np.exp(-B / 2)
+    start = kl(a * mu, a**2 * S + (1 - a**2) * eye, np.zeros(d), eye)
+    return {"": (kl(mu, S, m, C), right), "of the start": (start, first)}
+
+
 PINS = [
+    Pin(
+        "T44-schedule",
+        {"beta_min": 0.3, "beta_max": 9.0, "num_steps": 30, "error": 0.2},
+        lambda: schedule(0.3, 9.0, 30, 0.2),
+    ),
+    Pin(
+        "T44-schedule",
+        {"beta_min": 0.3, "beta_max": 1.5, "num_steps": 40, "error": 0.9},
+        lambda: schedule(0.3, 1.5, 40, 0.9),
+    ),
+    Pin(
+        "T44-schedule",
+        {"beta_min": 0.1, "beta_max": 0.4, "num_steps": 500, "error": 0.0},
+        lambda: schedule(0.1, 0.4, 500, 0.0),
+    ),
     Pin(
         "T43-condition-number",
         {"kappa": 20.0, "dim": 7, "num_steps": 60, "accuracy": 0.15},

@@ -25,6 +25,7 @@ FAST = {  # without much compilation, here or in the oracle
     "T32-replacement",
     "T42-tan-schedule",
     "T43-condition-number",
+    "T44-schedule",
     "C20-entropy",
     "C22-score-lipschitz",
     "C24-divergences",
