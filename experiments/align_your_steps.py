@@ -44,7 +44,7 @@ MEASURES = {
 
 
 @gt.experiment(grid={"c": SPREADS, "grid": tuple(GRIDS), "steps": STEPS})
-def divergences(key, c, grid, steps):
+def grid_divergences(key, c, grid, steps):
     """KL of the exact law from that of both samplers, and of the paths, in nats."""
     problem = gt.laws.EigenProblem(PATH, [c**2])
     target = problem.some(jnp.asarray([0]))
@@ -65,7 +65,7 @@ def divergences(key, c, grid, steps):
 
 def claims(store):
     """The three divergences at n = 10, the closed form, and who is best and worst."""
-    wide, numbers = store.wide(divergences), {}
+    wide, numbers = store.wide(grid_divergences), {}
     for c in SPREADS:
         for grid in GRIDS:
             for measure in MEASURES:
@@ -99,15 +99,15 @@ def by_formula(c, n):
 
 def tables(store):
     """One row a spread and number of steps, all grids beside each other."""
-    wide = store.wide(divergences)[list(MEASURES)].unstack("grid")
+    wide = store.wide(grid_divergences)[list(MEASURES)].unstack("grid")
     wide.columns = [f"{measure}, {grid}" for measure, grid in wide.columns]
     return {"KL in nats per dimension": wide.reset_index().to_dict("records")}
 
 
 def figures(store):
     """Three divergences against n at c = 1/2, and the grids."""
-    wide = store.wide(divergences).xs(SHOWN, level="c")
-    digests = store.wide(divergences, "digest")["KL"].xs(SHOWN, level="c")
+    wide = store.wide(grid_divergences).xs(SHOWN, level="c")
+    digests = store.wide(grid_divergences, "digest")["KL"].xs(SHOWN, level="c")
     grids = {grid: store.arrays(digests[grid, 20])["sigma"] for grid in GRIDS}
     return {"align_your_steps": drawn(wide, grids)}
 

@@ -64,7 +64,7 @@ def heat_flow(values, N, start, end):
 
 
 @gt.experiment(grid={"tuning": TUNINGS, "N": SCORES})
-def diffusion(key, tuning, N):
+def reverse_heat_flow(key, tuning, N):
     """W2 of the reverse heat flow by its law, and the bound."""
     values = eigenvalues("log-uniform", KAPPA)
     start, end = B.ends(values, N, tuning)
@@ -77,7 +77,7 @@ def diffusion(key, tuning, N):
 
 
 @gt.experiment(grid={"N": LANGEVIN})
-def ula(key, N):
+def unadjusted_langevin(key, N):
     """W2 of ULA with the step of Theorem 1, or lambda_min where that is too long."""
     values = eigenvalues("log-uniform", KAPPA)
     step = B.langevin_step(values, N)
@@ -89,7 +89,7 @@ def ula(key, N):
 
 
 @gt.experiment(grid={"spectrum": SPECTRA, "kappa": KAPPAS})
-def ratios(key, spectrum, kappa):
+def error_ratios(key, spectrum, kappa):
     """Errors of ULA over those of diffusion at N = 1e12, and the N that 1e-3 needs."""
     values = eigenvalues(spectrum, kappa)
     total = np.sum(values)
@@ -132,7 +132,7 @@ def needed(error, wanted):
 
 def claims(store):
     """W2 and bounds of Fig. 1, and how well the ratios of Fig. 2a follow kappa_eff / 5."""
-    flow, chain = store.wide(diffusion), store.wide(ula)
+    flow, chain = store.wide(reverse_heat_flow), store.wide(unadjusted_langevin)
     numbers = {}
     for tuning in TUNINGS:
         for N in (10, 100, 1000, 10000):
@@ -147,7 +147,7 @@ def claims(store):
     numbers["bounds violated"] = violated
     apart = np.abs(late["by integrals"] / late["W2"] - 1.0)
     numbers["sums by integrals at N 10000, relative"] = apart.max()
-    found = store.wide(ratios)
+    found = store.wide(error_ratios)
     far = found[found["kappa_eff"] > 3.0]
     share = 5.0 * far["ratio"] / far["kappa_eff"]
     numbers["5 ratio / kappa_eff, least"] = share.min()
@@ -159,12 +159,12 @@ def claims(store):
 
 def tables(store):
     """Fig. 1, and Figs 2a and 2b."""
-    flow = store.wide(diffusion).reset_index().to_dict("records")
-    chain = store.wide(ula).reset_index().to_dict("records")
+    flow = store.wide(reverse_heat_flow).reset_index().to_dict("records")
+    chain = store.wide(unadjusted_langevin).reset_index().to_dict("records")
     return {
         "Reverse heat flow": flow,
         "Unadjusted Langevin": chain,
-        "Four spectra": store.wide(ratios).reset_index().to_dict("records"),
+        "Four spectra": store.wide(error_ratios).reset_index().to_dict("records"),
     }
 
 
@@ -172,7 +172,9 @@ def figures(store):
     """W2 and bounds against N; ratios against kappa_eff; N needed against kappa."""
     return {
         "condition_number": drawn(
-            store.wide(diffusion), store.wide(ula), store.wide(ratios)
+            store.wide(reverse_heat_flow),
+            store.wide(unadjusted_langevin),
+            store.wide(error_ratios),
         )
     }
 

@@ -76,7 +76,7 @@ def starts(problem):
 @gt.experiment(
     grid={"spectrum": SPECTRA, "scheme": tuple(SCHEMES), "eps": EPS, "N": TIMES}
 )
-def errors(key, spectrum, scheme, eps, N):
+def scheme_errors(key, spectrum, scheme, eps, N):
     """W2 of the output from the data for both starts, and where it is, by eigenvalue."""
     problem = gt.laws.EigenProblem(gt.VP(), eigenvalues(spectrum))
     last = LAST if scheme.startswith("Heun") and not eps else eps
@@ -93,7 +93,7 @@ def errors(key, spectrum, scheme, eps, N):
 
 
 @gt.experiment(grid={"spectrum": SPECTRA, "kind": ("SDE", "ODE"), "eps": EPS})
-def continuous(key, spectrum, kind, eps):
+def without_steps(key, spectrum, kind, eps):
     """The same without discretisation, by the formulas of the paper."""
     problem = gt.laws.EigenProblem(gt.VP(), eigenvalues(spectrum))
     truth, found = problem.prior(), {}
@@ -110,8 +110,8 @@ def continuous(key, spectrum, kind, eps):
 
 def claims(store):
     """W2 at eps = 0 and 1e-3 of every scheme, who is best and worst, and the two limits."""
-    found = store.wide(errors).xs("power law", level="spectrum")
-    limits = store.wide(continuous).xs("power law", level="spectrum")
+    found = store.wide(scheme_errors).xs("power law", level="spectrum")
+    limits = store.wide(without_steps).xs("power law", level="spectrum")
     exact, normal = (f"W2 from {start}" for start in STARTS)
     numbers = {
         f"{scheme}, eps {eps:g}, N {N}": found.at[(scheme, eps, N), exact]
@@ -144,11 +144,11 @@ def published():
 def ours(store, spectrum):
     """The same cells, computed."""
     found = {}
-    for (one, scheme, eps, N), row in store.wide(errors).iterrows():
+    for (one, scheme, eps, N), row in store.wide(scheme_errors).iterrows():
         if one == spectrum and scheme in PUBLISHED:
             for start in STARTS:
                 found[scheme, eps, str(N), start] = row[f"W2 from {start}"]
-    for (one, kind, eps), row in store.wide(continuous).iterrows():
+    for (one, kind, eps), row in store.wide(without_steps).iterrows():
         if one == spectrum:
             for scheme in ("EM", "EI") if kind == "SDE" else ("Euler", "Heun"):
                 for start in STARTS:
@@ -175,8 +175,10 @@ def tables(store):
 
 def figures(store):
     """W2 against N at two last times, and where the error is."""
-    wide = store.wide(errors)["W2 from p_T"].xs("power law", level="spectrum")
-    digests = store.wide(errors, "digest")["W2 from p_T"].xs("power law", level=0)
+    wide = store.wide(scheme_errors)["W2 from p_T"].xs("power law", level="spectrum")
+    digests = store.wide(scheme_errors, "digest")["W2 from p_T"].xs(
+        "power law", level=0
+    )
     where = {
         scheme: store.arrays(digests[scheme, 0.0, 50])["p_T"] for scheme in SCHEMES
     }

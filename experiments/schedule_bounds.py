@@ -1,12 +1,13 @@
 r"""A KL bound against the noise schedule, beside the exact KL of three schemes.
 
-Strasman, Ocello, Boyer, Le Corff and Lemaire (arXiv:2402.04650, TMLR 2025) bound the KL of
-the output for the schedules beta_a(t) = .1 + 19.9 (e^(a t) - 1)/(e^a - 1), linear for a = 0,
-by exp(-int beta) KL(pi || N(0, I)) for the start and 2 h beta(1) max(h beta(1)/4, 1) I(pi)
-for N = 100 equal steps of size h, with I the Fisher information relative to N(0, I) (theorem
-T44, here with the exact score). Targets N(1, S) in d = 10: S = I/2; variances (1, .01, 1, 1,
-1) twice; S_ij = 1/sqrt(|i-j|+1). The exact KL(pi || q) is that of the scheme of the theorem
-(relative score frozen), of the exponential integrator (EI) and of Euler-Maruyama (EM).
+Strasman, Ocello, Boyer, Le Corff and Lemaire (arXiv:2402.04650, TMLR 2025) bound the KL
+of the output for the schedules beta_a(t) = .1 + 19.9 (e^(a t) - 1)/(e^a - 1), linear for
+a = 0, by exp(-int beta) KL(pi || N(0, I)) for the start and 2 h beta(1) max(h beta(1)/4,
+1) I(pi) for N = 100 equal steps of size h, with I the Fisher information relative to N(0,
+I) (theorem T44, here with the exact score). Targets N(1, S) in d = 10: S = I/2; variances
+(1, .01, 1, 1, 1) twice; S_ij = 1/sqrt(|i-j|+1). The exact KL(pi || q) is that of the
+scheme of the theorem (relative score frozen), of the exponential integrator (EI) and of
+Euler-Maruyama (EM).
 
 - The bound holds in all 63 cells, and is 45 times the truth at least, 1000 in the median.
 - Its second term does not know a, as beta(1) = 20 for all. So it asks for the smallest term
@@ -98,7 +99,7 @@ def prior(target):
 
 
 @gt.experiment(grid={"target": TARGETS, "a": SLOPES})
-def divergences(key, target, a):
+def scheduled_divergences(key, target, a):
     """Exact KL of three schemes and of the start, and the terms of the bound, in nats."""
     path, data = Exponential(jnp.asarray(a)), prior(target)
     start, _, steps = B.bound(data, path, STEPS)
@@ -123,7 +124,7 @@ def divergences(key, target, a):
 
 def claims(store):
     """Exact KL at three schedules, where each is least, and how far the bound is."""
-    wide, numbers = store.wide(divergences), {}
+    wide, numbers = store.wide(scheduled_divergences), {}
     for target in TARGETS:
         table = wide.loc[target]
         for a in (-10.0, 0.0, 10.0):
@@ -143,13 +144,13 @@ def claims(store):
 
 def tables(store):
     """One row a target and schedule."""
-    rows = store.wide(divergences).reset_index().to_dict("records")
+    rows = store.wide(scheduled_divergences).reset_index().to_dict("records")
     return {f"KL in nats, d = {DIM}, N = {STEPS}": rows}
 
 
 def figures(store):
     """One panel a target."""
-    return {"schedule_bounds": drawn(store.wide(divergences))}
+    return {"schedule_bounds": drawn(store.wide(scheduled_divergences))}
 
 
 @gt.plotting.styled
