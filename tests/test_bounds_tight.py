@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 import gmm_testbed as gt
 from gmm_testbed.bounds import (
@@ -73,7 +74,7 @@ def test_replacement_loses_all_information_of_a_wide_unknown():
 def test_two_atoms_come_near_the_corrected_density_bound():
     """T12: atoms 1.585 s either side of y leave 0.45126 of m_1 / (s sqrt(2 pi s^2)).
 
-    So no constant below 0.45126 would do in the place of exp(-1/2), 0.60653.
+    So no constant below 0.45126 would do.
     """
     s, slope, seen = 0.3, 1.3, 0.7
     apart = 1.585 * s / slope
@@ -90,6 +91,28 @@ def test_two_atoms_come_near_the_corrected_density_bound():
     # At the largest noise level and x_t nearest to the middle the atoms are as likely.
     assert 0.448 < shares[-1, np.argmin(abs(x[-1] - seen / slope))] < 0.451262
     assert shares[moments > 1e-6].max() < 0.451262  # the others are a single atom
+
+
+@pytest.mark.parametrize("turns", [[0.0, np.pi], np.linspace(0.0, np.pi, 361)])
+def test_no_law_leaves_more_than_two_atoms(turns):
+    """T12: after a linear function is taken off, chords of exp(-|u|^2/2) are below b.
+
+    From v, a distance r along a turn: on the line, and in the planes that are all of space.
+    """
+    cosine, r = np.cos(turns)[None], np.linspace(1e-3, 8.0, 2001)[:, None]
+    suprema = []
+    for v in np.linspace(0.0, 4.0, 41):
+        square = v**2 + 2.0 * v * r * cosine + r**2
+        chords = (np.exp(-0.5 * square) - np.exp(-0.5 * v**2)) / r
+        best = minimize_scalar(
+            lambda along, chords=chords: np.abs(chords - along * cosine).max(),
+            bounds=(-1.0, 1.0),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
+        suprema.append(best.fun)
+    assert suprema[0] == pytest.approx(dps_density.SHARP, rel=1e-6)
+    assert np.all(np.diff(suprema) < 0.0)
 
 
 def test_information_of_far_and_of_equal_components_is_bracketed_tightly():

@@ -7,7 +7,7 @@ import jax
 from .._checks import choose
 from .._loading import load
 from .._types import Key
-from . import search
+from . import kept, search
 from .base import AbstractBound as AbstractBound
 from .base import BoundReport as BoundReport
 from .base import Case as Case
@@ -29,6 +29,9 @@ from .dps_density import PublishedDensityBound as PublishedDensityBound
 from .dps_limit import DPSLimit as DPSLimit
 from .early_stopping import EarlyStopping as EarlyStopping
 from .entropy_sandwich import EntropySandwich as EntropySandwich
+from .findings import Attack as Attack
+from .findings import Finding as Finding
+from .findings import in_words as in_words
 from .flow_density import FlowDensity as FlowDensity
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
@@ -36,6 +39,7 @@ from .importance import ImportanceSampling as ImportanceSampling
 from .information_bound import InformationBound as InformationBound
 from .initialisation import Initialisation as Initialisation
 from .jeffreys import Jeffreys as Jeffreys
+from .kept import Tightest as Tightest
 from .labels import LabelDecomposition as LabelDecomposition
 from .log_sobolev import LogSobolev as LogSobolev
 from .orders import Orders as Orders
@@ -49,8 +53,6 @@ from .residual_identity import ResidualIdentity as ResidualIdentity
 from .reverse_paths import ReversePaths as ReversePaths
 from .schedule_bound import ScheduleBound as ScheduleBound
 from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
-from .search import Attack as Attack
-from .search import Finding as Finding
 from .speciation import Speciation as Speciation
 from .split_gibbs import SplitGibbs as SplitGibbs
 from .stated import Stated as Stated
@@ -59,6 +61,7 @@ from .stein import SteinDiscrepancy as SteinDiscrepancy
 from .tan_schedule import TanSchedule as TanSchedule
 from .tilted_transport import TiltedTransport as TiltedTransport
 from .tools.given import on_target as on_target
+from .tools.given import parameters as parameters
 from .tools.given import settings
 from .training_posterior import TrainingPosterior as TrainingPosterior
 from .training_prior import TrainingPrior as TrainingPrior
@@ -128,8 +131,6 @@ def find(name: "str | AbstractBound | Callable") -> tuple[str, AbstractBound]:
     if ":" in name:
         return name, as_bound(load(name))
     full = [known for known in CATALOGUE if known.startswith(f"{name.upper()}-")]
-    if name.upper() == "T12":
-        full = ["T12-dps-density-corrected"]
     chosen = full[0] if len(full) == 1 else name
     return chosen, choose(chosen, CATALOGUE, "bound")
 
@@ -188,6 +189,21 @@ def attack(name: "str | AbstractBound | Callable", **options) -> Attack:
         InputError: for an unknown name; the message has the nearest one.
     """
     return search.attack(*find(name), **options)
+
+
+def tightest(name: str) -> list[Tightest]:
+    """The tightest case of each claim of a theorem that attacks have found.
+
+    Args:
+        name: of `CATALOGUE`, or its number.
+
+    Returns:
+        A `Tightest` for each claim: label, left / right, and the setting that gives it.
+
+    Raises:
+        InputError: for an unknown name; the message has the nearest one.
+    """
+    return kept.read(*find(name))
 
 
 def each_case(

@@ -15,7 +15,7 @@ from .. import approximations, kernels, laws
 from ..algorithms import Guided
 from ..estimate import Estimate
 from ..paths.grids import time_grid
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Claim, Facts, Limit
 from .flow_density import gaussian_problem
 
 _POINTS, _STATES = 4096, 16
@@ -30,6 +30,7 @@ class DensitySandwich(AbstractBound):
         assumptions=("independent states before the last step",),
         source="Yin & Zhou, arXiv:1805.11183; Sobolev & Vetrov, arXiv:1905.03290",
         status="proved",
+        limits=(Limit("eta", 0.0, 1.0),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"eta": eta} for eta in (0.4, 0.7, 1.0))
 

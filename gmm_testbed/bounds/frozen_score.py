@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from ..paths import OU
 from .base import AbstractBound, Case, Facts, computed
+from .spaces import Between, OneOf, Problems
 from .tools.frozen import moments, sides
 from .tools.line_paths import two_modes
 
@@ -26,6 +27,11 @@ class FrozenScore(AbstractBound):
         assumptions=("Ornstein-Uhlenbeck path", "finite Fisher information"),
         source="constants here; scheme: Chen et al. 2023, arXiv:2209.11215",
         status="proved",
+        search={
+            "problem": Problems(),
+            "T": Between(0.3, 3.0),
+            "error": OneOf((0.0, 0.3)),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"T": T, "error": error} for error in (0.0, 0.3) for T in (0.7, 1.2, 2.0)

@@ -54,7 +54,11 @@ class PriorBaseline(AbstractBound):
         noise = case["noise"]
         if case["dim"] == 1:
             prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
-            given = prior, jnp.full((1, 1), _SLOPE), jnp.full((1, 1), noise**2)
+            given = (
+                prior,
+                jnp.full((1, 1), _SLOPE),
+                jnp.full((1, 1), noise * abs(noise)),
+            )
             given = *given, jnp.full(1, _Y)
         else:
             given = space.observed(noise)

@@ -17,105 +17,18 @@ import jax
 import numpy as np
 from scipy.optimize import minimize
 
-from .. import _display
 from .._checks import InputError, UnsupportedError
 from .._types import Key
 from ..divergences.expectation import finer
 from ..estimate import Estimate
-from ..mixture import GaussianMixture
-from ..problem import Target
-from .base import AbstractBound, Claim, Verdict, judge, side
-from .spaces import AbstractSpace, Between, OneOf
-from .tools.space import Rotated
+from .base import AbstractBound, Claim, Verdict, judge
+from .findings import Attack, Finding
+from .spaces import AbstractSpace, Between, Coordinates, OneOf
 
-ATTAINED = 1e-6  # slack over the larger side, below which a bound is attained
 _STARTS = 0.4  # share of the budget that random starts have
 _SEEN = 1e-7  # sides below this are 0 up to rounding, and show nothing
 _VARIES = re.compile(r" = -?[0-9]")  # what a label says of the case
 _FRESH = 8  # keys that confirm a violation of sampled sides
-
-
-class Finding(NamedTuple):
-    """The tightest case of one claim.
-
-    Attributes:
-        label: the part of the theorem.
-        verdict: of the tightest case, after confirmation.
-        tightness: left / right there, the largest that was found.
-        left: `Estimate`.
-        right: `Estimate`.
-        setting: what gives it, by name: `bound.sides(key, **setting)` computes it again.
-        quadrature: absolute change of the slack when all nodes are doubled; 0 where both
-            sides are sampled or in closed form.
-        equal: whether equality is claimed.
-        evaluations: cases in which this claim was computed.
-    """
-
-    label: str
-    verdict: Verdict
-    tightness: float
-    left: Estimate
-    right: Estimate
-    setting: dict[str, Any]
-    quadrature: float
-    equal: bool
-    evaluations: int
-
-    @property
-    def attained(self) -> bool:
-        """Whether the two sides are as good as equal: no smaller constant would do."""
-        return self.equal or self.tightness > 1.0 - ATTAINED
-
-    @property
-    def slack(self) -> float:
-        """Largest factor below 1 that the right side could lose on all that was seen."""
-        return self.tightness
-
-
-class Attack(NamedTuple):
-    """What an attack on a theorem found.
-
-    Attributes:
-        name: of the theorem.
-        findings: one a claim.
-        evaluations: cases that were computed.
-        refused: cases that could not be computed, or lie outside the assumptions.
-        seconds: that it took.
-    """
-
-    name: str
-    findings: tuple[Finding, ...]
-    evaluations: int
-    refused: int
-    seconds: float
-
-    __repr__, _repr_html_ = _display.text, _display.html
-
-    @property
-    def violated(self) -> tuple[Finding, ...]:
-        """Claims with a confirmed violation."""
-        return tuple(f for f in self.findings if f.verdict is Verdict.VIOLATED)
-
-    def _shown(self) -> _display.Shown:
-        heads = "part", "left", "right", "left / right", "verdict", "where"
-        rows = [
-            (
-                f.label,
-                side(f.left),
-                side(f.right),
-                "=" if f.equal else f"{f.tightness:.6g}",
-                f.verdict,
-                in_words(f.setting),
-            )
-            for f in self.findings
-        ]
-        found = f"{len(self.violated)} violated" if self.violated else "none violated"
-        line = (
-            f"{self.name}: {found} in {self.evaluations} cases"
-            + (f" ({self.refused} more are outside)" if self.refused else "")
-            + f", {self.seconds:.0f} s"
-        )
-        return _display.Shown(line, (_display.table(heads, rows),))
 
 
 def attack(
@@ -165,6 +78,7 @@ class _Best(NamedTuple):
     z: np.ndarray
     setting: dict[str, Any]
     claim: Claim
+    place: int  # among the claims of the theorem
 
 
 class _Search:
@@ -198,7 +112,7 @@ class _Search:
         for number, label in enumerate(labels):
             left = (1.0 - self.used) / (len(labels) - number)
             until = self.used + left
-            if self.best[label].score <= ATTAINED and self._is_violated(label):
+            if self.best[label].score <= 0.0 and self._is_violated(label):
                 continue
             self._downhill(label, until)
 
@@ -225,12 +139,8 @@ class _Search:
 
     def scores(self, z) -> dict[str, float]:
         """Slack over the larger side of each claim, smaller is tighter; keeps the best."""
-        setting = dict(self.fixed)
-        place = 0
-        for name, space in self.spaces.items():
-            setting[name] = space.at(z[place : place + space.size])
-            place += space.size
         try:
+            setting = placed(self.bound, z, self.fixed)
             claims = self.bound.sides(self.key, **setting)
         except (InputError, UnsupportedError):
             self.refused += 1
@@ -242,17 +152,32 @@ class _Search:
             return {}
         self.evaluations += 1
         found = {}
-        for name, claim, verdict in zip(_names(claims), claims, verdicts, strict=True):
+        named = zip(_names(claims), claims, verdicts, strict=True)
+        for place, (name, claim, verdict) in enumerate(named):
             if verdict in (Verdict.OUTSIDE, Verdict.NAN):
                 continue
             found[name] = score = slack(claim)
             if name not in self.best or score < self.best[name].score:
-                self.best[name] = _Best(score, np.array(z), setting, claim)
+                self.best[name] = _Best(score, np.array(z), setting, claim, place)
         return found
 
 
 class _Over(Exception):
     """The budget is used up."""
+
+
+def placed(
+    bound: AbstractBound, z: Coordinates, fixed: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What coordinates (n,) of an attack stand for: parameters of `sides`, by name."""
+    fixed, made, place = fixed or {}, {}, 0
+    for name, space in spaces(bound).items():
+        if name not in fixed:
+            made[name] = space.at(np.asarray(z[place : place + space.size]))
+            place += space.size
+    if not bound.facts.search:
+        made = bound.setting(made)
+    return {**made, **fixed}
 
 
 def spaces(bound: AbstractBound) -> dict[str, AbstractSpace]:
@@ -264,9 +189,10 @@ def spaces(bound: AbstractBound) -> dict[str, AbstractSpace]:
     if bound.facts.search:
         return dict(bound.facts.search)
     limits = {limit.label: limit for limit in bound.facts.limits}
+    labels = dict.fromkeys(label for case in bound.cases for label in case)
     return {
-        label: _around([case[label] for case in bound.cases], limits.get(label))
-        for label in bound.cases[0]
+        label: _around([c[label] for c in bound.cases if label in c], limits.get(label))
+        for label in labels
     }
 
 
@@ -303,20 +229,18 @@ def _names(claims) -> list[str]:
 def _confirmed(bound, key, best, evaluations) -> Finding:
     """The tightest case of a claim, computed again where it matters."""
     claim, verdict, change = best.claim, judge(best.claim), 0.0
-    index = [slack(c) == best.score for c in _again(bound, key, best.setting)]
-    place = index.index(True) if True in index else None
     sampled = float(claim.left.stderr) > 0 or float(claim.right.stderr) > 0
-    if place is not None and not sampled:
+    if not sampled:
         with finer(2):
-            fine = _again(bound, key, best.setting)[place]
+            fine = bound.sides(key, **best.setting)[best.place]
         gaps = [float(c.right.value) - float(c.left.value) for c in (claim, fine)]
         change = abs(gaps[1] - gaps[0])
         if verdict is Verdict.VIOLATED:
             claim = fine._replace(tolerance=fine.tolerance + change)
             verdict = _within(claim, change)
-    elif place is not None and verdict is Verdict.VIOLATED:
+    elif verdict is Verdict.VIOLATED:
         keys = jax.random.split(jax.random.fold_in(key, 1), _FRESH)
-        drawn = [_again(bound, key, best.setting)[place] for key in keys]
+        drawn = [bound.sides(key, **best.setting)[best.place] for key in keys]
         sides = (_pooled([getattr(c, s) for c in drawn]) for s in ("left", "right"))
         claim = claim._replace(**dict(zip(("left", "right"), sides, strict=True)))
         verdict = judge(claim)
@@ -331,11 +255,8 @@ def _confirmed(bound, key, best, evaluations) -> Finding:
         change,
         claim.equal,
         evaluations,
+        best.z,
     )
-
-
-def _again(bound, key, setting) -> list[Claim]:
-    return bound.sides(key, **setting)
 
 
 def _within(claim, change) -> Verdict:
@@ -353,35 +274,3 @@ def _pooled(estimates) -> Estimate:
     return Estimate(
         values.mean(), np.sqrt(np.sum(errors**2)) / len(values), estimates[0].how
     )
-
-
-def in_words(setting: Mapping[str, Any]) -> str:
-    """What gives the tightest case, in one line."""
-    return "; ".join(f"{name} {_value(value)}" for name, value in setting.items())
-
-
-def _value(value) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Rotated):
-        return _value(value.line)
-    if isinstance(value, GaussianMixture):
-        weights, means = np.exp(value.log_weights), np.asarray(value.means)
-        parts = "weights", weights, "means", means, "variances", _variances(value)
-        return " ".join(p if isinstance(p, str) else _numbers(p) for p in parts)
-    if isinstance(value, Target):
-        problem = value.problem
-        noise = _numbers(np.asarray(problem.measurement.R))
-        return f"{_value(problem.prior)} noise {noise} y {_numbers(problem.y)}"
-    if np.ndim(value) or isinstance(value, int | float) or hasattr(value, "dtype"):
-        return _numbers(value)
-    return _display.one_line(value)
-
-
-def _variances(mixture) -> np.ndarray:
-    covariances = np.asarray(mixture.covariances())
-    return covariances[:, 0, 0] if mixture.dim == 1 else covariances
-
-
-def _numbers(values) -> str:
-    return " ".join(f"{v:.6g}" for v in np.asarray(values, float).ravel())

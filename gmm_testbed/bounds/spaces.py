@@ -203,36 +203,52 @@ class Mixtures(AbstractSpace):
         return basis
 
 
-class Targets(AbstractSpace):
-    """Linear problems on a prior, and a path.
-
-    The measurement is of the sum of coordinates, or of each by itself, with one noise
-    variance; y is where the prior says it may be.
+class Problems(AbstractSpace):
+    """One linear measurement of the sum of coordinates, y where the prior says it may be.
 
     Attributes:
         prior: the space of it.
         noise: variance of the noise, least and most.
-        path: makes that of the target.
     """
 
     prior: Mixtures = Mixtures()
     noise: tuple[float, float] = eqx.field(default=(0.01, 10.0), static=True)
-    path: Callable[[], AbstractPath] = eqx.field(default=VP, static=True)
 
     @property
     def size(self) -> int:
         """Of the prior, the noise, and y."""
         return self.prior.size + 2
 
-    def at(self, z: Coordinates) -> Target:
-        """The target."""
+    def at(self, z: Coordinates) -> InverseProblem:
+        """The problem."""
         prior, (level, place) = self.prior.at(z[:-2]), z[-2:]
         variance = Between(*self.noise).at(level[None])
         A = np.full((1, prior.dim), 1.0 / math.sqrt(prior.dim))
         seen = A @ np.asarray(prior.mean())
         spread = (A @ np.asarray(prior.covariance()) @ A.T)[0, 0] + variance
         y = jnp.asarray(seen + place * math.sqrt(spread))
-        return Target(InverseProblem(prior, Linear(A, variance), y), self.path())
+        return InverseProblem(prior, Linear(A, variance), y)
+
+
+class Targets(AbstractSpace):
+    """Problems along a path.
+
+    Attributes:
+        problem: the space of it.
+        path: makes that of the target.
+    """
+
+    problem: Problems = Problems()
+    path: Callable[[], AbstractPath] = eqx.field(default=VP, static=True)
+
+    @property
+    def size(self) -> int:
+        """That of the problem."""
+        return self.problem.size
+
+    def at(self, z: Coordinates) -> Target:
+        """The target."""
+        return Target(self.problem.at(z), self.path())
 
 
 def one_row(slope: float) -> jnp.ndarray:

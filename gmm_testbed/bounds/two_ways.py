@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from ..estimate import Estimate
 from .base import AbstractBound, Case, Claim, Facts
+from .spaces import OneOf, Targets
 from .tools import space, twisted
 
 _TOLERANCE = 1e-10  # of nested sums
@@ -27,6 +28,10 @@ class TwoWays(AbstractBound):
         assumptions=("a positive twist, whose gradient guides",),
         source="here, proof in the docstring",
         status="proved",
+        search={
+            "twist": OneOf(("DPS", "PiGDM"), twisted.TWISTS.get),
+            "target": Targets(path=twisted.path),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = (
         {"prior": "two modes", "twist": "DPS", "v_min": 0.02},

@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._checks import fail, require
+from ..._checks import choose, require
 from ..._types import Times
 from ...mixture import GaussianMixture
 from ...problem import Linear, Target
@@ -145,11 +146,9 @@ def on_target(
 
 def _is_label(value) -> bool:
     """Whether a value is a word or a number, which labels have."""
-    return (
-        isinstance(value, str | int | float)
-        or np.ndim(value) == 0
-        and hasattr(value, "dtype")
-    )
+    if isinstance(value, np.ndarray | jax.Array):
+        return value.ndim == 0
+    return isinstance(value, str | int | float | np.generic)
 
 
 def _in_words(value) -> str:
@@ -197,15 +196,7 @@ def _require_any(name, found, what, takes) -> None:
 
 
 def _refuse(name, label, takes, known) -> None:
-    also = (
-        []
-        if set(takes) & {"target"}
-        else ["target"] * bool(set(takes) & set(_OF_TARGET))
-    )
-    names = dict.fromkeys([*sorted(known), *takes, *also])
-    fail(
-        f"{name} has no {label}",
-        got=label,
-        expected="one of " + ", ".join(names),
-        hint="a theorem takes the labels of its sweep, and what they stand for",
-    )
+    names = dict.fromkeys([*sorted(known), *takes])
+    if "target" not in takes and set(takes) & set(_OF_TARGET):
+        names["target"] = None
+    choose(label, names, f"label or parameter of {name}")

@@ -80,9 +80,14 @@ def atoms(v_min) -> Target:
     return _seen(GaussianMixture.empirical([[-1.0], [0.5], [1.2]]), v_min)
 
 
+def path(v_min=0.02) -> VE:
+    """v from `V_MAX` at t = 1 to v_min."""
+    return VE(v_min**0.5, V_MAX**0.5)
+
+
 def _seen(prior, v_min):
     problem = InverseProblem(prior, Linear([[1.0]], 0.5), [0.4])
-    return Target(problem, VE(v_min**0.5, V_MAX**0.5))
+    return Target(problem, path(v_min))
 
 
 PRIORS = {"two modes": two_modes, "atoms": atoms}
