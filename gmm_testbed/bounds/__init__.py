@@ -20,6 +20,7 @@ from .base import judge as judge
 from .base import report as report
 from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
+from .condition_number import ConditionNumber as ConditionNumber
 from .contraction import Contraction as Contraction
 from .denoising_lipschitz import DenoisingLipschitz as DenoisingLipschitz
 from .density_sandwich import DensitySandwich as DensitySandwich
@@ -60,12 +61,14 @@ from .replacement import Replacement as Replacement
 from .residual_divergence import ResidualDivergence as ResidualDivergence
 from .residual_identity import ResidualIdentity as ResidualIdentity
 from .reverse_paths import ReversePaths as ReversePaths
+from .schedule_bound import ScheduleBound as ScheduleBound
 from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
 from .speciation import Speciation as Speciation
 from .split_gibbs import SplitGibbs as SplitGibbs
 from .stated import Stated as Stated
 from .stated import as_bound
 from .stein import SteinDiscrepancy as SteinDiscrepancy
+from .tan_schedule import TanSchedule as TanSchedule
 from .tilted_transport import TiltedTransport as TiltedTransport
 from .tools.given import on_target as on_target
 from .tools.given import parameters as parameters
@@ -119,6 +122,9 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T47-denoising-lipschitz": DenoisingLipschitz(),
     "T48-landscape": MixtureLandscape(),
     "T48-poincare": PublishedPoincare(),
+    "T42-tan-schedule": TanSchedule(),
+    "T43-condition-number": ConditionNumber(),
+    "T44-schedule": ScheduleBound(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

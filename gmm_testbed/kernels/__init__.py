@@ -6,7 +6,9 @@ from .ddim import DDIM as DDIM
 from .ddpm import DDPM as DDPM
 from .euler import EulerMaruyama as EulerMaruyama
 from .euler import ProbabilityFlow as ProbabilityFlow
+from .exponential import ExponentialIntegrator as ExponentialIntegrator
 from .heun import Heun as Heun
+from .heun_time import HeunInTime as HeunInTime
 from .selected import Selected as Selected
 
 CATALOGUE = {
@@ -15,4 +17,6 @@ CATALOGUE = {
     "EulerMaruyama": EulerMaruyama,
     "ProbabilityFlow": ProbabilityFlow,
     "Heun": Heun,
+    "ExponentialIntegrator": ExponentialIntegrator,
+    "HeunInTime": HeunInTime,
 }

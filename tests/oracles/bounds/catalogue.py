@@ -11,6 +11,7 @@ from . import (
     particles,
     paths,
     posteriors,
+    schedules,
     training,
     twisted,
 )
@@ -28,4 +29,5 @@ PINS = [
     *outputs.PINS,
     *guided.PINS,
     *landscapes.PINS,
+    *schedules.PINS,
 ]
