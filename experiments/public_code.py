@@ -19,6 +19,7 @@ import numpy as np
 import gmm_testbed as gt
 
 T_MIN = 1e-2
+_NETWORKS: dict = {}  # that were made, by their prior
 SHIFT = 5.0  # of the origin, at which clipping is looked for
 
 
@@ -112,24 +113,16 @@ class Case(NamedTuple):
     @classmethod
     def at(cls, problem, t, s, x):
         """By the formulas of a mixture of Gaussians."""
-        return cls(problem, t, s, x, *_moments(problem, x, *_scales(problem.path, t)))
+        return cls(problem, t, s, x, *moments(problem, x, *_scales(problem.path, t)))
 
     @property
     def scales(self):
         """alpha_t, sigma_t, alpha_s, sigma_s."""
         return *_scales(self.problem.path, self.t), *_scales(self.problem.path, self.s)
 
-    @property
-    def A(self):
-        return self.problem.A
-
-    @property
-    def v(self):
-        return self.problem.v
-
-    @property
-    def y(self):
-        return self.problem.y
+    A = property(lambda self: self.problem.A)
+    v = property(lambda self: self.problem.v)
+    y = property(lambda self: self.problem.y)
 
     @property
     def r(self):
@@ -154,7 +147,7 @@ def _scales(path, t):
     return float(path.alpha(t)), float(path.sigma(t))
 
 
-def _moments(problem, x, a, s):
+def moments(problem, x, a, s):
     """E[x0 | x] and its Jacobian (a / s^2) Cov[x0 | x] at x (n, d)."""
     d, terms, means, inside = x.shape[1], [], [], []
     for w, mu, S in zip(*problem[:3], strict=True):
@@ -238,7 +231,7 @@ def pigdm(case, variance=None):
     return case.pulled(np.linalg.solve(C, case.r.T).T)
 
 
-def _measured_covariance(case):
+def measured_covariance(case):
     """A C A^T with C = (sigma^2 / alpha) J, (n, m, m)."""
     a, s, *_ = case.scales
     return s**2 / a * np.einsum("ki,nij,lj->nkl", case.A, case.J, case.A)
@@ -246,13 +239,13 @@ def _measured_covariance(case):
 
 def tmpd(case):
     """J^T A^T (v I + A C A^T)^-1 r: Boys et al. 2024; Rozet et al. 2024, solved exactly."""
-    C = case.v * np.eye(len(case.A)) + _measured_covariance(case)
+    C = case.v * np.eye(len(case.A)) + measured_covariance(case)
     return case.pulled(np.linalg.solve(C, case.r[..., None])[..., 0])
 
 
 def tmpd_rows(case):
     """The same with the row sums of A C A^T on a diagonal: Boys et al. 2024, sec. 3."""
-    return case.pulled(case.r / (case.v + _measured_covariance(case).sum(2)))
+    return case.pulled(case.r / (case.v + measured_covariance(case).sum(2)))
 
 
 def diffpir(case, lam=10.0):
@@ -324,4 +317,35 @@ def tensor(value):
 
 def network(problem):
     """The exact denoiser of its prior, as a module."""
-    return gt.torch.Denoiser(problem.prior)
+    key = problem.means.tobytes(), problem.covariances.tobytes()
+    if key not in _NETWORKS:
+        _NETWORKS[key] = gt.torch.Denoiser(problem.prior)
+    return _NETWORKS[key]
+
+
+# --- in deepinv's shapes ---------------------------------------------------------------
+
+
+def image(x):
+    return tensor(x).reshape(len(x), 1, 1, -1)
+
+
+def flat(x):
+    return x.detach().double().numpy().reshape(len(x), -1)
+
+
+def physics(problem):
+    """Its physics, and y for a batch, in double precision."""
+    import torch
+
+    shape = (1, 1, problem.A.shape[1])
+    measurement = gt.Linear(problem.A, problem.v)
+    return gt.torch.physics(measurement, shape, torch.float64)
+
+
+def observed(problem, count):
+    return tensor(problem.y).repeat(count, 1)
+
+
+def edm(problem, denoiser=None):
+    return gt.torch.EDM(denoiser or network(problem))

@@ -1,4 +1,4 @@
-r"""Public implementations on trial: posterior samplers of five packages, and their formulas.
+r"""Public implementations on trial: samplers of five packages, and their formulas.
 
 Every posterior sampler that azula, deepinv, diffusionjax, diffuse-jax and diffusers ship is
 given the exact denoiser of a Gaussian, of two mixtures and of digits. First, at states of
@@ -13,6 +13,7 @@ from the exact posterior. The versions are pinned; a convention is not a fault.
 The extra `trial` has the packages; what is not installed is skipped, with the reason.
 """
 
+import functools
 import importlib.metadata
 import warnings
 from pathlib import Path
@@ -23,9 +24,9 @@ import numpy as np
 import gmm_testbed as gt
 
 HERE = Path(__file__).resolve()
-azula, deepinv, others = (
+azula, deepinv, chains, others = (
     gt.sweep.scripts.module(str(HERE.with_name(f"public_{name}.py")))
-    for name in ("azula", "deepinv", "jax")
+    for name in ("azula", "deepinv", "chains", "jax")
 )
 code = azula.code
 VERSIONS = {
@@ -37,7 +38,7 @@ VERSIONS = {
 }
 ENTRIES = {
     entry.label: entry
-    for module in (azula, deepinv, others)
+    for module in (azula, deepinv, chains, others)
     for entry in module.entries()
 }
 PROBLEMS = "one-gaussian", "gap", "ten", "digits-inpainting"
@@ -63,8 +64,16 @@ def installed(package):
         )
 
 
-def states(problem):
+@functools.cache
+def known(name):
+    """A named problem in NumPy."""
+    return azula.code.plain(gt.problems.get(name))
+
+
+@functools.cache
+def states(name):
     """Cases at three noise levels, each with its states of the noisy prior."""
+    problem = known(name)
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(problem.weights), POINTS, p=problem.weights)
     laws = [(problem.means[k], problem.covariances[k]) for k in chosen]
@@ -82,7 +91,7 @@ def held_to_formulas(key, code, problem):
     """Relative differences from the formula, of a batch from single points, far away."""
     entry = ENTRIES[code]
     installed(entry.package)
-    cases = states(azula.code.plain(gt.problems.get(problem)))
+    cases = states(problem)
     found = [entry.found(case) for case in cases]
 
     def worst(other):
@@ -117,10 +126,9 @@ def samplers(key, problem, sampler):
     entry = ENTRIES.get(sampler)
     if entry:
         installed(entry.package)
-    known = azula.code.plain(gt.problems.get(problem))
     found = {"theirs": [], "ours": []}
     for i, part in enumerate(jax.random.split(key, OBSERVATIONS)):
-        plain = known.remeasured(np.random.default_rng(i))
+        plain = known(problem).remeasured(np.random.default_rng(i))
         target = plain.target
         times = gt.time_grid(target.path, STEPS, t_min=azula.code.T_MIN)
         both = {"ours": gt.methods.get(entry.ours if entry else EXACT)}
@@ -165,7 +173,7 @@ def batches(key, batch):
     """DPS of azula with samples drawn so many at a time, on the mixture of the line."""
     installed("azula")
     label = "azula: DPSSampler (zeta = 1)"
-    plain = azula.code.plain(gt.problems.get("gap"))
+    plain = known("gap")
     sampler = external(ENTRIES[label], plain)
     target, total = plain.target, max(BATCHES)
     times = gt.time_grid(target.path, STEPS, t_min=azula.code.T_MIN)
@@ -230,7 +238,8 @@ def tables(store):
         of_it, entry = rows.loc[label], ENTRIES[label]
         held.append(
             {
-                "implementation": f"{entry.package} {VERSIONS[entry.package]}: {entry.name}",
+                "implementation": label,
+                "version": VERSIONS[entry.package],
                 "formula": entry.formula,
                 "verdict": judged(label, of_it),
                 "difference": short(of_it["difference"].max()),
@@ -282,11 +291,11 @@ def drawn(store):
     left.set(xscale="log", xlabel="relative difference; | once explained")
     left.set_yticks(range(len(labels)), labels, fontsize=5.5)
     left.invert_yaxis()
-    known = laws.dropna(subset=["ours", "theirs"])
+    both = laws.dropna(subset=["ours", "theirs"])
     for problem, marker in zip(RUN_ON, "os^", strict=True):
-        part = known[known.index.get_level_values("problem") == problem]
+        part = both[both.index.get_level_values("problem") == problem]
         right.plot(part["ours"], part["theirs"], marker, ms=4, label=problem)
-    ends = [1e-3, max(float(known[["ours", "theirs"]].to_numpy().max()), 1.0)]
+    ends = [1e-3, max(float(both[["ours", "theirs"]].to_numpy().max()), 1.0)]
     right.plot(ends, ends, color="0.7", lw=0.8, zorder=0)
     right.set_xscale("symlog", linthresh=1e-3)
     right.set_yscale("symlog", linthresh=1e-3)

@@ -3,8 +3,10 @@
 Held to formulas as in `public_code`.
 """
 
+import functools
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +39,8 @@ def entries():
         score("get_jacrev_guidance", "get_jacrev_guidance", code.tmpd, full, None),
         score("get_jacfwd_guidance", "get_jacfwd_guidance", code.tmpd, full, None),
         score("get_vjp_guidance_mask", "get_vjp_guidance_mask", code.tmpd_rows,
-              "TMPD with row sums"),
+              "TMPD with row sums", because="the sums are of A C A^T times A 1, not 1: for "
+              "masks", explained=tmpd_masked),
         score("get_diag_vjp_guidance", "get_diag_vjp_guidance", tmpd_diagonal, diagonal,
               True),
         score("get_diag_jacrev_guidance", "get_diag_jacrev_guidance", tmpd_diagonal,
@@ -60,63 +63,102 @@ def entries():
     ]  # fmt: skip
 
 
-def exact_score(problem):
-    """The score of p_t for points (n, d) and times (n,), in JAX."""
-    prior = problem.prior
+class Known(NamedTuple):
+    """A problem in arrays that JAX traces: covariances by their eigenvectors.
 
-    def one(x, t):
-        a, s = problem.path.alpha(t), problem.path.sigma(t)
-        return (a * prior.denoised_mean(x, a, s) - x) / s**2
+    Attributes:
+        log_weights: (K,).
+        means: (K, d).
+        vectors: (K, d, d).
+        values: (K, d).
+        A: (m, d).
+        y: (m,).
+        deviation: of the noise, ().
+        betas: (2,), of the path at both ends.
+    """
 
-    return jax.vmap(one)
+    log_weights: jax.Array
+    means: jax.Array
+    vectors: jax.Array
+    values: jax.Array
+    A: jax.Array
+    y: jax.Array
+    deviation: jax.Array
+    betas: jax.Array
+
+    def scales(self, t):
+        """alpha and sigma of VP."""
+        low, high = self.betas
+        alpha = jnp.exp(-0.5 * (low * t + 0.5 * t**2 * (high - low)))
+        return alpha, jnp.sqrt(-jnp.expm1(2 * jnp.log(alpha)))
+
+    def score(self, x, t):
+        """Of p_t at one point x (d,)."""
+        a, s = self.scales(t)
+        inside = jnp.einsum("kij,ki->kj", self.vectors, x - a * self.means)
+        noisy = a**2 * self.values + s**2
+        terms = self.log_weights - 0.5 * (jnp.log(noisy) + inside**2 / noisy).sum(1)
+        away = jnp.einsum("kij,kj->ki", self.vectors, inside / noisy)
+        return -jax.nn.softmax(terms) @ away
+
+
+def known(problem):
+    values, vectors = np.linalg.eigh(problem.covariances)
+    path = problem.path
+    betas = float(path.beta_min), float(path.beta_max)
+    parts = np.log(problem.weights), problem.means, vectors, values
+    parts += problem.A, problem.y, np.sqrt(problem.v), np.asarray(betas)
+    return Known(*map(jnp.asarray, parts))
 
 
 # --- diffusionjax ----------------------------------------------------------------------
 
 
-def reverse(problem):
+def guided(seen, name, matrix, x, t):
+    """Its reverse process with one of its guidances, for a batch of the size of x.
+
+    Args:
+        seen: what is `known`.
+        name: of the guidance.
+        matrix: True if it takes A itself, None if a map and a shape, False if a map.
+        x: (n, d).
+        t: (n,).
+    """
+    from diffusionjax import inverse_problems
     from diffusionjax.sde import VP
     from diffusionjax.utils import get_linear_beta_function
 
-    path = problem.path
-    beta, mean = get_linear_beta_function(float(path.beta_min), float(path.beta_max))
-    return VP(beta, mean).reverse(exact_score(problem))
-
-
-def guide(problem, name, matrix, count):
-    """The reverse process with one of its guidances, for a batch of so many points.
-
-    Args:
-        problem: of the posterior.
-        name: of the guidance.
-        matrix: True if it takes A itself, None if a map and a shape, False if a map.
-        count: n.
-    """
-    from diffusionjax import inverse_problems
-
-    A, noise = jnp.asarray(problem.A), np.sqrt(problem.v)
-    y = jnp.tile(jnp.asarray(problem.y), (count, 1))
-    shape = (count, A.shape[1])
-    seen = A if matrix else (lambda x: A @ x)
-    options = () if matrix is False else (shape,)
+    process = VP(*get_linear_beta_function(*seen.betas)).reverse(jax.vmap(seen.score))
+    y = jnp.tile(seen.y, (len(x), 1))
+    options = () if matrix is False else (x.shape,)
     if name == "get_pseudo_inverse_guidance":
-        options = (A @ A.T,)
+        options = (seen.A @ seen.A.T,)
+    observed = seen.A if matrix else (lambda x: seen.A @ x)
     function = getattr(inverse_problems, name)
-    return reverse(problem).guide(function, seen, y, noise, *options)
+    made = process.guide(function, observed, y, seen.deviation, *options)
+    return made, made.score(x, t)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def guidance(seen, name, matrix, x, t):
+    """The guided score less the plain one, (n, d)."""
+    return guided(seen, name, matrix, x, t)[1] - jax.vmap(seen.score)(x, t)
 
 
 def score(name, function, formula, words, matrix=False, ours=None, **others):
     """An entry whose guidance is the guided score less the plain one."""
 
     def found(case):
+        t = jnp.full(len(case.x), case.t)
         x = jnp.asarray(case.x)
-        t = jnp.full(len(x), case.t)
-        made = guide(case.problem, function, matrix, len(x))
-        return np.asarray(made.score(x, t) - exact_score(case.problem)(x, t))
+        return np.asarray(guidance(known(case.problem), function, matrix, x, t))
 
     def program(problem):
         def sample(seen, denoiser, num, seed):
-            return euler(guide(problem, function, matrix, num), seen, num, seed)
+            x = jax.random.normal(jax.random.key(seed), (num, seen.dim))
+            times = jnp.asarray(seen.times)
+            x = seen.sigma[0] * x
+            return np.asarray(euler(known(problem), function, matrix, x, times, seed))
 
         return sample
 
@@ -124,31 +166,35 @@ def score(name, function, formula, words, matrix=False, ours=None, **others):
     return Entry("diffusionjax", name, *parts, **others)
 
 
-def euler(process, seen, num, seed):
-    """Its EulerMaruyama solver on the grid that is given."""
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def euler(seen, name, matrix, x, times, seed):
+    """The update of its EulerMaruyama solver on a grid of equal steps."""
     from diffusionjax.solvers import EulerMaruyama
 
-    ts = jnp.asarray(seen.times[::-1].copy())[:, None]
-    solver = EulerMaruyama(process, ts)
-    key = jax.random.key(seed)
-    x = seen.sigma[0] * jax.random.normal(key, (num, seen.dim))
-
-    @jax.jit
     def step(x, inputs):
         key, t = inputs
-        return solver.update(key, x, jnp.full(num, t))[0], None
+        t = jnp.full(len(x), t)
+        process, _ = guided(seen, name, matrix, x, t)
+        solver = EulerMaruyama(process, jnp.arange(2.0)[:, None])
+        solver.dt = times[0] - times[1]
+        return solver.update(key, x, t)[0], None
 
-    keys = jax.random.split(key, len(seen.times))[1:]
-    x, _ = jax.lax.scan(step, x, (keys, jnp.asarray(seen.times[:-1])))
-    return np.asarray(x)
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(0), seed), len(times) - 1)
+    return jax.lax.scan(step, x, (keys, times[:-1]))[0]
 
 
 def norm(case):
     return 0.4 * code.dps_norm(case)
 
 
+def tmpd_masked(case):
+    """Row sums of A C A^T with the vector A 1 in the place of 1."""
+    ones = case.A.sum(1)
+    return case.pulled(case.r / (case.v + code.measured_covariance(case) @ ones))
+
+
 def tmpd_diagonal(case):
-    C = np.diagonal(code._measured_covariance(case), axis1=1, axis2=2)
+    C = np.diagonal(code.measured_covariance(case), axis1=1, axis2=2)
     return case.pulled(case.r / (case.v + C))
 
 
@@ -159,49 +205,41 @@ def update(name, kind, formula, words, **others):
     """An entry that adds something to its integrator's step."""
 
     def found(case):
-        from diffuse.base_forward_model import MeasurementState
-        from diffuse.denoisers import cond
-        from diffuse.integrator.base import IntegratorState
-
-        A = jnp.asarray(case.A)
-        seen = SimpleNamespace(
-            std=float(np.sqrt(case.v)),
-            apply=lambda x, _: A @ x,
-            restore=lambda y, _: A.T @ y,
-        )
-        parts = _diffuse(case)
-        made = getattr(cond, kind)(*parts, seen, (A.shape[1],))
-        measured = MeasurementState(jnp.asarray(case.y), jnp.ones(()))
-        start = IntegratorState(jnp.asarray(case.x[0]), jax.random.key(0), 0)
-
-        def one(x):
-            state = cond.CondDenoiserState(start._replace(position=x), 0.0)
-            moved = made.step(jax.random.key(1), state, measured).integrator_state
-            plain = parts[0](state.integrator_state, parts[2])
-            return moved.position - plain.position
-
-        return np.asarray(jax.vmap(one)(jnp.asarray(case.x)))
+        times = jnp.asarray([case.t, case.s])
+        x = jnp.asarray(case.x)
+        return np.asarray(added(known(case.problem), kind, x, times))
 
     return Entry("diffuse-jax", name, words, found, formula, **others)
 
 
-def _diffuse(case):
-    """Its integrator, process and predictor, for one step from t to s."""
+@functools.partial(jax.jit, static_argnums=1)
+def added(seen, kind, x, times):
+    """What one of its conditional denoisers adds to a step of its integrator, (n, d)."""
+    from diffuse.base_forward_model import MeasurementState
+    from diffuse.denoisers import cond
     from diffuse.diffusion.sde import SDE, LinearSchedule
+    from diffuse.integrator.base import IntegratorState
     from diffuse.integrator.stochastic import EulerMaruyamaIntegrator
     from diffuse.predictor import Predictor
     from diffuse.timer.base import VpTimer
 
-    path, plain = case.problem.path, exact_score(case.problem)
-    bounds = float(path.beta_min), float(path.beta_max)
-    process = SDE(LinearSchedule(*bounds, 0.0, 1.0))
-    timer = VpTimer(1, case.s, case.t)
+    process = SDE(LinearSchedule(seen.betas[0], seen.betas[1], 0.0, 1.0))
+    integrator = EulerMaruyamaIntegrator(process, VpTimer(1, times[1], times[0]))
+    predictor = Predictor(process, seen.score, "score")
+    forward = SimpleNamespace(
+        std=seen.deviation,
+        apply=lambda x, _: seen.A @ x,
+        restore=lambda y, _: seen.A.T @ y,
+    )
+    made = getattr(cond, kind)(integrator, process, predictor, forward, x.shape[1:])
+    measured = MeasurementState(seen.y, jnp.ones(()))
 
-    def network(x, t):
-        return plain(x[None], jnp.asarray(t)[None])[0]
+    def one(x):
+        state = cond.CondDenoiserState(IntegratorState(x, jax.random.key(0), 0), 0.0)
+        moved = made.step(jax.random.key(1), state, measured).integrator_state
+        return moved.position - integrator(state.integrator_state, predictor).position
 
-    predictor = Predictor(process, network, "score")
-    return EulerMaruyamaIntegrator(process, timer), process, predictor
+    return jax.vmap(one)(x)
 
 
 def dps_update(case):
@@ -276,7 +314,7 @@ def _discrete(case):
     k = int(20 * round(case.t * 1000 / 20))
     bar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))[k]
     x = np.sqrt(bar) * case.m + np.sqrt(1 - bar) * case.x
-    m, _ = code._moments(case.problem, x, np.sqrt(bar), np.sqrt(1 - bar))
+    m, _ = code.moments(case.problem, x, np.sqrt(bar), np.sqrt(1 - bar))
     return k, x, m, np.tile(case.y @ A, (len(x), 1)), A.sum(0)
 
 
