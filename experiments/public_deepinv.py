@@ -27,7 +27,8 @@ def entries():
         score("PiGDMDataFidelity", "PiGDMDataFidelity", code.pigdm,
               "PiGDM", "Guided(PiGDM, DDPM)"),
         score("MomentMatchingDataFidelity", "MomentMatchingDataFidelity", code.tmpd,
-              "Rozet et al. 2024, solved exactly", "Guided(TMPD, DDPM)"),
+              "Rozet et al. 2024, solved exactly", "Guided(TMPD, DDPM)",
+              "three iterations of conjugate gradients, the default, solve it for m <= 3"),
         score("ALDDataFidelity", "ALDDataFidelity", noised,
               "A^T (y - A x / alpha) / (v + u^2)", "Guided(DPS, DDPM)"),
         score("ScoreSDEDataFidelity", "ScoreSDEDataFidelity", noised,
@@ -72,7 +73,7 @@ def diffusion(problem, make, times, denoiser=None):
     )
 
 
-def score(name, make, formula, words, ours):
+def score(name, make, formula, words, ours, because=""):
     """An entry whose guidance is the conditional score less the unconditional one."""
 
     def found(case):
@@ -95,7 +96,8 @@ def score(name, make, formula, words, ours):
 
         return sample
 
-    return Entry("deepinv", name, words, found, formula, program, ours, single=True)
+    parts = words, found, formula, program, ours
+    return Entry("deepinv", name, *parts, single=True, because=because)
 
 
 def dps_annealed(case):

@@ -95,7 +95,7 @@ class Known(NamedTuple):
     def score(self, x, t):
         """Of p_t at one point x (d,)."""
         a, s = self.scales(t)
-        inside = jnp.einsum("kij,ki->kj", self.vectors, x - a * self.means)
+        inside = jnp.einsum("kij,ki->kj", self.vectors, x[None] - a * self.means)
         noisy = a**2 * self.values + s**2
         terms = self.log_weights - 0.5 * (jnp.log(noisy) + inside**2 / noisy).sum(1)
         away = jnp.einsum("kij,kj->ki", self.vectors, inside / noisy)
@@ -133,7 +133,7 @@ def guided(seen, name, matrix, x, t):
     options = () if matrix is False else (x.shape,)
     if name == "get_pseudo_inverse_guidance":
         options = (seen.A @ seen.A.T,)
-    observed = seen.A if matrix else (lambda x: seen.A @ x)
+    observed = seen.A if matrix else (lambda x: seen.A @ x.reshape(-1))
     function = getattr(inverse_problems, name)
     made = process.guide(function, observed, y, seen.deviation, *options)
     return made, made.score(x, t)
