@@ -113,7 +113,7 @@ def test_a_sampler_and_a_network_without_a_truth(key):
                      views=gt.torch.Views())  # fmt: skip
     found = {
         name: gt.diagnostics.without_truth(
-            key, sampler, target, times, 100, num_pairs=40, num_draws=9
+            key, sampler, target, times, 100, num_pairs=50, num_draws=9
         )
         for name, sampler in {
             "TMPD": gt.Guided(gt.approximations.TMPD(), gt.kernels.DDPM("matched")),
