@@ -7,6 +7,7 @@ from .ddpm import DDPM as DDPM
 from .euler import EulerMaruyama as EulerMaruyama
 from .euler import ProbabilityFlow as ProbabilityFlow
 from .heun import Heun as Heun
+from .reverse_sde import ReverseSDE as ReverseSDE
 from .selected import Selected as Selected
 
 CATALOGUE = {
@@ -15,4 +16,5 @@ CATALOGUE = {
     "EulerMaruyama": EulerMaruyama,
     "ProbabilityFlow": ProbabilityFlow,
     "Heun": Heun,
+    "ReverseSDE": ReverseSDE,
 }
