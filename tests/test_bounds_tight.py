@@ -9,7 +9,9 @@ from gmm_testbed.bounds import (
     component_brackets,
     dps_density,
     entropy_sandwich,
+    flow_curvature,
     initialisation,
+    plain_start,
     replacement,
 )
 from gmm_testbed.bounds.tools import line_pairs, space
@@ -150,3 +152,27 @@ def test_one_step_forgets_its_start(name, label, least, key, tolerance):
     left, right = float(report.left.value), float(report.right.value)
     error = tolerance.z * float(report.right.stderr)
     assert least * right - error < left < right + error
+
+
+def test_an_atom_is_as_far_from_pure_noise_as_from_the_origin():
+    """T41: W2(N(0, s^2), N(m, s^2)) = |m|."""
+    atom = space.beside(gaussian(0.7, 1e-12), 1, (), ())
+    for s in (0.3, 4.0):
+        found = plain_start.from_noise(atom, jnp.asarray(s))
+        np.testing.assert_allclose(found, 0.7, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "law, s, most",
+    [
+        ("one Gaussian", 2.0**-0.5, 2.0 / 27.0**0.5),
+        ("two atoms", 1.0, 1.022),
+        ("nine atoms", 1.0, 1.363),
+    ],
+)
+def test_no_law_was_found_that_bends_the_flow_much(law, s, most):
+    """T40 allows 16: s times the acceleration in the clock s, on the line."""
+    found = flow_curvature.bend(
+        flow_curvature.law_of(law, 1), jnp.asarray(s), jnp.asarray(1.0)
+    )
+    np.testing.assert_allclose(found, most, atol=5e-4)

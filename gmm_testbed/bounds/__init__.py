@@ -26,6 +26,7 @@ from .dps_density import PublishedDensityBound as PublishedDensityBound
 from .dps_limit import DPSLimit as DPSLimit
 from .early_stopping import EarlyStopping as EarlyStopping
 from .entropy_sandwich import EntropySandwich as EntropySandwich
+from .flow_curvature import FlowCurvature as FlowCurvature
 from .flow_density import FlowDensity as FlowDensity
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
@@ -38,6 +39,7 @@ from .log_sobolev import LogSobolev as LogSobolev
 from .orders import Orders as Orders
 from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
+from .plain_start import PlainStart as PlainStart
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .relative_score import FrozenRelativeScore as FrozenRelativeScore
 from .replacement import Replacement as Replacement
@@ -89,6 +91,8 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T32-replacement": Replacement(),
     "T35-labels": LabelDecomposition(),
     "T36-early-stopping": EarlyStopping(),
+    "T40-flow-curvature": FlowCurvature(),
+    "T41-plain-start": PlainStart(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

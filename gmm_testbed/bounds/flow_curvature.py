@@ -27,6 +27,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike, Real
 
 from .._types import Scalar
 from ..divergences import line_expectation
@@ -36,6 +37,7 @@ from .tools import line_pairs, space
 from .tools.assumptions import finite_moments
 
 LAWS = ("two modes", "one Gaussian", "two atoms", "nine atoms")
+Level = Real[ArrayLike, ""]
 _SPACING = 4.0  # of the atoms, at s = 1
 _NEAR = 1e-12  # variance of what stands for an atom
 
@@ -71,7 +73,7 @@ class FlowCurvature(AbstractBound):
     def claims(self, key, case):
         return self.sides(key, **self.setting(case))
 
-    def sides(self, key, prior: space.Rotated, s: Scalar, after: Scalar, rho: Scalar):
+    def sides(self, key, prior: space.Rotated, s: Level, after: Level, rho: Level):
         """Both sides of the bend at noise s, and of a step of DDIM from s.
 
         Args:

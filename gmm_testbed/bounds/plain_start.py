@@ -19,6 +19,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike, Real
 
 from .._types import Scalar
 from ..mixture import GaussianMixture
@@ -64,7 +65,7 @@ class PlainStart(AbstractBound):
     def claims(self, key, case):
         return self.sides(key, **self.setting(case))
 
-    def sides(self, key, prior: space.Rotated, s: Scalar):
+    def sides(self, key, prior: space.Rotated, s: Real[ArrayLike, ""]):
         """The distance and its bound; the limit where the law is centred and s large.
 
         Args:

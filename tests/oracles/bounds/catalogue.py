@@ -3,6 +3,7 @@
 from . import (
     components,
     densities,
+    flows,
     frozen,
     one_gaussian,
     outputs,
@@ -24,4 +25,5 @@ PINS = [
     *particles.PINS,
     *training.PINS,
     *outputs.PINS,
+    *flows.PINS,
 ]

@@ -23,6 +23,7 @@ FAST = {  # without much compilation, here or in the oracle
     "T28-stein",
     "T29-tilted-transport",
     "T32-replacement",
+    "T41-plain-start",
     "C20-entropy",
     "C22-score-lipschitz",
     "C24-divergences",
