@@ -33,6 +33,7 @@ from .entropy_sandwich import EntropySandwich as EntropySandwich
 from .findings import Attack as Attack
 from .findings import Finding as Finding
 from .findings import in_words as in_words
+from .flow_curvature import FlowCurvature as FlowCurvature
 from .flow_density import FlowDensity as FlowDensity
 from .flow_matching import FlowMatching as FlowMatching
 from .frozen_score import FrozenScore as FrozenScore
@@ -55,6 +56,7 @@ from .orders import Orders as Orders
 from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
 from .posterior_covariance import PosteriorCovariance as PosteriorCovariance
+from .plain_start import PlainStart as PlainStart
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .relative_score import FrozenRelativeScore as FrozenRelativeScore
 from .replacement import Replacement as Replacement
@@ -125,6 +127,8 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T42-tan-schedule": TanSchedule(),
     "T43-condition-number": ConditionNumber(),
     "T44-schedule": ScheduleBound(),
+    "T40-flow-curvature": FlowCurvature(),
+    "T41-plain-start": PlainStart(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

@@ -3,6 +3,7 @@
 from . import (
     components,
     densities,
+    flows,
     frozen,
     guided,
     landscapes,
@@ -30,4 +31,5 @@ PINS = [
     *guided.PINS,
     *landscapes.PINS,
     *schedules.PINS,
+    *flows.PINS,
 ]

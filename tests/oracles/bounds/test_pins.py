@@ -26,6 +26,7 @@ FAST = {  # without much compilation, here or in the oracle
     "T42-tan-schedule",
     "T43-condition-number",
     "T44-schedule",
+    "T41-plain-start",
     "C20-entropy",
     "C22-score-lipschitz",
     "C24-divergences",
