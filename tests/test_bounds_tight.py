@@ -222,6 +222,8 @@ def test_the_spectral_gap_of_a_gaussian_is_one_over_its_variance():
     gaussian = gt.GaussianMixture.isotropic([1.0], [[0.3]], 0.7)
     found = mixture_landscape.poincare(gaussian)
     np.testing.assert_allclose(found, 0.7, rtol=1e-7)
+
+
 def test_an_atom_is_as_far_from_pure_noise_as_from_the_origin():
     """T41: W2(N(0, s^2), N(m, s^2)) = |m|."""
     atom = space.beside(gaussian(0.7, 1e-12), 1, (), ())

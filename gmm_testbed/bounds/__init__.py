@@ -55,8 +55,8 @@ from .mixture_landscape import PublishedPoincare as PublishedPoincare
 from .orders import Orders as Orders
 from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
-from .posterior_covariance import PosteriorCovariance as PosteriorCovariance
 from .plain_start import PlainStart as PlainStart
+from .posterior_covariance import PosteriorCovariance as PosteriorCovariance
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .relative_score import FrozenRelativeScore as FrozenRelativeScore
 from .replacement import Replacement as Replacement
@@ -119,16 +119,16 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T38-guided-modes-corrected": GuidedModesCorrected(),
     "T39-guided-dimension": GuidedDimension(),
     "T39-guided-dimension-corrected": GuidedDimensionCorrected(),
+    "T40-flow-curvature": FlowCurvature(),
+    "T41-plain-start": PlainStart(),
+    "T42-tan-schedule": TanSchedule(),
+    "T43-condition-number": ConditionNumber(),
+    "T44-schedule": ScheduleBound(),
     "T45-flow-matching": FlowMatching(),
     "T46-posterior-covariance": PosteriorCovariance(),
     "T47-denoising-lipschitz": DenoisingLipschitz(),
     "T48-landscape": MixtureLandscape(),
     "T48-poincare": PublishedPoincare(),
-    "T42-tan-schedule": TanSchedule(),
-    "T43-condition-number": ConditionNumber(),
-    "T44-schedule": ScheduleBound(),
-    "T40-flow-curvature": FlowCurvature(),
-    "T41-plain-start": PlainStart(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

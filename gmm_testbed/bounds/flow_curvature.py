@@ -70,9 +70,6 @@ class FlowCurvature(AbstractBound):
         prior = law_of(case["law"], case["dim"])
         return {"prior": prior, "s": s, "after": case["next"] * s, "rho": case["rho"]}
 
-    def claims(self, key, case):
-        return self.sides(key, **self.setting(case))
-
     def sides(self, key, prior: space.Rotated, s: Level, after: Level, rho: Level):
         """Both sides of the bend at noise s, and of a step of DDIM from s.
 

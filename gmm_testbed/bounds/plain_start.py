@@ -62,9 +62,6 @@ class PlainStart(AbstractBound):
             "s": jnp.asarray(case["s"]),
         }
 
-    def claims(self, key, case):
-        return self.sides(key, **self.setting(case))
-
     def sides(self, key, prior: space.Rotated, s: Real[ArrayLike, ""]):
         """The distance and its bound; the limit where the law is centred and s large.
 
