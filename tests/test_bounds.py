@@ -84,6 +84,8 @@ SLOW = {  # four to twenty seconds each, nearly all of it compilation
     "T38-guided-modes-corrected",
     "T39-guided-dimension",
     "T39-guided-dimension-corrected",
+    "T40-flow-curvature",
+    "T41-plain-start",
 }
 
 

@@ -20,7 +20,9 @@ from .base import judge as judge
 from .base import report as report
 from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
+from .condition_number import ConditionNumber as ConditionNumber
 from .contraction import Contraction as Contraction
+from .denoising_lipschitz import DenoisingLipschitz as DenoisingLipschitz
 from .density_sandwich import DensitySandwich as DensitySandwich
 from .divergence_inequalities import DivergenceInequalities as DivergenceInequalities
 from .dps_density import DensityBound as DensityBound
@@ -31,7 +33,9 @@ from .entropy_sandwich import EntropySandwich as EntropySandwich
 from .findings import Attack as Attack
 from .findings import Finding as Finding
 from .findings import in_words as in_words
+from .flow_curvature import FlowCurvature as FlowCurvature
 from .flow_density import FlowDensity as FlowDensity
+from .flow_matching import FlowMatching as FlowMatching
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
 from .guided_density import GuidedDensity as GuidedDensity
@@ -46,21 +50,27 @@ from .jeffreys import Jeffreys as Jeffreys
 from .kept import Tightest as Tightest
 from .labels import LabelDecomposition as LabelDecomposition
 from .log_sobolev import LogSobolev as LogSobolev
+from .mixture_landscape import MixtureLandscape as MixtureLandscape
+from .mixture_landscape import PublishedPoincare as PublishedPoincare
 from .orders import Orders as Orders
 from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
+from .plain_start import PlainStart as PlainStart
+from .posterior_covariance import PosteriorCovariance as PosteriorCovariance
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .relative_score import FrozenRelativeScore as FrozenRelativeScore
 from .replacement import Replacement as Replacement
 from .residual_divergence import ResidualDivergence as ResidualDivergence
 from .residual_identity import ResidualIdentity as ResidualIdentity
 from .reverse_paths import ReversePaths as ReversePaths
+from .schedule_bound import ScheduleBound as ScheduleBound
 from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
 from .speciation import Speciation as Speciation
 from .split_gibbs import SplitGibbs as SplitGibbs
 from .stated import Stated as Stated
 from .stated import as_bound
 from .stein import SteinDiscrepancy as SteinDiscrepancy
+from .tan_schedule import TanSchedule as TanSchedule
 from .tilted_transport import TiltedTransport as TiltedTransport
 from .tools.given import on_target as on_target
 from .tools.given import parameters as parameters
@@ -109,6 +119,16 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T38-guided-modes-corrected": GuidedModesCorrected(),
     "T39-guided-dimension": GuidedDimension(),
     "T39-guided-dimension-corrected": GuidedDimensionCorrected(),
+    "T40-flow-curvature": FlowCurvature(),
+    "T41-plain-start": PlainStart(),
+    "T42-tan-schedule": TanSchedule(),
+    "T43-condition-number": ConditionNumber(),
+    "T44-schedule": ScheduleBound(),
+    "T45-flow-matching": FlowMatching(),
+    "T46-posterior-covariance": PosteriorCovariance(),
+    "T47-denoising-lipschitz": DenoisingLipschitz(),
+    "T48-landscape": MixtureLandscape(),
+    "T48-poincare": PublishedPoincare(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

@@ -3,13 +3,16 @@
 from . import (
     components,
     densities,
+    flows,
     frozen,
     guided,
+    landscapes,
     one_gaussian,
     outputs,
     particles,
     paths,
     posteriors,
+    schedules,
     training,
     twisted,
 )
@@ -26,4 +29,7 @@ PINS = [
     *training.PINS,
     *outputs.PINS,
     *guided.PINS,
+    *landscapes.PINS,
+    *schedules.PINS,
+    *flows.PINS,
 ]
