@@ -170,3 +170,14 @@ def test_denoisers_of_different_points_are_refused():
     ):
         with pytest.raises(gt.InputError, match=words):
             call()
+
+
+def test_a_guided_target_is_not_reduced_to_a_line():
+    prior = gt.GaussianMixture.isotropic([0.5, 0.5], [[1.0, 0, 0], [-1.0, 0, 0]], 1.0)
+    one = gt.GaussianMixture.isotropic([1.0], [[1.0, 0, 0]], 1.0)
+    problem = gt.InverseProblem(prior, gt.Linear([[1.0, 0.0, 0.0]], 1.0), [0.0])
+    target = gt.Target(problem, gt.VP())
+    seen = target.seen_through(gt.denoisers.ClassGuidance(prior, one, 2.0))
+    sampler = gt.Guided(gt.approximations.Unguided(), gt.kernels.DDPM("large"))
+    with pytest.raises(gt.UnsupportedError, match="seen through ClassGuidance"):
+        gt.laws.reduced(sampler, seen, gt.time_grid(gt.VP(), 4))

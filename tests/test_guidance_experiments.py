@@ -73,3 +73,19 @@ def test_the_law_without_noise_in_four_dimensions(key):
     expected = mean, np.sqrt(weight @ (z - mean) ** 2), 0.5 * np.abs(np.diff(gap)).sum()
     values = [float(one.value) for one in found.values()]
     np.testing.assert_allclose(values, expected, rtol=2e-3)
+
+
+def test_the_tree_of_autoguidance():
+    """Its weights by level, the way to its first fork, and where B grows."""
+    inside = study.read(FOLDER / "autoguidance_tree.py").inside
+    means, sds, weights, levels = inside.A
+    shares = [weights[levels == level].sum() for level in range(5)]
+    powers = 1.1 ** np.arange(5)  # twice as many segments, .55 of the weight
+    np.testing.assert_allclose(shares, powers / powers.sum(), rtol=1e-12)
+    assert means.shape == (93, 2) and np.ptp(sds[levels == 3]) == 0.0
+    np.testing.assert_allclose(means[1], [0.25 * np.cos(0.9), 0.25 * np.sin(0.9)])
+    turned = 0.9 - 0.5 + 0.06
+    first = np.array([0.5 * np.cos(0.9), 0.5 * np.sin(0.9)])
+    first = first + 0.06 * np.array([np.cos(turned), np.sin(turned)])
+    np.testing.assert_allclose(means[3], first)
+    assert 0.42 < weights[inside.beside].sum() < 0.43

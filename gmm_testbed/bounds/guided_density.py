@@ -26,7 +26,7 @@ import numpy as np
 
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Claim, Facts, Limit
 from .tools.guided_flow import guided_flow
 
 _STEPS = 600
@@ -43,6 +43,7 @@ class GuidedDensity(AbstractBound):
         assumptions=("noise at the last level, or densities",),
         source="here, proof in the docstring (also Jiang & Ma 2026, Thm 4.2, as quoted)",
         status="proved",
+        limits=(Limit("scale", -10.0, 30.0),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"laws": laws, "scale": scale} for laws in _LAWS for scale in (0.4, 3.0, 8.0)
