@@ -78,6 +78,9 @@ MAY_FACTORISE = {
     "laws/affine",
     "divergences/closed_form",
     "diagnostics/deliberate",  # once an observation: it builds mixtures
+    "bounds/denoising_lipschitz",  # matrices of points, on the host
+    "bounds/mixture_landscape",
+    "bounds/posterior_covariance",
     "bounds/prior_baseline",  # here and below once a case, small matrices
     "bounds/tools/radial",
     "bounds/tools/split_gibbs_space",

@@ -1,10 +1,15 @@
 """Figures of other papers: their formulas against others, and small cells."""
 
+from types import SimpleNamespace
+
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
 from scipy.stats import norm
 
+import gmm_testbed as gt
 from gmm_testbed import study
 
 from .test_experiments import FOLDER
@@ -129,9 +134,51 @@ def test_sides_for_gaussian_flows_are_the_published_exact_ones(key):
     wanted = [np.sqrt(square), scores, kl, np.sqrt(square * scores)]
     assert_allclose(found, wanted, rtol=1e-9)
     kept = file.published().set_index(["schedule", "delta", "beta"])
-    row = kept.loc[("a2", "constant", beta)]
-    assert_allclose(found[:3], row[["epsilon_exact", "S_exact", "KL_exact"]], rtol=2e-5)
+    row = kept.loc[("a2", "constant", beta)][["eps_exact", "S_exact", "KL_exact"]]
+    assert_allclose(found[:3], row.astype(float), rtol=2e-5)
     rng = np.random.default_rng(5)
     square = rng.chisquare(2, (2000, 2000)) * 0.5 * (1.0 - np.exp(-2.0 * beta))
     noise = float(cell["error of KL, 0.15"].value) * np.sqrt(file.POINTS / 2000)
     assert_allclose(square.mean(axis=1).std(), noise, rtol=4.5 / np.sqrt(4000))
+
+
+# --- where DPS puts its mass ---------------------------------------------------------
+
+
+def test_a_step_of_dps_is_that_of_its_formula():
+    """One step of it, and the posterior's weights, by their formulas."""
+    file = inside("dps_mass")
+    target = file.target()
+    weights = norm.pdf(file.SEEN, file.MEANS[:, 1], np.sqrt(1.25))
+    exact = np.exp(np.asarray(target.exact_posterior.log_weights))
+    assert_allclose(exact, weights / weights.sum(), rtol=1e-9)
+    t, s = 0.5, 0.4
+    a, b, c, d = (
+        float(of(jnp.asarray(time)))
+        for time in (t, s)
+        for of in (target.path.alpha, target.path.sigma)
+    )
+    x, variance = np.array([0.7, -0.9]), a**2 + b**2
+    logits = -0.5 * np.sum((x - a * file.MEANS) ** 2, axis=1) / variance
+    shares = np.exp(logits) / np.exp(logits).sum()
+    centres = file.MEANS + a / variance * (x - a * file.MEANS)
+    mean = shares @ centres
+    spread = (shares[:, None] * (centres - mean)).T @ (centres - mean)
+    spread += b**2 / variance * np.eye(2)
+    guided = mean + spread[:, 1] * (file.SEEN - mean[1]) / 0.25
+    fresh = 1.0 - (a * d / (c * b)) ** 2
+    wanted = a * d**2 / (c * b**2) * x + c * fresh * guided
+    sampler = gt.Guided(gt.approximations.DPS(), gt.kernels.DDPM())
+    given = target, *map(jnp.asarray, (x, t, s))
+    found = eqx.filter_jit(sampler.transition)(*given)
+    assert_allclose(found.mean, wanted, rtol=1e-9)
+    assert_allclose(found.covariance(), d**2 * fresh * np.eye(2), rtol=1e-9)
+
+
+def test_a_density_is_interpolated_onto_the_box():
+    file = inside("dps_mass")
+    x, y = np.linspace(-10.0, 10.0, 81), np.linspace(-7.0, 3.0, 61)
+    values = 2.0 + 0.05 * x[:, None] + 0.1 * y
+    density = SimpleNamespace(x=x, y=y, log_density=np.log(values))
+    wanted = 2.0 + 0.05 * file.BOX[0][:, None] + 0.1 * file.BOX[1]
+    assert_allclose(file.onto(density), wanted, rtol=1e-9)

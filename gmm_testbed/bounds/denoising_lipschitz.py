@@ -104,13 +104,14 @@ def _reach(places, centre) -> float:
     return float(np.linalg.norm(places - centre, axis=1).max())
 
 
-@eqx.filter_jit
 def _extremes(atoms, points, variance, step):
+    """The least and the largest eigenvalue of the Jacobian of the step."""
+    values = np.linalg.eigvalsh(np.asarray(_jacobians(atoms, points, variance, step)))
+    return values.min(), values.max()
+
+
+@eqx.filter_jit
+def _jacobians(atoms, points, variance, step):
     law = atoms.noised(jnp.ones_like(variance), jnp.sqrt(variance))
-
-    def at(x):
-        jacobian = jax.jacfwd(lambda x: x + step * law.score(x))(x)
-        return jnp.linalg.eigvalsh(0.5 * (jacobian + jacobian.T))
-
-    values = jax.lax.map(at, points, batch_size=256)
-    return jnp.min(values), jnp.max(values)
+    map_to = jax.jacfwd(lambda x: x + step * law.score(x))
+    return jax.lax.map(map_to, points, batch_size=256)

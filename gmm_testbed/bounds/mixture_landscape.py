@@ -30,7 +30,7 @@ from scipy.linalg import eigh_tridiagonal
 from ..densities.line_parts import Parts
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Claim, Facts, outside
+from .base import AbstractBound, Case, Claim, Facts, Limit, outside
 from .spaces import Mixtures
 from .tools.assumptions import has_density
 
@@ -99,6 +99,11 @@ class PublishedPoincare(AbstractBound):
         source="Vacher, Chehab and Korba, arXiv:2501.00565, appendix B.4",
         status="published",
         refuted=True,
+        limits=(
+            Limit("half", 0.05, 3.0),
+            Limit("least", 0.25, 4.0),
+            Limit("most", 0.25, 4.0),
+        ),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"half": half, "least": least, "most": 1.0}
@@ -155,14 +160,15 @@ def _gap(parts, cells) -> float:
     return float(values[1]) / step**2
 
 
-@eqx.filter_jit
 def _extremes(mixture, points, most):
     """The largest curvature, and the most that the pull lacks of |x|^2/(2L)."""
+    hessians, lacks = _at(mixture, points, most)
+    return -np.linalg.eigvalsh(np.asarray(hessians)).min(), jnp.max(lacks)
 
+
+@eqx.filter_jit
+def _at(mixture, points, most):
     def at(x):
-        hessian = jax.jacfwd(mixture.score)(x)
-        lack = 0.5 * x @ x / most + mixture.score(x) @ x
-        return -jnp.linalg.eigvalsh(hessian)[0], lack
+        return jax.jacfwd(mixture.score)(x), 0.5 * x @ x / most + mixture.score(x) @ x
 
-    curvature, lack = jax.lax.map(at, points, batch_size=256)
-    return jnp.max(curvature), jnp.max(lack)
+    return jax.lax.map(at, points, batch_size=256)

@@ -113,16 +113,18 @@ def _claim(label, left, right, kept):
     return Claim(label, *sides, assumptions=kept)
 
 
-@eqx.filter_jit
 def _largest(prior, points, noise, scale):
     """Largest eigenvalue of Cov[X | z] and of the Hessian at a z, over points z."""
+    matrices = _matrices(prior, points, noise, scale)
+    return [np.linalg.eigvalsh(np.asarray(each)).max() for each in matrices]
+
+
+@eqx.filter_jit
+def _matrices(prior, points, noise, scale):
     law = prior.noised(scale, scale * noise)
 
     def at(z):
         covariance = prior.denoised(z, jnp.ones_like(noise), noise).covariance()
-        hessian = jax.jacfwd(law.score)(scale * z)
-        return jnp.stack(
-            [jnp.linalg.eigvalsh(covariance)[-1], jnp.linalg.eigvalsh(hessian)[-1]]
-        )
+        return covariance, jax.jacfwd(law.score)(scale * z)
 
-    return jnp.max(jax.lax.map(at, points, batch_size=256), axis=0)
+    return jax.lax.map(at, points, batch_size=256)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from ...mixture import GaussianMixture
 
 _FAR = (0.0, 1.0, 4.0, 16.0, 64.0)  # of a line, where 1 changes a ratio by about e
+_MOST = 100.0  # widths away; farther out differences of squares are rounding
 _NOTHING = 1e-9  # of a distance, which is rounding
 _REACH = 1.5  # of a line beyond its two means, in their distance
 
@@ -32,7 +33,7 @@ def chords(mixture: GaussianMixture, scale: float, nodes: int) -> Float[Array, "
     """Points on lines along every two means, one of each where both are as likely.
 
     The lines are that through the two, and others ever farther from the rest of the
-    means, where these count less.
+    means, where these count less; none goes far beyond the mixture.
 
     Args:
         mixture: of components of one isotropic covariance.
@@ -52,4 +53,7 @@ def chords(mixture: GaussianMixture, scale: float, nodes: int) -> Float[Array, "
         length = float(np.linalg.norm(beside))
         away = beside * scale**2 / length**2 if length > _NOTHING else 0.0 * beside
         found += [line + far * away for far in _FAR]
-    return jnp.asarray(np.concatenate(found))
+    points = np.concatenate(found)
+    reach = _MOST * (scale + np.ptp(means, axis=0).max())
+    near = np.linalg.norm(points - means.mean(axis=0), axis=1) <= reach
+    return jnp.asarray(np.concatenate([means[:1], points[near]]))
