@@ -79,6 +79,8 @@ SLOW = {  # four to twenty seconds each, nearly all of it compilation
     "T26-orders",
     "T31-split-gibbs",
     "T36-early-stopping",
+    "T42-tan-schedule",
+    "T43-condition-number",
 }
 
 
