@@ -22,6 +22,7 @@ from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
 from .condition_number import ConditionNumber as ConditionNumber
 from .contraction import Contraction as Contraction
+from .denoising_lipschitz import DenoisingLipschitz as DenoisingLipschitz
 from .density_sandwich import DensitySandwich as DensitySandwich
 from .divergence_inequalities import DivergenceInequalities as DivergenceInequalities
 from .dps_density import DensityBound as DensityBound
@@ -32,9 +33,16 @@ from .entropy_sandwich import EntropySandwich as EntropySandwich
 from .findings import Attack as Attack
 from .findings import Finding as Finding
 from .findings import in_words as in_words
+from .flow_curvature import FlowCurvature as FlowCurvature
 from .flow_density import FlowDensity as FlowDensity
+from .flow_matching import FlowMatching as FlowMatching
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
+from .guided_density import GuidedDensity as GuidedDensity
+from .guided_dimension import GuidedDimension as GuidedDimension
+from .guided_dimension import GuidedDimensionCorrected as GuidedDimensionCorrected
+from .guided_modes import GuidedModes as GuidedModes
+from .guided_modes import GuidedModesCorrected as GuidedModesCorrected
 from .importance import ImportanceSampling as ImportanceSampling
 from .information_bound import InformationBound as InformationBound
 from .initialisation import Initialisation as Initialisation
@@ -42,9 +50,13 @@ from .jeffreys import Jeffreys as Jeffreys
 from .kept import Tightest as Tightest
 from .labels import LabelDecomposition as LabelDecomposition
 from .log_sobolev import LogSobolev as LogSobolev
+from .mixture_landscape import MixtureLandscape as MixtureLandscape
+from .mixture_landscape import PublishedPoincare as PublishedPoincare
 from .orders import Orders as Orders
 from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
+from .plain_start import PlainStart as PlainStart
+from .posterior_covariance import PosteriorCovariance as PosteriorCovariance
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .relative_score import FrozenRelativeScore as FrozenRelativeScore
 from .replacement import Replacement as Replacement
@@ -102,9 +114,21 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T32-replacement": Replacement(),
     "T35-labels": LabelDecomposition(),
     "T36-early-stopping": EarlyStopping(),
+    "T37-guided-density": GuidedDensity(),
+    "T38-guided-modes": GuidedModes(),
+    "T38-guided-modes-corrected": GuidedModesCorrected(),
+    "T39-guided-dimension": GuidedDimension(),
+    "T39-guided-dimension-corrected": GuidedDimensionCorrected(),
+    "T40-flow-curvature": FlowCurvature(),
+    "T41-plain-start": PlainStart(),
     "T42-tan-schedule": TanSchedule(),
     "T43-condition-number": ConditionNumber(),
     "T44-schedule": ScheduleBound(),
+    "T45-flow-matching": FlowMatching(),
+    "T46-posterior-covariance": PosteriorCovariance(),
+    "T47-denoising-lipschitz": DenoisingLipschitz(),
+    "T48-landscape": MixtureLandscape(),
+    "T48-poincare": PublishedPoincare(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

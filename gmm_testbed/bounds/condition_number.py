@@ -70,7 +70,7 @@ class ConditionNumber(AbstractBound):
         statement="W2 <= C/N log N: diffusion C ~ (5/8) Tr S^(1/2), ULA lambda_max "
         "(Tr S^-1)^(1/2)/4",
         assumptions=(_POSITIVE, "exact score of N(0, S)"),
-        source="Perbost, Bach and Marion 2026, arXiv:2610.12052, Theorems 1 and 3",
+        source="Perbost, Bach and Marion 2026, with its number in the docstring",
         status="published",
         search={
             "eigenvalues": Spectra(),

@@ -9,6 +9,7 @@ from .euler import ProbabilityFlow as ProbabilityFlow
 from .exponential import ExponentialIntegrator as ExponentialIntegrator
 from .heun import Heun as Heun
 from .heun_time import HeunInTime as HeunInTime
+from .reverse_sde import ReverseSDE as ReverseSDE
 from .selected import Selected as Selected
 
 CATALOGUE = {
@@ -19,4 +20,5 @@ CATALOGUE = {
     "Heun": Heun,
     "ExponentialIntegrator": ExponentialIntegrator,
     "HeunInTime": HeunInTime,
+    "ReverseSDE": ReverseSDE,
 }

@@ -3,7 +3,10 @@
 from . import (
     components,
     densities,
+    flows,
     frozen,
+    guided,
+    landscapes,
     one_gaussian,
     outputs,
     particles,
@@ -25,5 +28,8 @@ PINS = [
     *particles.PINS,
     *training.PINS,
     *outputs.PINS,
+    *guided.PINS,
+    *landscapes.PINS,
     *schedules.PINS,
+    *flows.PINS,
 ]

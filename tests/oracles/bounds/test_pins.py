@@ -24,6 +24,7 @@ FAST = {  # without much compilation, here or in the oracle
     "T29-tilted-transport",
     "T32-replacement",
     "T44-schedule",
+    "T41-plain-start",
     "C20-entropy",
     "C22-score-lipschitz",
     "C24-divergences",
