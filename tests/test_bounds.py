@@ -86,6 +86,8 @@ SLOW = {  # four to twenty seconds each, nearly all of it compilation
     "T39-guided-dimension-corrected",
     "T40-flow-curvature",
     "T41-plain-start",
+    "T42-tan-schedule",
+    "T43-condition-number",
 }
 
 

@@ -44,9 +44,23 @@ from ..laws import EigenProblem, spectral
 from ..paths import VE
 from ..paths.grids import time_grid
 from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
+from .spaces import AbstractSpace, Between, Coordinates, OneOf
 
 Eigenvalues = Float[ArrayLike, " d"]
 _POSITIVE, _LONG = "positive eigenvalues", "N >= kappa log(N) / 2"
+
+
+class Spectra(AbstractSpace):
+    """Five eigenvalues from 1e-4 to 1, the largest 1; z = 0 is a round Gaussian."""
+
+    @property
+    def size(self) -> int:
+        """One coordinate an eigenvalue."""
+        return 5
+
+    def at(self, z: Coordinates) -> Eigenvalues:
+        """Eigenvalues (5,)."""
+        return np.maximum(np.exp(2.0 * (z - z.max())), 1e-4)
 
 
 class ConditionNumber(AbstractBound):
@@ -56,8 +70,13 @@ class ConditionNumber(AbstractBound):
         statement="W2 <= C/N log N: diffusion C ~ (5/8) Tr S^(1/2), ULA lambda_max "
         "(Tr S^-1)^(1/2)/4",
         assumptions=(_POSITIVE, "exact score of N(0, S)"),
-        source="Perbost, Bach and Marion 2026, arXiv:2610.12052, Theorems 1 and 3",
+        source="Perbost, Bach and Marion 2026, with its number in the docstring",
         status="published",
+        search={
+            "eigenvalues": Spectra(),
+            "num_steps": OneOf((2, 5, 20, 100, 1000)),
+            "accuracy": Between(0.01, 2.0),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"kappa": kappa, "dim": dim, "num_steps": N, "accuracy": accuracy}

@@ -30,9 +30,15 @@ from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..paths import VP, AbstractPath
 from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
+from .spaces import Between, Mixtures, OneOf
 from .tools.assumptions import has_density
 
 _NODES = np.linspace(0.0, 1.0, 201)
+
+
+def _rising(beta_max: float) -> VP:
+    """A path whose rate rises from a tenth of its last one."""
+    return VP(0.1 * beta_max, beta_max)
 
 
 class ScheduleBound(AbstractBound):
@@ -47,6 +53,12 @@ class ScheduleBound(AbstractBound):
         ),
         source="Strasman et al. 2024, arXiv:2402.04650, as in the code of the authors",
         status="published",
+        search={
+            "prior": Mixtures(dim=2, components=1, full=True),
+            "path": OneOf((0.1, 1.0, 5.0, 20.0), _rising),
+            "num_steps": OneOf((1, 3, 10, 100)),
+            "error": Between(1e-3, 3.0),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"beta_min": low, "beta_max": high, "num_steps": N, "error": error}

@@ -21,6 +21,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
+from .._types import Times
 from ..algorithms import Guided
 from ..approximations import Exact
 from ..budget.time_grids import time_grid
@@ -31,10 +32,31 @@ from ..mixture import GaussianMixture
 from ..paths import VE
 from ..problem import InverseProblem, Linear, Target
 from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
+from .spaces import AbstractSpace, Coordinates, OneOf
 from .tools.assumptions import isotropic
 
 _ENDS = 0.002, 80.0  # sigma/alpha, as EDM has them
 _NEARLY = "nearly tan"
+
+
+class Grids(AbstractSpace):
+    """Grids of six steps from 1 to 0; z = 0 is a uniform one."""
+
+    @property
+    def size(self) -> int:
+        """One coordinate a step."""
+        return 6
+
+    def at(self, z: Coordinates) -> Times:
+        """Times (7,)."""
+        gaps = np.exp(2.0 * (z - z.max())) + 1e-9
+        later = np.cumsum(gaps[::-1])[::-1] / gaps.sum()
+        return jnp.asarray(np.concatenate([[1.0], later[1:], [0.0]]))
+
+
+def on_the_line(c: float) -> Target:
+    """The target of the sweep in dimension 1."""
+    return isotropic_target(c, 1)
 
 
 class TanSchedule(AbstractBound):
@@ -48,6 +70,7 @@ class TanSchedule(AbstractBound):
         ),
         source="Sabour, Fidler and Kreis 2024, arXiv:2404.14507, Theorem 3.1",
         status="proved",
+        search={"target": OneOf((0.1, 0.5, 2.0), on_the_line), "times": Grids()},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"c": c, "dim": dim, "num_steps": steps, "grid": grid}

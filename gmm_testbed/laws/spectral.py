@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .. import _display
-from .._checks import check_index, require, unsupported
+from .._checks import check_index, concrete, require, unsupported
 from .._types import Matrix, Scalar, Times, Vector
 from ..method import AbstractDescribed, name_of
 from ..problem import Target
@@ -55,15 +55,16 @@ class SpectralLaw(eqx.Module):
     def at(self, index: int) -> EigenGaussian:
         """The law at times[index]."""
         check_index(index, self.means.shape[0], "time of this law")
-        return EigenGaussian(self.means[index], self.variances[index])
+        means, variances = _on_the_host(self.means, self.variances)
+        return EigenGaussian(jnp.asarray(means[index]), jnp.asarray(variances[index]))
 
     def mean(self) -> Vector:
         """Mean of the output, (d,), in the basis of the problem."""
-        return self.means[-1]
+        return self.at(-1).means
 
     def variance(self) -> Vector:
         """Variances of the output, (d,), along the basis of the problem."""
-        return self.variances[-1]
+        return self.at(-1).variances
 
     def covariance(self) -> Matrix:
         """Covariance of the output, (d, d), in the coordinates of x."""
@@ -141,7 +142,13 @@ def spectral(
         hint="correct `affine` in the method's facts, or take more steps if "
         "the numbers overflow",
     )
-    return SpectralLaw(problem, times, means[: steps + 1], variances[: steps + 1])
+    kept = (part[: steps + 1] for part in _on_the_host(means, variances))
+    return SpectralLaw(problem, times, *map(jnp.asarray, kept))
+
+
+def _on_the_host(*arrays):
+    """The same arrays where rows of them compile nothing for each number of steps."""
+    return tuple(np.asarray(a) if concrete(a) else a for a in arrays)
 
 
 def checked(initial: EigenGaussian, dim: int) -> EigenGaussian:

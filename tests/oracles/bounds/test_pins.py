@@ -23,8 +23,6 @@ FAST = {  # without much compilation, here or in the oracle
     "T28-stein",
     "T29-tilted-transport",
     "T32-replacement",
-    "T42-tan-schedule",
-    "T43-condition-number",
     "T44-schedule",
     "T41-plain-start",
     "C20-entropy",
