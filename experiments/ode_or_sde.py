@@ -64,7 +64,7 @@ def constant(width, h, end=END):
 
 
 @gt.experiment(grid={"width": WIDTHS, "h": SCALES})
-def gaussians(key, width, h):
+def reverse_sde_constants(key, width, h):
     """L(h) from the laws of the sampler with the score a little too large and small."""
     prior = gt.GaussianMixture.isotropic([1.0], [[0.0]], width**2)
     target = target_of(prior, END)
@@ -80,7 +80,7 @@ def gaussians(key, width, h):
 
 
 @gt.experiment(grid={"h": NOISE})
-def two_modes(key, h):
+def reverse_sde_modes(key, h):
     """Divergences of the law from the exact one, with the wrong score and the right."""
     prior = gt.GaussianMixture.isotropic([0.5, 0.5], [[-1.0], [1.0]], 0.01)
     target = target_of(prior, MIXTURE_END)
@@ -104,9 +104,9 @@ def two_modes(key, h):
 def claims(store):
     """Constants beside the exact ones; divergences on two modes, and the best h."""
     told = {}
-    for (width, h), row in store.wide(gaussians).iterrows():
+    for (width, h), row in store.wide(reverse_sde_constants).iterrows():
         told[f"L, width {width:g}, h^2 = {h * h:g}"] = row["constant"]
-    frame = store.wide(two_modes)
+    frame = store.wide(reverse_sde_modes)
     for h in (0.0, 1.0, 4.0):
         for name in ("total variation", "W2", "KL", "total variation, right score"):
             told[f"two modes, h = {h:g}: {name}"] = frame[name][h]
@@ -120,7 +120,7 @@ def published():
 
 def tables(store):
     """Printed constants, those of the sampler, and the exact ones."""
-    found = store.wide(gaussians)
+    found = store.wide(reverse_sde_constants)
     printed = published().set_index(["error", "sigma0"])["printed_tail"]
     rows = [
         {
@@ -139,7 +139,11 @@ def tables(store):
 
 def figures(store):
     """Constants against h, and two modes."""
-    return {"ode_or_sde": draw(store.wide(gaussians), store.wide(two_modes))}
+    return {
+        "ode_or_sde": draw(
+            store.wide(reverse_sde_constants), store.wide(reverse_sde_modes)
+        )
+    }
 
 
 @gt.plotting.styled
