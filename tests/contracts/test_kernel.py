@@ -26,6 +26,7 @@ VARIANTS = {
     "DDPM matched_scalar": kernels.DDPM("matched_scalar"),
     "DDIM half": kernels.DDIM(0.5),
     "DDIM one": kernels.DDIM(1.0),
+    "ReverseSDE strong": kernels.ReverseSDE(1.7),
     "DPS update": gt.Published(gt.approximations.ZetaDPS(1.0)),
 }
 ROWS = {name: kind() for name, kind in kernels.CATALOGUE.items()} | VARIANTS
@@ -148,6 +149,10 @@ def _moments(name, x, t, s, path="Rectified"):
         eta = {"DDIM": 0.0, "DDIM half": 0.5, "DDIM one": 1.0}[name]
         mean, std = ref.ddim(x, m, eta, *step)
         return mean, std**2 * eye
+    if name.startswith("ReverseSDE"):
+        h = {"ReverseSDE": 1.0, "ReverseSDE strong": 1.7}[name]
+        mean, std = ref.reverse_sde(x, m, h, *step)
+        return mean, std**2 * eye
     return {
         "DDPM": (ancestral, small * eye),
         "DDPM large": (ancestral, large * eye),
@@ -191,6 +196,7 @@ IN_THE_SCALES = (
     "DDIM",
     "DDIM half",
     "Heun",
+    "ReverseSDE strong",
 )
 
 
