@@ -6,8 +6,8 @@ three noise levels, what it computes is compared with the formula of its paper
 (`public_code`): the largest difference over the largest number. Where they differ, a second
 formula says by what, and to which digits that explains it. Also: whether a state in a
 batch gets what it gets alone, and whether it gets the same if the origin of the data moves
-(a method that clips does not). Then whole samplers run on `gap` beside the nearest method of
-this package, and beside exact guidance, on the same fresh observations: energy distance
+(a method that clips does not). Then whole samplers run on `gap` beside the nearest method
+of this package, and beside exact guidance, on the same fresh observations: energy distance
 from the exact posterior. The versions are pinned; a convention is not a fault.
 
 The extra `trial` has the packages; what is not installed is skipped, with the reason.

@@ -155,7 +155,7 @@ def test_divergence_over_y_is_the_average():
 
 def test_density_gap_and_first_moment():
     problem = dps_density._problem(1)
-    grid = dps_density.gaps_and_moments(*problem, jnp.asarray(0.5))
+    grid = dps_density.gaps_and_moments(*problem.values(), jnp.asarray(0.5))
     x, v, log_gap, moment = (float(part[11, 7]) for part in grid)
     prior = gt.GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
     joint = density(prior, X) * normal(x, X, np.sqrt(v))

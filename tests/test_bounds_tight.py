@@ -3,13 +3,17 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 import gmm_testbed as gt
 from gmm_testbed.bounds import (
     component_brackets,
     dps_density,
     entropy_sandwich,
+    flow_curvature,
     initialisation,
+    mixture_landscape,
+    plain_start,
     replacement,
 )
 from gmm_testbed.bounds.tools import line_pairs, space
@@ -73,7 +77,7 @@ def test_replacement_loses_all_information_of_a_wide_unknown():
 def test_two_atoms_come_near_the_corrected_density_bound():
     """T12: atoms 1.585 s either side of y leave 0.45126 of m_1 / (s sqrt(2 pi s^2)).
 
-    So no constant below 0.45126 would do in the place of exp(-1/2), 0.60653.
+    So no constant below 0.45126 would do.
     """
     s, slope, seen = 0.3, 1.3, 0.7
     apart = 1.585 * s / slope
@@ -90,6 +94,28 @@ def test_two_atoms_come_near_the_corrected_density_bound():
     # At the largest noise level and x_t nearest to the middle the atoms are as likely.
     assert 0.448 < shares[-1, np.argmin(abs(x[-1] - seen / slope))] < 0.451262
     assert shares[moments > 1e-6].max() < 0.451262  # the others are a single atom
+
+
+@pytest.mark.parametrize("turns", [[0.0, np.pi], np.linspace(0.0, np.pi, 361)])
+def test_no_law_leaves_more_than_two_atoms(turns):
+    """T12: after a linear function is taken off, chords of exp(-|u|^2/2) are below b.
+
+    From v, a distance r along a turn: on the line, and in the planes that are all of space.
+    """
+    cosine, r = np.cos(turns)[None], np.linspace(1e-3, 8.0, 2001)[:, None]
+    suprema = []
+    for v in np.linspace(0.0, 4.0, 41):
+        square = v**2 + 2.0 * v * r * cosine + r**2
+        chords = (np.exp(-0.5 * square) - np.exp(-0.5 * v**2)) / r
+        best = minimize_scalar(
+            lambda along, chords=chords: np.abs(chords - along * cosine).max(),
+            bounds=(-1.0, 1.0),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
+        suprema.append(best.fun)
+    assert suprema[0] == pytest.approx(dps_density.SHARP, rel=1e-6)
+    assert np.all(np.diff(suprema) < 0.0)
 
 
 def test_information_of_far_and_of_equal_components_is_bracketed_tightly():
@@ -150,3 +176,73 @@ def test_one_step_forgets_its_start(name, label, least, key, tolerance):
     left, right = float(report.left.value), float(report.right.value)
     error = tolerance.z * float(report.right.stderr)
     assert least * right - error < left < right + error
+
+
+def two(weights, means, variance):
+    """Two components, or atoms."""
+    if variance == 0.0:
+        return gt.GaussianMixture.empirical(jnp.asarray(means), jnp.asarray(weights))
+    return gt.GaussianMixture.isotropic(weights, means, variance)
+
+
+@pytest.mark.parametrize("variance", [0.0, 0.2])
+def test_two_means_attain_the_posterior_covariance(variance, key):
+    """T46: where both are as likely, whatever the weights."""
+    prior = two([0.85, 0.15], [[-0.7, 0.4], [0.8, 0.1]], variance)
+    bound = gt.bounds.CATALOGUE["T46-posterior-covariance"]
+    covariance, hessian, _ = bound.sides(key, prior=prior, noise=0.6, scale=0.7)
+    square, total = 0.36, 0.36 + variance
+    wanted = variance * square / total + (square / total) ** 2 * (1.5**2 + 0.3**2) / 4
+    np.testing.assert_allclose(covariance.left.value, wanted, rtol=1e-9)
+    np.testing.assert_allclose(covariance.right.value, wanted, rtol=1e-9)
+    np.testing.assert_allclose(hessian.left.value, hessian.right.value, rtol=1e-8)
+
+
+def test_antipodal_atoms_attain_the_lipschitz_constant(key):
+    """T47: R = 1.3, and the map expands as long as t < R^2."""
+    atoms = two([0.3, 0.7], [[0.5, 1.2], [-0.5, -1.2]], 0.0)
+    bound = gt.bounds.CATALOGUE["T47-denoising-lipschitz"]
+    for variance, step in ((0.9, 0.5), (2.5, 2.5)):
+        found, _ = bound.sides(key, atoms=atoms, variance=variance, step=step)
+        wanted = 1.0 + step * (1.69 / variance**2 - 1.0 / variance)
+        np.testing.assert_allclose(found.left.value, wanted, rtol=1e-9)
+        np.testing.assert_allclose(found.right.value, wanted, rtol=1e-9)
+        assert (wanted < 1.0) == (variance > 1.69)
+
+
+def test_one_gaussian_attains_curvature_and_pull(key):
+    """T48, on the line: 1/l everywhere, and the pull at the mean."""
+    mixture = gt.GaussianMixture.isotropic([1.0], [[1.4]], 0.6)
+    bound = gt.bounds.CATALOGUE["T48-landscape"]
+    for claim in bound.sides(key, mixture=mixture):
+        np.testing.assert_allclose(claim.left.value, claim.right.value, rtol=1e-9)
+
+
+def test_the_spectral_gap_of_a_gaussian_is_one_over_its_variance():
+    gaussian = gt.GaussianMixture.isotropic([1.0], [[0.3]], 0.7)
+    found = mixture_landscape.poincare(gaussian)
+    np.testing.assert_allclose(found, 0.7, rtol=1e-7)
+
+
+def test_an_atom_is_as_far_from_pure_noise_as_from_the_origin():
+    """T41: W2(N(0, s^2), N(m, s^2)) = |m|."""
+    atom = space.beside(gaussian(0.7, 1e-12), 1, (), ())
+    for s in (0.3, 4.0):
+        found = plain_start.from_noise(atom, jnp.asarray(s))
+        np.testing.assert_allclose(found, 0.7, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "law, s, most",
+    [
+        ("one Gaussian", 2.0**-0.5, 2.0 / 27.0**0.5),
+        ("two atoms", 1.0, 1.022),
+        ("nine atoms", 1.0, 1.363),
+    ],
+)
+def test_no_law_was_found_that_bends_the_flow_much(law, s, most):
+    """T40 allows 16: s times the acceleration in the clock s, on the line."""
+    found = flow_curvature.bend(
+        flow_curvature.law_of(law, 1), jnp.asarray(s), jnp.asarray(1.0)
+    )
+    np.testing.assert_allclose(found, most, atol=5e-4)

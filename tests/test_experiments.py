@@ -21,6 +21,9 @@ QUICK = (  # two minutes of one core each, or less
     "burns2026_steps",
     "burns2026_unimodal",
     "error_budget",
+    "guidance_gaussian",
+    "guidance_high_dimension",
+    "guidance_two_modes",
     "readme_figure",
 )
 

@@ -57,6 +57,7 @@ def _evaluate(target, x, t, s):
         "matched": gt.Guided(exact, gt.kernels.DDPM("matched")),
         "DDIM": gt.Guided(unguided, gt.kernels.DDIM(0.0)),
         "DPSUpdate": gt.Published(gt.approximations.ZetaDPS(1.0)),
+        "Langevin": gt.algorithms.Langevin(exact, 0.1),
     }
     values = {
         "scales": jnp.stack(
@@ -168,3 +169,8 @@ def test_published_dps_step_adds_the_printed_gradient(steps, printed, tolerance)
     slack = 1e-4 if tolerance.identity > 1e-6 else 2e-10
     assert_allclose(step.mean - unguided, GUIDANCE["ZetaDPS"], rtol=0, atol=slack)
     printed(step.covariance()[0, 0], 0.1107681756)
+
+
+def test_langevin_step_at_the_later_time(steps, printed):
+    printed(steps["Langevin"].mean, 0.3024200032, -0.1949531727, 0.4802086374)
+    printed(steps["Langevin"].covariance()[0, 0], 0.0190000000)

@@ -4,6 +4,7 @@ import csv
 import io
 from typing import ClassVar
 
+import jax
 import numpy as np
 import pytest
 from rich.console import Console
@@ -25,7 +26,10 @@ class Square(AbstractBound):
     facts: ClassVar[Facts] = Facts("x^2 <= c x", ("x is small",), "here", "proved")
     cases: ClassVar = tuple({"x": x} for x in (0.01, 0.1, 1.0, 4.0))
 
-    def claims(self, key, case):
+    def setting(self, case):
+        return {"case": case}
+
+    def sides(self, key, case):
         x = case["x"]
         left, right = Estimate(x**2), Estimate(self.factor * x, 1e-4, "samples")
         return [
@@ -42,7 +46,10 @@ class Printed(AbstractBound):
     facts: ClassVar[Facts] = Facts("1 <= c", (), "a paper", "published", refuted=True)
     cases: ClassVar = ({"kind": "a", "n": 3, "m": 1}, {"kind": "b", "n": 5, "m": 2})
 
-    def claims(self, key, case):
+    def setting(self, case):
+        return {"case": case}
+
+    def sides(self, key, case):
         return [Claim("", Estimate(1.0), Estimate(self.right * case["n"]))]
 
 
@@ -52,7 +59,10 @@ class Nothing(AbstractBound):
     facts: ClassVar[Facts] = Facts("1 <= inf", ("n = 1",), "here", "proved")
     cases: ClassVar = ({"n": 1}, {"n": 2})
 
-    def claims(self, key, case):
+    def setting(self, case):
+        return {"case": case}
+
+    def sides(self, key, case):
         kept = (case["n"] == 1,)
         return [Claim("", Estimate(1.0), Estimate(np.inf), assumptions=kept)]
 
@@ -191,7 +201,7 @@ def test_a_measured_side_without_a_number_is_seen(monkeypatch, tmp_path, wrong, 
 def judged(bound, name="T"):
     claims, reports = [], []
     for case in bound.cases:
-        made = bound.claims(None, case)
+        made = bound.claims(jax.random.key(0), case)
         claims += made
         reports += [gt.bounds.report(name, bound, case, claim) for claim in made]
     return claims, reports
@@ -221,7 +231,10 @@ def test_a_line_for_every_value_of_another_number():
             {"kind": "has no n"},
         )
 
-        def claims(self, key, case):
+        def setting(self, case):
+            return {"case": case}
+
+        def sides(self, key, case):
             n, m = case.get("n", 0), case.get("m", 0)
             return [Claim("", Estimate(n), Estimate(n + m))]
 
@@ -242,7 +255,10 @@ def test_labels_that_differ_in_every_case_share_a_panel():
         facts: ClassVar[Facts] = Facts("", (), "", "proved")
         cases: ClassVar = ({"x": 1.0}, {"x": 2.0})
 
-        def claims(self, key, case):
+        def setting(self, case):
+            return {"case": case}
+
+        def sides(self, key, case):
             return [Claim(f"at {case['x']}", Estimate(0.0), Estimate(1.0))]
 
     drawn = gt.plotting.bounds.bound("T", *judged(Worst()))
@@ -258,3 +274,12 @@ def test_a_table_shows_errors_relations_and_each_case_once():
     row = next(line for line in text.splitlines() if line.startswith("x=0.1"))
     assert row.split()[1:] == "size 0.01 <= 0.15 ± 0.0001 0.14 0.067 holds".split()
     assert Verdict.OUTSIDE.value in text
+
+
+def test_how_far_a_right_side_could_shrink_unnoticed_is_said(tmp_path):
+    """By the largest left / right of the sweep, where that is below .95."""
+    found = checked("T7-contraction", tmp_path)
+    share = max(report.tightness for report in found.reports)
+    assert share < 0.95
+    (line,) = [words for words in verify.summary([found]) if "shrink" in words]
+    assert line.endswith(f": {share:.2g} T7-contraction")

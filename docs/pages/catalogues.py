@@ -134,7 +134,9 @@ def _theorem(name, bound) -> str:
             title("Facts", "-"),
             table(rows, widths="20 80"),
             _picture("theorems", name, "both sides"),
+            _attacked(name),
             title("In code", "-"),
+            _takes(bound),
             ".. code-block:: python\n",
             f'   gt.bounds.check("{name}")  # the whole sweep',
             f'   gt.bounds.check("{name}", {first})  # one case\n',
@@ -242,3 +244,33 @@ def _code(module):
         f"The whole of it, ``{where}``:\n\n.. literalinclude:: ../../../{where}\n"
         "   :language: python\n   :class: whole-file\n"
     )
+
+
+def _attacked(name) -> str:
+    """The tightest case that attacks have found of each claim."""
+    found = gt.bounds.tightest(name)
+    if not found:
+        return ""
+    rows = [
+        (words(one.label or "the claim"), _ratio(one), words(one.where))
+        for one in found
+    ]
+    return "\n".join(
+        [
+            title("Under attack", "-"),
+            "The tightest cases of a search within the assumptions "
+            "(``gt.bounds.attack``); 1 is a bound that is attained, and what a right side "
+            "could be multiplied by on all that was seen.\n",
+            table(rows, ("part", "left / right", "where"), "24 16 60"),
+        ]
+    )
+
+
+def _ratio(one) -> str:
+    return "equality" if one.equal else f"{one.tightness:.4g}"
+
+
+def _takes(bound) -> str:
+    """What may be given in place of the labels of the sweep."""
+    names = ", ".join(f"``{name}``" for name in gt.bounds.parameters(bound))
+    return f"Both sides are computed from {names}; any of them may be your own.\n"

@@ -8,7 +8,9 @@ not a number is a fault of ours.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -17,6 +19,7 @@ import numpy as np
 from .. import _display
 from .._types import Key
 from ..estimate import Estimate
+from .spaces import AbstractSpace
 
 Z = 4.0  # standard errors
 ROUNDING = 1e-9  # relative, of sides that are exact up to quadrature
@@ -67,6 +70,8 @@ class Facts(NamedTuple):
             proved.
         refuted: True for a statement kept as printed that some case must violate.
         limits: of the labels that are not computed for every number.
+        search: for each parameter of `sides` that an attack varies, the values it may
+            have; empty where it varies the numbers of the labels.
     """
 
     statement: str
@@ -75,6 +80,7 @@ class Facts(NamedTuple):
     status: str
     refuted: bool = False
     limits: tuple[Limit, ...] = ()
+    search: Mapping[str, AbstractSpace] = MappingProxyType({})
 
 
 class Claim(NamedTuple):
@@ -90,6 +96,7 @@ class Claim(NamedTuple):
         assumptions: for each of the facts, whether a program found that it holds in this
             case, or `BUILT`; empty where all of them are `BUILT`.
         status: of this part, "" where it is that of the theorem.
+        asked: the assumptions in words, where they are not those of the facts.
     """
 
     label: str
@@ -99,6 +106,7 @@ class Claim(NamedTuple):
     tolerance: float = 0.0
     assumptions: tuple[bool | str, ...] = ()
     status: str = ""
+    asked: tuple[str, ...] = ()
 
 
 class BoundReport(NamedTuple):
@@ -169,12 +177,33 @@ class Reports(list[BoundReport]):
 
 
 class AbstractBound(eqx.Module):
-    """A theorem: its facts, a sweep of cases, and both sides in each."""
+    """A theorem: its facts, a sweep of cases, and both sides of any problem it is for.
+
+    A case has labels and numbers; `setting` makes of them what the theorem speaks of, and
+    `sides` takes that by name. So the parameters of `sides` are what may be given in place
+    of what the labels stand for.
+    """
 
     facts: eqx.AbstractClassVar[Facts]
     cases: eqx.AbstractClassVar[tuple[Case, ...]]
 
     @abstractmethod
+    def setting(self, case: Case) -> dict[str, Any]:
+        """What the labels of a case stand for: objects and numbers, by name.
+
+        Args:
+            case: one of `cases`, or another with the same names.
+        """
+
+    @abstractmethod
+    def sides(self, key: Key, **setting) -> list[Claim]:
+        """Both sides of everything the theorem asserts.
+
+        Args:
+            key: for what is sampled.
+            **setting: as `setting` makes it, or other objects of the same kinds.
+        """
+
     def claims(self, key: Key, case: Case) -> list[Claim]:
         """Both sides of everything the theorem asserts in one case.
 
@@ -182,6 +211,7 @@ class AbstractBound(eqx.Module):
             key: for what is sampled.
             case: one of `cases`, or another with the same names.
         """
+        return self.sides(key, **self.setting(case))
 
 
 def computed(
@@ -246,7 +276,7 @@ def report(name: str, bound: AbstractBound, case: Case, claim: Claim) -> BoundRe
     """The claim with its verdict."""
     right = float(claim.right.value)
     tightness = float(claim.left.value) / right if right else float("nan")
-    said = bound.facts.assumptions
+    said = claim.asked or bound.facts.assumptions
     kept = claim.assumptions or (BUILT,) * len(said)
     label = f"{claim.label} ({claim.status})" if claim.status else claim.label
     return BoundReport(

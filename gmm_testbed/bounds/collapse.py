@@ -45,17 +45,20 @@ class Collapse(AbstractBound):
         for share in (0.3, 1.0, 1.5)
     )
 
-    def claims(self, key, case):
+    def setting(self, case):
+        return case
+
+    def sides(self, key, dim, information):
         found = []
         keys = jax.random.split(key)
         for drawn, points in zip(keys, (_FEW, _MANY), strict=True):
             log_size = jnp.log(float(points))
-            information = case["information"] * log_size
-            dim, size = (jnp.asarray(float(n)) for n in (case["dim"], points))
-            entropy = Estimate.mean_of(_entropies(drawn, dim, size, information))
-            divergence = jnp.log1p(jnp.expm1(2.0 * information) / points)
-            lower = jnp.maximum(0.0, log_size - information)
-            upper = log_size - information + jnp.minimum(information, divergence)
+            known = information * log_size  # I, in nats
+            number, size = (jnp.asarray(float(n)) for n in (dim, points))
+            entropy = Estimate.mean_of(_entropies(drawn, number, size, known))
+            divergence = jnp.log1p(jnp.expm1(2.0 * known) / points)
+            lower = jnp.maximum(0.0, log_size - known)
+            upper = log_size - known + jnp.minimum(known, divergence)
             found.append((lower, entropy, upper, (entropy - lower) / log_size))
         (lower, entropy, upper, few), (_, _, _, many) = found
         return [

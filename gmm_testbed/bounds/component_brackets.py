@@ -25,6 +25,7 @@ import numpy as np
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Facts, Limit, computed, outside
+from .spaces import Between, Mixtures
 from .tools import space
 from .tools.assumptions import has_density
 
@@ -38,6 +39,7 @@ class ComponentBrackets(AbstractBound):
         source="conditioning, maximum entropy and convexity; docstring",
         status="proved",
         limits=(Limit("dim", only=(1, 3)),),
+        search={"prior": Mixtures(), "snr": Between(1e-3, 1e3)},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"snr": snr, "dim": dim}
@@ -45,13 +47,16 @@ class ComponentBrackets(AbstractBound):
         for snr in (0.01, 0.1, 1.0, 10.0, 100.0)
     )
 
-    def claims(self, key, case):
-        prior = space.two_modes(case["dim"])
-        kept = has_density(prior.whole()), case["snr"] > 0.0
+    def setting(self, case):
+        return {"prior": space.two_modes(case["dim"]), "snr": case["snr"]}
+
+    def sides(self, key, prior, snr):
+        prior = space.rotated(prior)
+        kept = has_density(prior.whole()), snr > 0.0
         if not kept[1]:
             return outside(kept)
         total = jnp.asarray(np.linalg.eigvalsh(prior.whole().covariance()))
-        claims = _claims(prior, total, jnp.asarray(case["snr"]))
+        claims = _claims(prior, total, jnp.asarray(snr))
         return [claim._replace(assumptions=kept) for claim in claims]
 
 

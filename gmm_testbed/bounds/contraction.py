@@ -50,8 +50,10 @@ class Contraction(AbstractBound):
         {"kappa": k} for k in (0.3, 1.0, 4.0, 20.0)
     )
 
-    def claims(self, key, case):
-        kappa = case["kappa"]
+    def setting(self, case):
+        return case
+
+    def sides(self, key, kappa):
         if not kappa > 0.0:
             return outside((BUILT, BUILT, False))
         left = Estimate(measured(kappa), how="closed form")

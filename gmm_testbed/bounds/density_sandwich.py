@@ -15,7 +15,7 @@ from .. import approximations, kernels, laws
 from ..algorithms import Guided
 from ..estimate import Estimate
 from ..paths.grids import time_grid
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Claim, Facts, Limit
 from .flow_density import gaussian_problem
 
 _POINTS, _STATES = 4096, 16
@@ -30,13 +30,17 @@ class DensitySandwich(AbstractBound):
         assumptions=("independent states before the last step",),
         source="Yin & Zhou, arXiv:1805.11183; Sobolev & Vetrov, arXiv:1905.03290",
         status="proved",
+        limits=(Limit("eta", 0.0, 1.0),),
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"eta": eta} for eta in (0.4, 0.7, 1.0))
 
-    def claims(self, key, case):
+    def setting(self, case):
         target = gaussian_problem()
         sampler = Guided(approximations.DDNM(), kernels.DDIM(case["eta"]))
         times = time_grid(target.path, 6, "log_snr", 0.9, 0.1)
+        return {"sampler": sampler, "target": target, "times": times}
+
+    def sides(self, key, sampler, target, times):
         law = laws.affine(sampler, target, times)
         claims = []
         for name, p in (

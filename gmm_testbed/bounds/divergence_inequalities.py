@@ -21,7 +21,8 @@ import jax.numpy as jnp
 
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Facts, computed
-from .tools import line_pairs
+from .spaces import Mixtures
+from .tools import line_pairs, space
 from .tools.assumptions import has_density
 
 
@@ -33,13 +34,17 @@ class DivergenceInequalities(AbstractBound):
         assumptions=("q absolutely continuous with respect to p",),
         source="Pinsker; Bretagnolle and Huber (1979); Tsybakov (2009), section 2.4",
         status="proved",
+        search={"q": Mixtures(), "p": Mixtures()},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"shift": shift} for shift in (0.0, 0.1, 0.3, 1.0, 3.0)
     )
 
-    def claims(self, key, case):
-        q, p = _pair(jnp.asarray(case["shift"]))
+    def setting(self, case):
+        return dict(zip("qp", _pair(jnp.asarray(case["shift"])), strict=True))
+
+    def sides(self, key, q, p):
+        space.on_the_line(q, p)
         kept = (has_density(q) and has_density(p),)
         return [claim._replace(assumptions=kept) for claim in _claims(q, p)]
 

@@ -76,8 +76,10 @@ class DPSLimit(AbstractBound):
         {"kappa": 10.0, "zeta": 1.0},
     )
 
-    def claims(self, key, case):
-        kappa, zeta = case["kappa"], case.get("zeta", 1.0)
+    def setting(self, case):
+        return case
+
+    def sides(self, key, kappa, zeta):
         kept = count(_prior()) == 1, BUILT, kappa > 0.0 and zeta > 0.0
         if not kept[2]:
             return outside(kept)

@@ -23,14 +23,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._types import Scalar
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Facts, Limit, computed, outside
+from .spaces import Between, Mixtures
 from .tools import line_pairs, space
 from .tools.assumptions import has_density
 
-_SMALLEST = 0.16  # variance of a component
-_MIXTURE = (-1.0, 1.5), (_SMALLEST, 0.36)  # means and variances
 _GAUSSIAN = 0.6  # variance of the Gaussian
 _DIGITS = 1e-7  # of a transport distance
 _FAINT = 1e-4  # v from which half denoising leaves a distance that is resolved
@@ -46,13 +46,17 @@ class EarlyStopping(AbstractBound):
         source="Beyler and Bach 2025, arXiv:2503.12966; proofs in the docstring",
         status="proved",
         limits=(Limit("dim", only=(1, 3)),),
+        search={"prior": Mixtures(least=1e-4), "v": Between(1e-3, 10.0)},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"v": v, "dim": dim} for dim in (1, 3) for v in (1.0, 0.1, 0.03, 0.01, 0.003)
     )
 
-    def claims(self, key, case):
-        v, prior = case["v"], space.two_modes(case["dim"])
+    def setting(self, case):
+        return {"prior": space.two_modes(case["dim"]), "v": case["v"]}
+
+    def sides(self, key, prior, v):
+        prior = space.rotated(prior)
         kept = has_density(prior.whole()), v > 0.0
         if not v > 0.0:
             return outside(kept)
@@ -60,11 +64,12 @@ class EarlyStopping(AbstractBound):
         claims = [
             computed(*sides, equal=slack > 0, tolerance=slack, assumptions=kept)
             for *sides, slack in proved
-            if case["dim"] == 1 or not slack  # the Gaussian is on the line
+            if prior.dim == 1 or not slack  # the Gaussian is on the line
         ]
-        if not _FAINT <= v < _SMALLEST:
+        smallest = float(jnp.min(prior.line.base))
+        if not _FAINT <= v < smallest:
             return claims
-        slack = v / _SMALLEST
+        slack = v / smallest
         return claims + [
             computed(*sides, equal=True, tolerance=slack, assumptions=kept)._replace(
                 status="asymptotic"
@@ -75,18 +80,21 @@ class EarlyStopping(AbstractBound):
 
 @eqx.filter_jit
 def _sides(rotated, v):
-    # The Gaussian as two equal components: all three are one program.
-    both = _MIXTURE, _MIXTURE, ((0.5, 0.5), (_GAUSSIAN, _GAUSSIAN))
-    means, variances = map(jnp.asarray, zip(*both, strict=True))
-    levels = jnp.stack([v, 0.5 * v, v])
-    squares = jax.vmap(distances_squared)(means, variances, levels)
+    # The Gaussian as equal components: all three are one program.
+    prior, levels = rotated.line, jnp.stack([v, 0.5 * v, v])
+    gaussian = eqx.tree_at(
+        lambda mixture: (mixture.means, mixture.base),
+        prior,
+        (0.0 * prior.means + 0.5, 0.0 * prior.base + _GAUSSIAN),
+    )
+    three = jax.tree.map(lambda *leaves: jnp.stack(leaves), prior, prior, gaussian)
+    squares = jax.vmap(distances_squared)(three, levels)
     plain, narrow, fair = jnp.sqrt(squares[2])
     squares = squares[:2] + jax.vmap(lambda v: _beside(rotated.variances, v))(
         levels[:2]
     )
     stopped, order = jnp.sqrt(squares[0, 0]), 0.5 * jnp.log2(squares[0] / squares[1])
-    prior, scale = rotated.line, jnp.sqrt(v)
-    one = jnp.ones_like(v)
+    one, scale = jnp.ones_like(v), jnp.sqrt(v)
     second = line_expectation(
         prior.noised(one, scale), lambda z: prior.denoised_mean(z, one, scale) ** 2
     )
@@ -114,9 +122,9 @@ def _beside(variances, v):
     return jnp.sum(gaps**2, axis=1)
 
 
-def distances_squared(means, variances, v):
-    """Squared W2 to the prior: stopped, denoised and half denoised, (3,)."""
-    prior, one, scale = _prior(means, variances), jnp.ones_like(v), jnp.sqrt(v)
+def distances_squared(prior: GaussianMixture, v: Scalar):
+    """Squared W2 to a prior on the line: stopped, denoised and half denoised, (3,)."""
+    one, scale = jnp.ones_like(v), jnp.sqrt(v)
 
     def costs(z, x0):
         full = prior.denoised_mean(z[None], one, scale)[0]
@@ -124,8 +132,3 @@ def distances_squared(means, variances, v):
         return (ends - x0) ** 2
 
     return line_pairs.transport(prior.noised(one, scale), prior, costs)
-
-
-def _prior(means, variances):
-    means = jnp.asarray(means)[:, None]
-    return GaussianMixture.isotropic([0.4, 0.6], means, variances)

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Facts, computed
-from .tools import line_pairs
+from .spaces import Mixtures
+from .tools import line_pairs, space
 from .tools.assumptions import has_density
 
 
@@ -34,13 +35,17 @@ class EntropySandwich(AbstractBound):
         assumptions=("components with densities",),
         source="Kolchinsky and Tracey (2017), Entropy 19, 361",
         status="proved",
+        search={"p": Mixtures(), "q": Mixtures()},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"separation": a} for a in (0.0, 0.5, 1.0, 2.0, 4.0)
     )
 
-    def claims(self, key, case):
-        p, q = _pair(jnp.asarray(case["separation"]))
+    def setting(self, case):
+        return dict(zip("pq", _pair(jnp.asarray(case["separation"])), strict=True))
+
+    def sides(self, key, p, q):
+        space.on_the_line(p, q)
         kept = (has_density(p) and has_density(q),)
         return [claim._replace(assumptions=kept) for claim in _claims(p, q)]
 

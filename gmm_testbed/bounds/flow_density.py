@@ -45,10 +45,13 @@ class FlowDensity(AbstractBound):
         {"steps": 3},
     )
 
-    def claims(self, key, case):
-        sampler = Guided(approximations.DPS(), kernels.DDIM(0.0))
+    def setting(self, case):
         target = gaussian_problem()
         times = time_grid(target.path, case["steps"], "log_snr", 0.9, 0.05)
+        sampler = Guided(approximations.DPS(), kernels.DDIM(0.0))
+        return {"sampler": sampler, "target": target, "times": times}
+
+    def sides(self, key, sampler, target, times):
         try:
             found = laws.flow_samples(key, sampler, target, times, _SAMPLES)
         except UnsupportedError:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from ..paths import OU
 from .base import AbstractBound, Case, Facts, computed
+from .spaces import Between, OneOf, Problems
 from .tools.frozen import moments, sides
 from .tools.line_paths import two_modes
 
@@ -26,17 +27,23 @@ class FrozenScore(AbstractBound):
         assumptions=("Ornstein-Uhlenbeck path", "finite Fisher information"),
         source="constants here; scheme: Chen et al. 2023, arXiv:2209.11215",
         status="proved",
+        search={
+            "problem": Problems(),
+            "T": Between(0.3, 3.0),
+            "error": OneOf((0.0, 0.3)),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"T": T, "error": error} for error in (0.0, 0.3) for T in (0.7, 1.2, 2.0)
     )
 
-    def claims(self, key, case):
-        T, error = case["T"], case["error"]
-        found = sides(1.0, T, error)
+    def setting(self, case):
+        return {"problem": two_modes(OU(1.0)).problem} | case
+
+    def sides(self, key, problem, T, error):
+        found = sides(problem, 1.0, T, error)
         shown = []
-        path = OU(T)
-        posterior = two_modes(path).problem.posterior()
+        path, posterior = OU(T), problem.posterior()
         for t in (0.1, 0.8):
             alpha, sigma = path.alpha(t), path.sigma(t)
             square = moments(posterior, alpha, sigma, jnp.ones(()))[0]
@@ -46,7 +53,7 @@ class FrozenScore(AbstractBound):
             shown.append((f"J at {t}, noise", square, 1.0 / sigma**2))
         claims = found.claims(shown)
         if not error:
-            both = sides(-1.0, T, 0.0).cells, found.cells
+            both = sides(problem, -1.0, T, 0.0).cells, found.cells
             better = computed("the relative score is the better one", *both)
             better = better._replace(assumptions=found.kept, status="observed")
             claims.append(better)

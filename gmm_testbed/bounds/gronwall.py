@@ -45,14 +45,17 @@ class Gronwall(AbstractBound):
         {"kappa": k} for k in (0.3, 1.0, 4.0, 20.0)
     )
 
-    def claims(self, key, case):
-        if not case["kappa"] > 0.0:
+    def setting(self, case):
+        return case
+
+    def sides(self, key, kappa):
+        if not kappa > 0.0:
             return outside((BUILT, BUILT, False))
         return [
             Claim(
                 label,
-                Estimate(measured(case["kappa"], law), how="closed form"),
-                Estimate(bound(case["kappa"], law, c), how="quadrature"),
+                Estimate(measured(kappa, law), how="closed form"),
+                Estimate(bound(kappa, law, c), how="quadrature"),
             )
             for label, law, c in (("SDE", moments, 1.0), ("ODE", ode_moments, 0.5))
         ]

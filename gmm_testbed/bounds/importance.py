@@ -28,7 +28,8 @@ from ..divergences import line_rule
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Claim, Facts
-from .tools import line_pairs
+from .spaces import MEASURED, OneOf
+from .tools import line_pairs, space
 
 _REPEATS, _GROUPS = 4000, 4
 _SLOPE, _NOISE, _Y = 1.3, 0.4, 1.1
@@ -42,12 +43,19 @@ class ImportanceSampling(AbstractBound):
         assumptions=("independent draws of the prior",),
         source="Andrieu, Doucet and Holenstein 2010; arXiv:1503.00966",
         status="proved",
+        search=MEASURED | {"num": OneOf((1, 2, 8))},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"num": n} for n in (4, 32))
 
-    def claims(self, key, case):
-        num = int(case["num"])
-        ratios, chi2 = _ratios(key, num), float(_chi2())
+    def setting(self, case):
+        prior = GaussianMixture.isotropic([0.3, 0.7], [[-1.2], [0.9]], [0.3, 0.5])
+        A, R = jnp.array([[_SLOPE]]), jnp.array([[_NOISE**2]])
+        return {"prior": prior, "A": A, "R": R, "y": jnp.array([_Y])} | case
+
+    def sides(self, key, prior, A, R, y, num):
+        space.on_the_line(prior)
+        num, observed = int(num), (A, R, y)
+        ratios, chi2 = _ratios(key, prior, observed, num), float(_chi2(prior, observed))
         how = f"{_REPEATS} repeats"
         plain, kept = jnp.log(ratios.plain), jnp.log(ratios.conditional)
         bound = Estimate.mean_of(kept, how=how)
@@ -79,25 +87,21 @@ class _Ratios(eqx.Module):
     divergences: jax.Array
 
 
-def _laws():
-    prior = GaussianMixture.isotropic([0.3, 0.7], [[-1.2], [0.9]], [0.3, 0.5])
-    observed = jnp.array([[_SLOPE]]), _NOISE**2, jnp.array([_Y])
-    return prior, prior.conditioned(*observed), prior.log_evidence(*observed)
+@eqx.filter_jit
+def _chi2(prior, observed):
+    return line_pairs.chi2(prior.conditioned(*observed), prior)
 
 
 @eqx.filter_jit
-def _chi2():
-    prior, posterior, _ = _laws()
-    return line_pairs.chi2(posterior, prior)
-
-
-@eqx.filter_jit
-def _ratios(key, num: int) -> _Ratios:
-    prior, posterior, log_evidence = _laws()
+def _ratios(key, prior, observed, num: int) -> _Ratios:
+    posterior, log_evidence = (
+        prior.conditioned(*observed),
+        prior.log_evidence(*observed),
+    )
 
     def relative(x):
         """w / Z, the posterior density over the prior's."""
-        return jnp.exp(_log_likelihood(x) - log_evidence)
+        return jnp.exp(_log_likelihood(observed, x) - log_evidence)
 
     key_others, key_kept = jax.random.split(key)
     others = relative(prior.sample(key_others, _REPEATS * num)[:, 0])
@@ -121,6 +125,8 @@ def _ratios(key, num: int) -> _Ratios:
     return _Ratios(jnp.mean(others, axis=1), conditional, divergences)
 
 
-def _log_likelihood(x):
-    residual = (_Y - _SLOPE * x) / _NOISE
-    return -0.5 * residual**2 - jnp.log(_NOISE) - 0.5 * jnp.log(2 * jnp.pi)
+def _log_likelihood(observed, x):
+    """Of one measurement at points (n,)."""
+    A, R, y = observed
+    squares = (y[0] - A[0, 0] * x) ** 2 / R[0, 0]
+    return -0.5 * (squares + jnp.log(R[0, 0]) + jnp.log(2 * jnp.pi))

@@ -29,6 +29,7 @@ from ..budget.path import budget
 from ..paths import VP
 from ..paths.grids import time_grid
 from .base import AbstractBound, Case, Facts, computed
+from .spaces import OneOf, Targets
 from .tools.assumptions import geometric
 from .tools.line_paths import two_modes
 
@@ -45,13 +46,16 @@ class InformationBound(AbstractBound):
         assumptions=("geometric grid of the signal-to-noise ratio",),
         source="here, proof in the docstring",
         status="proved",
+        search={"target": Targets(), "steps": OneOf((1, 4, 32))},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"steps": n} for n in (32, 128))
 
-    def claims(self, key, case):
-        target, steps = two_modes(VP()), case["steps"]
+    def setting(self, case):
+        return {"target": two_modes(VP())} | case
+
+    def sides(self, key, target, steps):
         posterior = target.problem.posterior()
-        times = time_grid(VP(), steps, "log_snr", t_min=_T_MIN)
+        times = time_grid(target.path, steps, "log_snr", t_min=_T_MIN)
         best = optimal_grid(target, steps, t_min=_T_MIN)
         snr = np.exp(np.asarray(target.path.log_snr(times)))
         error = np.asarray(information.mmse(posterior, snr).value)

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Facts, Limit, computed
+from .spaces import Between, Mixtures
 from .tools import space
 from .tools.assumptions import has_density
 
@@ -37,6 +38,7 @@ class Initialisation(AbstractBound):
         source="Bobkov, Gentil and Ledoux (2001); proofs in the docstring",
         status="proved",
         limits=(Limit("dim", only=(1, 3)),),
+        search={"prior": Mixtures(), "alpha": Between(1e-3, 0.999)},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"alpha": alpha, "dim": dim}
@@ -44,8 +46,11 @@ class Initialisation(AbstractBound):
         for alpha in (0.6, 0.3, 0.1, 0.03)
     )
 
-    def claims(self, key, case):
-        alpha, prior = jnp.asarray(case["alpha"]), _prior(case["dim"])
+    def setting(self, case):
+        return {"prior": _prior(case["dim"]), "alpha": case["alpha"]}
+
+    def sides(self, key, prior, alpha):
+        alpha, prior = jnp.asarray(alpha), space.rotated(prior)
         sigma = jnp.sqrt(1.0 - alpha**2)
         left, rights = _sides(prior, alpha, sigma)
         preserving = bool(0.0 < alpha < 1.0)

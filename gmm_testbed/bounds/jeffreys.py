@@ -16,6 +16,7 @@ from ..estimate import Estimate
 from ..paths import VP
 from .base import AbstractBound, Case, Claim, Facts
 from .path_identity import grid, guided
+from .spaces import OneOf, Targets
 from .tools.assumptions import noisy
 from .tools.line_paths import two_modes
 
@@ -30,11 +31,22 @@ class Jeffreys(AbstractBound):
         assumptions=("Gaussian steps with noise",),
         source="Grosse, Ancha and Roy (NIPS 2016)",
         status="proved",
+        search={
+            "target": Targets(),
+            "times": OneOf((1, 2, 8), grid),
+            "sampler": OneOf((1.0,), guided),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"steps": n} for n in (12, 24, 48))
 
-    def claims(self, key, case):
-        sampler, target, times = guided(1.0), two_modes(VP()), grid(case["steps"])
+    def setting(self, case):
+        return {
+            "sampler": guided(1.0),
+            "target": two_modes(VP()),
+            "times": grid(case["steps"]),
+        }
+
+    def sides(self, key, sampler, target, times):
         posterior = target.posterior(times[-1])
         law = laws.grid(sampler, target, times)
         left = Estimate(law.kl(posterior) + law.kl_from(posterior), how="quadrature")

@@ -39,11 +39,14 @@ class LabelDecomposition(AbstractBound):
         {"approximation": "DPS", "num_steps": n} for n in (8, 32)
     )
 
-    def claims(self, key, case):
+    def setting(self, case):
         target = problems.get("two-modes")
         times = time_grid(target.path, case["num_steps"], t_min=problems.T_MIN)
         field = approximations.CATALOGUE[case["approximation"]]()
         sampler = Guided(field, kernels.DDPM())
+        return {"sampler": sampler, "target": target, "times": times}
+
+    def sides(self, key, sampler, target, times):
         law = laws.grid(sampler, target, times)
         posterior = target.posterior(times[-1])
         density = law.at(-1, posterior)

@@ -31,11 +31,13 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from .base import ROUNDING, AbstractBound, Case, Claim, Facts, Limit
-from .tools import line_pairs
+from .spaces import Mixtures
+from .tools import line_pairs, space
 from .tools.assumptions import equal_covariances
 
 RIGHT_WEIGHT, WRONG_WEIGHT = 0.4, 0.9  # of the component at -a
@@ -51,30 +53,39 @@ class LogSobolev(AbstractBound):
         source="Otto and Villani (2000); proof of the constant in the docstring",
         status="proved",
         limits=(Limit("separation", -20.0, 20.0),),
+        search={"q": Mixtures(least=0.2), "p": Mixtures(least=0.2, alike=True)},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"separation": a} for a in (0.5, 1.0, 2.0, 3.0, 4.0)
     )
 
-    def claims(self, key, case):
-        a = jnp.asarray(case["separation"])
-        kept = (equal_covariances(two_modes(a, RIGHT_WEIGHT)),)
-        return [claim._replace(assumptions=kept) for claim in _claims(a)]
+    def setting(self, case):
+        return wrong_weights(case["separation"])
+
+    def sides(self, key, q, p):
+        space.on_the_line(q, p)
+        kept = (equal_covariances(p),)
+        claims = [claim._replace(assumptions=kept) for claim in _claims(q, p)]
+        if same_two_modes(q, p):
+            seen = Claim("Fisher is blind", fisher_of(q, p), Estimate(blindness(q, p)))
+            claims.append(seen._replace(assumptions=kept))
+        return claims
 
 
 @eqx.filter_jit
-def _claims(a):
-    p, q = two_modes(a, RIGHT_WEIGHT), two_modes(a, WRONG_WEIGHT)
+def _claims(q, p):
     kl, fisher = Estimate(line_pairs.kl(q, p), how="quadrature"), fisher_of(q, p)
     w2_squared = Estimate(line_pairs.transport(q, p), how="quadrature")
     w2, root = w2_squared.map(jnp.sqrt), fisher.map(jnp.sqrt)
-    constant, curvature = jnp.exp(a**2), 1.0 - a**2
+    variance = p.covariances()[0, 0, 0]
+    radius = 0.5 * (jnp.max(p.means) - jnp.min(p.means)) / jnp.sqrt(variance)
+    constant = variance * jnp.exp(radius**2)
+    curvature = (1.0 - radius**2) / variance
     sides = [
         ("KL by Fisher", kl, 0.5 * constant * fisher),
         ("Talagrand", w2_squared, 2.0 * constant * kl),
         ("W2 by Fisher", w2, constant * root),
         ("HWI", kl, w2 * root - 0.5 * curvature * w2_squared),
-        ("Fisher is blind", fisher, Estimate(blindness(a))),
     ]
     return [Claim(label, left, right) for label, left, right in sides]
 
@@ -82,11 +93,15 @@ def _claims(a):
 def fisher_of(q: GaussianMixture, p: GaussianMixture) -> Estimate:
     """FI(q || p) where the score is bounded by the distance of the means.
 
-    What lies between modes far apart is beyond the quadrature, and is an error.
+    What lies between modes far apart is beyond the quadrature, and is an error where all
+    components have one width; else the score grows, and is large where mass is.
     """
     value = line_pairs.fisher(q, p)
     means = jnp.concatenate([q.means, p.means])
-    error = _BEYOND * (jnp.max(means) - jnp.min(means)) ** 2
+    widths = jnp.concatenate([q.covariances(), p.covariances()])
+    alike = jnp.max(widths) <= (1.0 + ROUNDING) * jnp.min(widths)
+    reach = (jnp.max(means) - jnp.min(means)) / jnp.min(widths)
+    error = jnp.where(alike, _BEYOND * reach**2, 0.0)
     seen = jnp.where(error > ROUNDING * value, error, 0.0)
     return Estimate(value, seen, "quadrature")
 
@@ -97,8 +112,22 @@ def two_modes(a, weight) -> GaussianMixture:
     return GaussianMixture.isotropic([weight, 1.0 - weight], means, [1.0, 1.0])
 
 
-def blindness(a):
-    """The bound on the Fisher divergence of the wrong weights from the right ones."""
-    u, w = RIGHT_WEIGHT, WRONG_WEIGHT
+def wrong_weights(separation) -> dict[str, GaussianMixture]:
+    """Two modes p and the same with other weights q, by name."""
+    a = jnp.asarray(separation)
+    return {"q": two_modes(a, WRONG_WEIGHT), "p": two_modes(a, RIGHT_WEIGHT)}
+
+
+def same_two_modes(q: GaussianMixture, p: GaussianMixture) -> bool:
+    """Whether both are two components N(-a, 1) and N(a, 1), with weights of their own."""
+    if q.num_components != 2 or p.num_components != 2:
+        return False
+    same = np.array_equal(q.means, p.means) and float(jnp.sum(p.means)) == 0.0
+    return same and all(bool(np.all(m.covariances() == 1.0)) for m in (q, p))
+
+
+def blindness(q: GaussianMixture, p: GaussianMixture):
+    """The bound on FI(q || p) for the `same_two_modes`."""
+    a, (u, w) = p.means[1, 0], (jnp.exp(m.log_weights[0]) for m in (p, q))
     share = (w - u) ** 2 / (2.0 * u * (1.0 - u) * (w * (1.0 - w)) ** 0.5)
     return a**2 * share * jnp.exp(-0.5 * a**2)

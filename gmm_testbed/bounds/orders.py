@@ -59,11 +59,16 @@ class Orders(AbstractBound):
         for steps in (24, 48, 96)
     )
 
-    def claims(self, key, case):
-        kernel, space = _KERNELS[case["kernel"]], case["kernel"] == _IN_SPACE
+    def setting(self, case):
+        space = case["kernel"] == _IN_SPACE
         target = gaussian_problem() if space else problems.get("two-modes")
-        error = gaussian_error if space else law_error
-        counts = case["num_steps"], 2 * case["num_steps"]
+        kernel, steps = _KERNELS[case["kernel"]], case["num_steps"]
+        return {"kernel": kernel, "target": target, "num_steps": steps}
+
+    def sides(self, key, kernel, target, num_steps):
+        line = target.problem.prior.dim == 1
+        error = law_error if line else gaussian_error
+        counts = num_steps, 2 * num_steps
         errors = [error(kernel, target, count) for count in counts]
         kept = (_largest_step(target, counts[0]) < 1.0,)
         slope = Estimate(np.log2(errors[0] / errors[1]), how="quadrature")

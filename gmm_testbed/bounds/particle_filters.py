@@ -28,9 +28,18 @@ from ..divergences import mixture_quantile
 from ..estimate import Estimate
 from ..paths.grids import time_grid
 from .base import BUILT, AbstractBound, Case, Claim, Facts, Limit
+from .spaces import OneOf, Targets
+from .tools import space
 
 _REPEATS, _STEPS, _MOST = 6000, 12, 32
 _CELLS = 8
+
+
+def grid(steps):
+    """Geometric in the noise level of two-modes."""
+    return time_grid(
+        problems.get("two-modes").path, steps, "log_snr", t_max=0.99, t_min=0.01
+    )
 
 
 class ParticleFilters(AbstractBound):
@@ -43,12 +52,21 @@ class ParticleFilters(AbstractBound):
         source="Andrieu, Doucet and Holenstein 2010; arXiv:2306.17775",
         status="proved",
         limits=(Limit("num", 1, _MOST),),
+        search={
+            "target": Targets(),
+            "times": OneOf((_STEPS,), grid),
+            "num": OneOf((1, 2, 8)),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"num": n} for n in (2, 8, _MOST))
 
-    def claims(self, key, case):
+    def setting(self, case):
         target = problems.get("two-modes")
-        times = time_grid(target.path, _STEPS, "log_snr", t_max=0.99, t_min=0.01)
+        times = grid(_STEPS)
+        return {"target": target, "times": times} | case
+
+    def sides(self, key, target, times, num):
+        space.on_the_line(target.problem.prior)
         model = smc.ParticleFilter(smc.TDS(PiGDM()), "multinomial")
         plain, kept = (
             smc.filters(
@@ -56,7 +74,7 @@ class ParticleFilters(AbstractBound):
                 model,
                 target,
                 times,
-                int(case["num"]),
+                int(num),
                 _REPEATS,
                 follow_posterior=bool(follow),
                 most=_MOST,

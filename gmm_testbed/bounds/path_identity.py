@@ -30,50 +30,12 @@ from ..estimate import Estimate
 from ..paths import VP
 from ..paths.grids import time_grid
 from .base import AbstractBound, Case, Claim, Facts
+from .spaces import OneOf, Targets
 from .tools.assumptions import noisy
 from .tools.line_paths import step_divergences, two_modes
 
 T_MIN = 0.02
 _TOLERANCE = 1e-10  # of nested sums
-
-
-class PathIdentity(AbstractBound):
-    """PiGDM on two modes, over steps and the noise of DDIM."""
-
-    facts: ClassVar[Facts] = Facts(
-        statement="KL(paths) = initialisation + sum (dsnr/2) E|M - m^y|^2 + discretisation",
-        assumptions=("Gaussian steps with noise",),
-        source="here, proof in the docstring; arXiv:2209.11215 for the chain rule",
-        status="proved",
-    )
-    cases: ClassVar[tuple[Case, ...]] = (
-        {"steps": 24, "eta": 1.0},
-        {"steps": 24, "eta": 0.7},
-    )
-
-    def claims(self, key, case):
-        sampler, target, times = (
-            guided(case["eta"]),
-            two_modes(VP()),
-            grid(case["steps"]),
-        )
-        found = budget(key, sampler, target, times)
-        direct = jnp.sum(step_divergences(sampler, target, times))
-        whole = Estimate(found.initialisation.value + direct, how="nested sums")
-        law = laws.grid(sampler, target, times)
-        measured = Estimate(law.kl_from(target.posterior(times[-1])), how="quadrature")
-        claims = [
-            _equal("the parts add up", found.total, whole),
-            Claim("output", measured, found.total),
-        ]
-        if case["eta"] == 1.0:
-            middle = Estimate(
-                _approximation(sampler.approximation, target, times), how="quadrature"
-            )
-            total = Estimate(jnp.sum(found.approximation.value), how="quadrature")
-            claims.append(_equal("approximation", total, middle))
-        kept = (noisy(sampler, target, times),)
-        return [claim._replace(assumptions=kept) for claim in claims]
 
 
 def guided(eta) -> Guided:
@@ -84,6 +46,52 @@ def guided(eta) -> Guided:
 def grid(steps):
     """Geometric in the noise level."""
     return time_grid(VP(), steps, "log_snr", t_min=T_MIN)
+
+
+class PathIdentity(AbstractBound):
+    """PiGDM on two modes, over steps and the noise of DDIM."""
+
+    facts: ClassVar[Facts] = Facts(
+        statement="KL(paths) = initialisation + sum (dsnr/2) E|M - m^y|^2 + discretisation",
+        assumptions=("Gaussian steps with noise",),
+        source="here, proof in the docstring; arXiv:2209.11215 for the chain rule",
+        status="proved",
+        search={
+            "target": Targets(),
+            "times": OneOf((1, 2, 8), grid),
+            "sampler": OneOf((1.0, 0.7), guided),
+        },
+    )
+    cases: ClassVar[tuple[Case, ...]] = (
+        {"steps": 24, "eta": 1.0},
+        {"steps": 24, "eta": 0.7},
+    )
+
+    def setting(self, case):
+        return {
+            "sampler": guided(case["eta"]),
+            "target": two_modes(VP()),
+            "times": grid(case["steps"]),
+        }
+
+    def sides(self, key, sampler, target, times):
+        found = budget(key, sampler, target, times)
+        direct = jnp.sum(step_divergences(sampler, target, times))
+        whole = Estimate(found.initialisation.value + direct, how="nested sums")
+        law = laws.grid(sampler, target, times)
+        measured = Estimate(law.kl_from(target.posterior(times[-1])), how="quadrature")
+        claims = [
+            _equal("the parts add up", found.total, whole),
+            Claim("output", measured, found.total),
+        ]
+        if float(sampler.kernel.eta) == 1.0:
+            middle = Estimate(
+                _approximation(sampler.approximation, target, times), how="quadrature"
+            )
+            total = Estimate(jnp.sum(found.approximation.value), how="quadrature")
+            claims.append(_equal("approximation", total, middle))
+        kept = (noisy(sampler, target, times),)
+        return [claim._replace(assumptions=kept) for claim in claims]
 
 
 @eqx.filter_jit

@@ -20,12 +20,14 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._types import Scalar
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..mixture.components import LOG_2PI
 from .base import AbstractBound, Case, Claim, Facts, Limit, computed, outside
+from .spaces import MEASURED
 from .tools import line_pairs, space
 
 _SLOPE, _Y = 1.3, 0.6
@@ -42,26 +44,39 @@ class PriorBaseline(AbstractBound):
         source="definition of the posterior; closed forms in the docstring",
         status="proved",
         limits=(Limit("dim", only=(1, 3)),),
+        search=MEASURED,
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"noise": noise, "dim": dim} for dim in (1, 3) for noise in (0.1, 0.3, 1.0, 3.0)
     )
 
-    def claims(self, key, case):
-        kept = (case["noise"] > 0,)
+    def setting(self, case):
+        noise = case["noise"]
+        if case["dim"] == 1:
+            prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
+            given = (
+                prior,
+                jnp.full((1, 1), _SLOPE),
+                jnp.full((1, 1), noise * abs(noise)),
+            )
+            given = *given, jnp.full(1, _Y)
+        else:
+            given = space.observed(noise)
+        return dict(zip(("prior", "A", "R", "y"), given, strict=True))
+
+    def sides(self, key, prior, A, R, y):
+        kept = (bool(np.linalg.eigvalsh(R)[0] > 0),)
         if not kept[0]:
             return outside(kept)
-        if case["dim"] == 1:
-            claims = _claims(jnp.asarray(case["noise"]))
+        if A.shape == (1, 1):
+            claims = _claims(prior, A[0, 0], jnp.sqrt(R[0, 0]), y)
         else:
-            claims = _in_space(key, *space.observed(case["noise"]))
+            claims = _in_space(key, prior, A, R, y)
         return [claim._replace(assumptions=kept) for claim in claims]
 
 
 @eqx.filter_jit
-def _claims(noise):
-    prior = GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
-    y, slope = jnp.full(1, _Y, noise.dtype), jnp.full_like(noise, _SLOPE)
+def _claims(prior, slope, noise, y):
     posterior = prior.denoised(y, slope, noise)
     evidence = prior.noised(slope, noise).log_prob(y)
     kl = expected_log_likelihood(posterior, slope, noise**2, y[0]) - evidence

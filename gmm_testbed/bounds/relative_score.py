@@ -17,8 +17,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..paths import OU
 from .base import AbstractBound, Case, Facts
+from .spaces import Between, OneOf, Problems
 from .tools.frozen import STEPS, sides
+from .tools.line_paths import two_modes
 
 
 class FrozenRelativeScore(AbstractBound):
@@ -29,14 +32,21 @@ class FrozenRelativeScore(AbstractBound):
         assumptions=("Ornstein-Uhlenbeck path", "finite Fisher information"),
         source="constants here; form: Conforti, Durmus and Gentiloni Silveri, 2308.12240",
         status="proved",
+        search={
+            "problem": Problems(),
+            "T": Between(0.3, 3.0),
+            "error": OneOf((0.0, 0.3)),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"T": T, "error": error} for error in (0.0, 0.3) for T in (0.7, 1.2, 2.0)
     )
 
-    def claims(self, key, case):
-        T, error = case["T"], case["error"]
-        found = sides(-1.0, T, error)
+    def setting(self, case):
+        return {"problem": two_modes(OU(1.0)).problem} | case
+
+    def sides(self, key, problem, T, error):
+        found = sides(problem, -1.0, T, error)
 
         def bound(kl, fisher):
             cost = fisher * T / STEPS

@@ -43,8 +43,11 @@ class Replacement(AbstractBound):
         {"correlation": r} for r in (0.2, 0.5, 0.8, 0.95)
     )
 
-    def claims(self, key, case):
-        r = case["correlation"]
+    def setting(self, case):
+        return case
+
+    def sides(self, key, correlation):
+        r = correlation
         kept = (bool(_eigen(r, _SCALE)[0].min() > _TOLERANCE),)
         if not kept[0]:
             return outside(kept)

@@ -9,12 +9,15 @@ both one line from T13. Where R is bounded, as for atoms, with
 \(\Omega = \int \operatorname{osc}_x R_v\,dv + \operatorname{osc}_x \log(u/\psi)_\delta\),
 
 \[ KL(Q \| P^y),\; KL(P^y \| Q) \le \Omega^2/8, \qquad
-   KL(Q \| P^y) + KL(P^y \| Q) \le \Omega^2/4 , \]
+   KL(Q \| P^y) + KL(P^y \| Q) \le \Omega \tanh(\Omega/4) , \]
 \[ \sup_x |\log(u/\psi)|_v \le \sup_x |\log(u/\psi)|_\delta
    + \int_\delta^v \sup_x |R|\,dv : \]
 
-Hoeffding's lemma for S under Q and for -S under \(P^y\); the third is the sum of the first
-two; the last is the representation of \(u/\psi\) by T13, started at z. The
+Hoeffding's lemma for S under Q and for -S under \(P^y\). The sum of both is
+\(E_{P^y} S - E_Q S \le \Omega\,TV\), and densities whose ratio \(e^S/E_Q e^S\) varies by
+a factor of at most \(e^\Omega\) have \(TV \le \tanh(\Omega/4)\), as two points show that
+have masses \(1/(1 + e^{\Omega/2})\) and the rest exchanged: nothing smaller would do for
+the sum. The last is the representation of \(u/\psi\) by T13, started at z. The
 oscillations are those on a grid of points that holds the atoms at every level.
 """
 
@@ -39,7 +42,7 @@ class ResidualDivergence(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="KL(Q||P) = log E e^S - E S, KL(P||Q) = E S e^S/E e^S - log E e^S, "
-        "each <= osc(S)^2 / 8",
+        "each <= osc(S)^2 / 8, both <= osc(S) tanh(osc(S) / 4)",
         assumptions=(
             "a positive twist, whose gradient guides",
             "bounded R, as for atoms",
@@ -49,8 +52,10 @@ class ResidualDivergence(AbstractBound):
     )
     cases: ClassVar[tuple[Case, ...]] = ({"v_min": 0.3}, {"v_min": 1.0})
 
-    def claims(self, key, case):
-        target, twist = twisted.atoms(case["v_min"]), twisted.TWISTS["DPS"]
+    def setting(self, case):
+        return {"twist": twisted.TWISTS["DPS"], "target": twisted.atoms(case["v_min"])}
+
+    def sides(self, key, twist, target):
         exact = twisted.two_ways(twist, target)
         found = twisted.trajectories(key, twist, target, _PATHS)
         S = found.log_weight
@@ -65,12 +70,13 @@ class ResidualDivergence(AbstractBound):
         kept = BUILT, target.problem.prior.atomic
         end, grown, start = _extremes(twist, target)
         osc = end[0] + grown[0]
+        both = osc * jnp.tanh(0.25 * osc)
         claims = [
             _claim("KL(Q || P)", reverse, drifts, True),
             _claim("KL(P || Q)", forward, quadrature, True),
             _claim("KL(Q || P), oscillation", drifts, _exact(osc**2 / 8.0)),
             _claim("KL(P || Q), oscillation", quadrature, _exact(osc**2 / 8.0)),
-            _claim("both, oscillation", drifts + quadrature, _exact(osc**2 / 4.0)),
+            _claim("both, oscillation", drifts + quadrature, _exact(both)),
             _claim("log(u / psi)", _exact(start), _exact(end[1] + grown[1])),
         ]
         return [claim._replace(assumptions=kept) for claim in claims]

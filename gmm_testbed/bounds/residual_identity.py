@@ -48,11 +48,14 @@ class ResidualIdentity(AbstractBound):
         {"prior": "atoms", "v_min": 1.0},
     )
 
-    def claims(self, key, case):
-        twist = twisted.TWISTS["DPS"]
-        if case["prior"] == "two modes":
-            return _pointwise(twist, twisted.two_modes())
-        target = twisted.atoms(case["v_min"])
+    def setting(self, case):
+        smooth = case["prior"] == "two modes"
+        target = twisted.two_modes() if smooth else twisted.atoms(case["v_min"])
+        return {"twist": twisted.TWISTS["DPS"], "target": target}
+
+    def sides(self, key, twist, target):
+        if not target.problem.prior.atomic:
+            return _pointwise(twist, target)
         found = twisted.trajectories(key, twist, target, _PATHS)
         log_y = target.problem.log_evidence()
         log_z = twisted.two_ways(twist, target).log_normaliser

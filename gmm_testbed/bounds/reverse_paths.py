@@ -24,6 +24,7 @@ from ..sampling import initial_law
 from ..smc.kl import posterior_paths
 from .base import AbstractBound, Case, Claim, Facts
 from .path_identity import grid, guided
+from .spaces import OneOf, Targets
 from .tools.assumptions import noisy
 from .tools.line_paths import two_modes
 
@@ -39,15 +40,22 @@ class ReversePaths(AbstractBound):
         assumptions=("Gaussian steps with noise",),
         source="here, proof in the docstring",
         status="proved",
+        search={
+            "target": Targets(),
+            "times": OneOf((1, 2, 8), grid),
+            "sampler": OneOf((1.0,), guided),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"steps": n} for n in (12, 24, 48))
 
-    def claims(self, key, case):
-        sampler, target, times = (
-            guided(1.0),
-            two_modes(VP()),
-            grid(case["steps"]),
-        )
+    def setting(self, case):
+        return {
+            "sampler": guided(1.0),
+            "target": two_modes(VP()),
+            "times": grid(case["steps"]),
+        }
+
+    def sides(self, key, sampler, target, times):
         key_made, key_exact = jax.random.split(key)
         ratios = path_log_ratio(key_made, sampler, target, times, _PATHS)
         exact = posterior_paths(key_exact, target, times, _PATHS)

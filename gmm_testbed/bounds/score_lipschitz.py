@@ -43,10 +43,11 @@ class ScoreLipschitz(AbstractBound):
         {"sigma": sigma} for sigma in (0.1, 0.4, 0.7, 0.95)
     )
 
-    def claims(self, key, case):
-        least, most, c_min, c_max, alpha, mixture = _extremes(
-            jnp.asarray(case["sigma"])
-        )
+    def setting(self, case):
+        return case
+
+    def sides(self, key, sigma):
+        least, most, c_min, c_max, alpha, mixture = _extremes(jnp.asarray(sigma))
         kept = (equal_covariances(mixture),)
         square = max(
             (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 for a in _MEANS for b in _MEANS

@@ -42,15 +42,18 @@ class Speciation(AbstractBound):
     )
     cases: ClassVar[tuple[Case, ...]] = tuple({"weight": w} for w in (0.5, 0.2, 0.05))
 
-    def claims(self, key, case):
+    def setting(self, case):
+        return case
+
+    def sides(self, key, weight):
         gap = _MEANS[1] - _MEANS[0]
         level = 0.25 * gap**2 - _VARIANCE
-        if not 0.0 < case["weight"] < 1.0:
+        if not 0.0 < weight < 1.0:
             return outside((False,))
-        prior = _prior(case["weight"])
+        prior = _prior(weight)
         alike = isotropic(prior) and equal_covariances(prior)
         kept = (alike and count(prior) == 2,)
-        measured, steepest = _measured(jnp.asarray(case["weight"]))
+        measured, steepest = _measured(jnp.asarray(weight))
         c = _VARIANCE + 0.1
         largest = Estimate(0.25 * (gap / c) ** 2 - 1.0 / c)
         found = Estimate(measured, how="bisection"), Estimate(level)

@@ -48,15 +48,18 @@ class SplitGibbs(AbstractBound):
         *({"coupling": r, "dim": 3} for r in (0.02, 0.05, 0.1, 0.5, 1.0)),
     )
 
-    def claims(self, key, case):
-        kept = BUILT, case["coupling"] > 0.0
+    def setting(self, case):
+        return case
+
+    def sides(self, key, coupling, dim):
+        kept = BUILT, coupling > 0.0
         if not kept[1]:
             return outside(kept)
-        coupling, line = jnp.asarray(case["coupling"]), case["dim"] == 1
+        coupling, line = jnp.asarray(coupling), dim == 1
         if line:
             claims, (slope, reach) = _on_the_line(coupling)
         else:
-            mixes = case["coupling"] >= _MIXES
+            mixes = coupling >= _MIXES
             claims = split_gibbs_space.claims(key, coupling) if mixes else []
             slope, reach = split_gibbs_space.order(coupling)
         if reach < 1.0:

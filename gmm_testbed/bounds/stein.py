@@ -28,8 +28,9 @@ from jax.scipy.special import erf
 from ..divergences import line_rule
 from ..estimate import Estimate
 from .base import AbstractBound, Case, Claim, Facts, Limit, computed
-from .log_sobolev import RIGHT_WEIGHT, WRONG_WEIGHT, blindness, fisher_of, two_modes
-from .tools import line_pairs
+from .log_sobolev import blindness, fisher_of, same_two_modes, wrong_weights
+from .spaces import Mixtures
+from .tools import line_pairs, space
 
 _WIDTH = 0.8  # of the Gaussian kernel
 _ROUNDING = 1e-12  # absolute: the Stein kernel has terms of order one
@@ -45,20 +46,26 @@ class SteinDiscrepancy(AbstractBound):
         source="Liu, Lee and Jordan 2016, arXiv:1602.03253; proof in the docstring",
         status="proved",
         limits=(Limit("separation", -20.0, 20.0),),
+        search={"q": Mixtures(components=2), "p": Mixtures(components=2)},
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"separation": a} for a in (0.5, 1.0, 2.0, 3.0, 4.0)
     )
 
-    def claims(self, key, case):
-        claims, largest = _claims(jnp.asarray(case["separation"]))
+    def setting(self, case):
+        return wrong_weights(case["separation"])
+
+    def sides(self, key, q, p):
+        space.on_the_line(q, p)
+        claims, largest = _claims(q, p)
+        if same_two_modes(q, p):
+            claims += _of_two_modes(claims[0].left.value, q, p)
         kept = (bool(largest <= 1.0),)
         return [claim._replace(assumptions=kept) for claim in claims]
 
 
 @eqx.filter_jit
-def _claims(a):
-    p, q = two_modes(a, RIGHT_WEIGHT), two_modes(a, WRONG_WEIGHT)
+def _claims(q, p):
     x, weights = line_rule(q)
     score = jax.vmap(p.score)(x)[:, 0]
     gap = jax.vmap(q.score)(x)[:, 0] - score
@@ -77,16 +84,19 @@ def _claims(a):
     claims = [
         Claim("Gaussian kernel", Estimate(squares, how="quadrature"), fisher),
         Claim("inverse multiquadric", Estimate(other, how="quadrature"), fisher),
-        computed("blind as Fisher", squares, blindness(a)),
+        computed("by parts", averaged(stein), squares, equal=True, tolerance=_ROUNDING),
     ]
     diagonals = jnp.diagonal(gaussian), jnp.diagonal(inverse)
-    seen = abs(WRONG_WEIGHT - RIGHT_WEIGHT) * erf(a / jnp.sqrt(2.0))
-    equal = [
-        ("by parts", averaged(stein), squares, _ROUNDING),
-        ("total variation sees it", line_pairs.tv(q, p), seen, _CROSSING),
-    ]
-    claims += [
-        computed(label, left, right, equal=True, tolerance=slack)
-        for label, left, right, slack in equal
-    ]
     return claims, jnp.max(jnp.stack(diagonals))
+
+
+@eqx.filter_jit
+def _of_two_modes(squares, q, p):
+    """What holds for two modes with other weights."""
+    change = jnp.abs(jnp.exp(q.log_weights[0]) - jnp.exp(p.log_weights[0]))
+    seen = change * jnp.abs(erf(p.means[1, 0] / jnp.sqrt(2.0)))
+    found = {"left": line_pairs.tv(q, p), "right": seen, "tolerance": _CROSSING}
+    return [
+        computed("blind as Fisher", squares, blindness(q, p)),
+        computed("total variation sees it", **found, equal=True),
+    ]

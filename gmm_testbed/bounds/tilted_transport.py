@@ -51,8 +51,10 @@ class TiltedTransport(AbstractBound):
         {"share": share} for share in (0.1, 0.5, 0.9, 1.1)
     )
 
-    def claims(self, key, case):
-        share = case["share"]
+    def setting(self, case):
+        return case
+
+    def sides(self, key, share):
         v = share * (_NOISE / _SLOPE) ** 2
         most = largest_level(_OPERATOR, _COVARIANCE) * (1.0 - _DIGITS)
         kept = (0.0 < v < most, equal_covariances(_prior()))

@@ -29,6 +29,7 @@ from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..mixture.components import LOG_2PI
 from .base import AbstractBound, Case, Claim, Facts, Limit
+from .tools import space
 from .tools import training_sets as sets
 
 _SETS, _MOST = 256, 512
@@ -67,9 +68,12 @@ class TrainingPosterior(AbstractBound):
         {"points": n, "sigma": s} for s in (0.15, 0.5) for n in (16, 64, _MOST)
     )
 
-    def claims(self, key, case):
-        size, sigma = float(case["points"]), jnp.asarray(case["sigma"])
-        prior = sets.two_modes()
+    def setting(self, case):
+        return {"prior": sets.two_modes()} | case
+
+    def sides(self, key, prior, points, sigma):
+        size, sigma = float(points), jnp.asarray(sigma)
+        space.on_the_line(prior)
         grid = sets.grid_of(prior.noised(jnp.ones_like(sigma), sigma))
         A, y = (jnp.asarray(v, sigma.dtype) for v in ([[_OPERATOR]], [_SEEN]))
         R = jnp.asarray(_NOISE**2, sigma.dtype)

@@ -28,6 +28,7 @@ from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..mixture.components import LOG_2PI
 from .base import AbstractBound, Case, Claim, Facts, Limit
+from .tools import space
 from .tools import training_sets as sets
 
 _SETS, _MOST = 512, 128
@@ -50,9 +51,12 @@ class TrainingPrior(AbstractBound):
         {"points": n, "sigma": s} for s in (0.3, 0.6, 2.0, 3.0) for n in (2, 16, _MOST)
     )
 
-    def claims(self, key, case):
-        size, sigma = float(case["points"]), jnp.asarray(case["sigma"])
-        prior = sets.two_modes()
+    def setting(self, case):
+        return {"prior": sets.two_modes()} | case
+
+    def sides(self, key, prior, points, sigma):
+        size, sigma = float(points), jnp.asarray(sigma)
+        space.on_the_line(prior)
         grid, density, information, chi2, bound = _exact(prior, sigma)
         measure = Partial(_distances, grid, density, sigma)
         found = sets.over_sets(key, prior, size, measure, sets=_SETS, most=_MOST)

@@ -26,6 +26,7 @@ from jax.tree_util import Partial
 
 from ..estimate import Estimate
 from .base import AbstractBound, Case, Claim, Facts, Limit
+from .tools import space
 from .tools import training_sets as sets
 
 _SETS, _MOST = 512, 512
@@ -46,8 +47,12 @@ class TrainingScore(AbstractBound):
     )
     cases: ClassVar[tuple[Case, ...]] = ({"sigma": 1.0}, {"sigma": 1.5})
 
-    def claims(self, key, case):
-        sigma, prior = jnp.asarray(case["sigma"]), sets.two_modes()
+    def setting(self, case):
+        return {"prior": sets.two_modes()} | case
+
+    def sides(self, key, prior, sigma):
+        space.on_the_line(prior)
+        sigma = jnp.asarray(sigma)
         grid, density, score = _exact(prior, sigma)
         measure = Partial(_error, grid, density, score, sigma)
         found = sets.over_sets(
@@ -59,7 +64,7 @@ class TrainingScore(AbstractBound):
         slope = Estimate((high - low) / jnp.log(4.0), how="quadrature")
         slack = _LIMIT * float(constant.value)
         claims = [Claim("slope", slope, Estimate(-2.0), True, _SLOPE)]
-        if case["sigma"] >= _LARGE:
+        if sigma >= _LARGE:
             claims.append(Claim("leading constant", error, constant, True, slack))
         return claims
 

@@ -17,9 +17,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import require
 from ..divergences import closed_form
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Facts, Limit, computed
+from .spaces import Mixtures, OneOf
 from .tools import space
 from .tools.assumptions import finite_moments
 
@@ -36,18 +38,28 @@ class TransportBrackets(AbstractBound):
         source="Gelbrich (1990); Delon and Desolneux (2020)",
         status="proved",
         limits=(Limit("dim", only=(1, 3)),),
+        search={
+            "q": Mixtures(components=2),
+            "p": Mixtures(components=2),
+            "shift": OneOf((0.0,)),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"shift": shift, "dim": dim} for dim in (1, 3) for shift in (0.0, 0.3, 1.0, 3.0)
     )
 
-    def claims(self, key, case):
-        shift, dim = jnp.asarray(case["shift"]), case["dim"]
+    def setting(self, case):
+        shift, dim = case["shift"], case["dim"]
         p = space.two_modes(dim)
         line = GaussianMixture.isotropic([0.55, 0.45], p.line.means + shift, [0.5, 0.1])
         q = space.beside(line, dim, (0.4, -0.3), (0.1, 1.6))
+        return {"q": q, "p": p, "shift": shift}
+
+    def sides(self, key, q, p, shift):
+        q, p = space.rotated(q), space.rotated(p)
+        two_components(q.line, p.line)
         kept = (finite_moments(q.whole()) and finite_moments(p.whole()),)
-        claims = _claims(q, p, shift)
+        claims = _claims(q, p, jnp.asarray(shift))
         return [claim._replace(assumptions=kept) for claim in claims]
 
 
@@ -75,6 +87,18 @@ def _claims(q, p, shift):
             "components, linear map", between_components(image, one), cost, **same
         ),
     ]
+
+
+def two_components(*mixtures: GaussianMixture) -> None:
+    """Refuses mixtures of another number of components, whose coupling is a program."""
+    for mixture in mixtures:
+        require(
+            mixture.num_components == 2,
+            "the transport of components is computed for two and two of them",
+            got=f"{mixture.num_components} components",
+            expected="2",
+            hint="the statement holds for any number",
+        )
 
 
 def gelbrich(q: GaussianMixture, p: GaussianMixture):

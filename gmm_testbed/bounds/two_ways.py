@@ -14,7 +14,8 @@ from typing import ClassVar
 
 from ..estimate import Estimate
 from .base import AbstractBound, Case, Claim, Facts
-from .tools import twisted
+from .spaces import OneOf, Targets
+from .tools import space, twisted
 
 _TOLERANCE = 1e-10  # of nested sums
 
@@ -27,6 +28,10 @@ class TwoWays(AbstractBound):
         assumptions=("a positive twist, whose gradient guides",),
         source="here, proof in the docstring",
         status="proved",
+        search={
+            "twist": OneOf(("DPS", "PiGDM"), twisted.TWISTS.get),
+            "target": Targets(path=twisted.path),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = (
         {"prior": "two modes", "twist": "DPS", "v_min": 0.02},
@@ -34,8 +39,12 @@ class TwoWays(AbstractBound):
         {"prior": "atoms", "twist": "DPS", "v_min": 0.05},
     )
 
-    def claims(self, key, case):
+    def setting(self, case):
         target = twisted.PRIORS[case["prior"]](case["v_min"])
-        found = twisted.two_ways(twisted.TWISTS[case["twist"]], target)
+        return {"twist": twisted.TWISTS[case["twist"]], "target": target}
+
+    def sides(self, key, twist, target):
+        space.on_the_line(target.problem.prior)
+        found = twisted.two_ways(twist, target)
         sides = (Estimate(side, how="nested sums") for side in found[:2])
         return [Claim("", *sides, True, _TOLERANCE)]

@@ -1,12 +1,13 @@
 """`gmm-testbed verify`: both sides of every theorem."""
 
+import functools
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .. import plotting, sweep
+from .. import bounds, plotting, sweep
 from ..study import verify
 from .app import STORE, Paper, Store, app, polite
 from .run import run_study
@@ -28,10 +29,31 @@ def verify_command(
     force: Annotated[
         bool, typer.Option("--force", help="Also theorems that are done.")
     ] = False,
+    problem: Annotated[
+        str | None,
+        typer.Option(
+            help="A testbed on which to ask them, in place of their sweeps.",
+            show_default=False,
+        ),
+    ] = None,
+    attack: Annotated[
+        bool,
+        typer.Option("--attack", help="Search for the tightest case of each."),
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option(min=1.0, help="Of an attack on one theorem.")
+    ] = 60.0,
     paper: Paper = None,
 ) -> None:
-    """Theorems with both sides computed; exit code 1 if one is not as it should be."""
-    chosen = verify.study(names or [])
+    """Theorems with both sides computed; exit code 1 if one is not as it should be.
+
+    NAMES are of the catalogue, as T36-early-stopping or T36, or my_module:my_bound of your
+    own: a function that gives both sides, or a class as those of gmm_testbed.bounds.
+    """
+    if attack:
+        attacked(names or list(bounds.CATALOGUE), seconds)
+        return
+    chosen = verify.study(names or [], problem)
     begun, before = time.perf_counter(), len(sweep.compilations())
     try:
         run_study(chosen, store, output, force=force, paper=paper)
@@ -40,3 +62,29 @@ def verify_command(
         seconds = time.perf_counter() - begun
         screen = plotting.tables.console()
         screen.print(f"{programs} programs compiled; {seconds:.0f} s in all")
+
+
+def attacked(names: list[str], seconds: float) -> None:
+    """Attacks theorems one after another, and says what was found.
+
+    Exit code 1 if one is violated that should hold, or one that is refuted as printed has
+    survived.
+    """
+    screen, wrong = plotting.tables.console(), []
+    for name in names:
+        full, bound = bounds.find(name)
+        with sweep.monitor.progress(screen) as bar:
+            task = bar.add_task(full, total=100)
+            watch = functools.partial(_shown, bar, task)
+            found = bounds.attack(name, seconds=seconds, watch=watch)
+        screen.print(plotting.bounds.attack_table(found))
+        if bool(found.violated) is not bound.facts.refuted:
+            wrong.append(full)
+    if wrong:
+        screen.print(f"not as it should be: {', '.join(wrong)}")
+        raise typer.Exit(1)
+
+
+def _shown(bar, task, share) -> None:
+    """Hundredths of the budget on a bar."""
+    bar.update(task, completed=round(100 * share))

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 from rich.table import Table
 from rich.text import Text
 
-from ..bounds import BoundReport, Claim, Facts, Verdict
+from ..bounds import Attack, BoundReport, Claim, Facts, Verdict
 from ..bounds.base import BUILT, Z
 from ..bounds.base import case_text as case_text
 from ..bounds.base import side as side
@@ -108,6 +108,18 @@ def overview(
         numbers = [str(counts[verdict] or "-") for verdict in Verdict]
         found.add_row(name, *numbers, _ratio(tightest), f"{seconds:.1f}", finding)
     return found
+
+
+def attack_table(found: Attack) -> Table:
+    """The tightest case of each claim, and what gives it."""
+    shown = found._shown()
+    table = Table(title=Text(shown.line, style="bold"), **LOOK)
+    (only,) = shown.tables
+    for head in only.columns:
+        table.add_column(head, overflow="fold")
+    for row in only.rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _assumed(reports: Sequence[BoundReport]) -> str:

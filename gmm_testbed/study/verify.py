@@ -11,76 +11,46 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
 import numpy as np
 
 from .. import bounds, plotting, sweep
-from .._checks import choose
-from ..bounds import BoundReport, Claim, Facts, Verdict
+from .. import testbeds as problems
+from .._checks import InputError, UnsupportedError
+from ..bounds import Claim, Verdict
 from ..bounds.base import BUILT
 from ..estimate import Estimate
+from ..paths.grids import time_grid
 from ..sweep import Experiment, Store
 from ..sweep.provenance import provenance
+from .checked import Checked
 from .files import Study, expected_beside, head
 
-
-class Checked(NamedTuple):
-    """One theorem over its sweep.
-
-    Attributes:
-        name: of the catalogue.
-        facts: what is known of it.
-        claims: as the theorem made them.
-        reports: the same, judged.
-        seconds: that it took.
-    """
-
-    name: str
-    facts: Facts
-    claims: tuple[Claim, ...]
-    reports: tuple[BoundReport, ...]
-    seconds: float
-
-    def count(self, verdict: Verdict) -> int:
-        """Number of claims with this verdict."""
-        return sum(report.holds is verdict for report in self.reports)
-
-    @property
-    def problem(self) -> str:
-        """What is not as it should be, or "".
-
-        A theorem that should hold has to hold in some case: what is undecided or outside
-        its assumptions everywhere is not checked.
-        """
-        if self.count(Verdict.NAN):
-            return "not a number in some case"
-        if not self.facts.refuted and self.count(Verdict.VIOLATED):
-            return "violated, and it should hold"
-        if self.facts.refuted and not self.count(Verdict.VIOLATED):
-            return "never violated, and it should be refuted"
-        if not self.facts.refuted and not self.count(Verdict.HOLDS):
-            return "never decided, and it should hold"
-        return ""
-
-    @property
-    def finding(self) -> str:
-        """The outcome in a few words."""
-        return self.problem or ("refuted as printed" if self.facts.refuted else "holds")
+_LOOSE = 0.95  # left / right, the largest of a sweep
+_STEPS = 32  # of the sampler whose times a problem has
 
 
-def study(names: Sequence[str] = ()) -> Study:
+def study(names: Sequence[str] = (), problem: str | None = None) -> Study:
     """Theorems as a study: those of these names, or all of the catalogue.
+
+    Args:
+        names: of the catalogue, their numbers, or "my_module:name" of bounds of your own.
+        problem: a testbed on which they are asked, in place of their sweeps. A theorem
+            that is not for it says what it takes, and is "outside".
 
     Raises:
         InputError: for an unknown name; the message has the nearest one.
     """
-    for name in names:
-        choose(name, bounds.CATALOGUE, "bound")
-    chosen = list(dict.fromkeys(names)) or list(bounds.CATALOGUE)
+    chosen = [bounds.find(name)[0] for name in dict.fromkeys(names)]
+    grid = {"theorem": chosen or list(bounds.CATALOGUE)}
+    if problem is not None:
+        problems.get(problem)
+        grid["problem"] = [problem]
     experiment = Experiment(
         both_sides,
-        {"theorem": chosen},
+        grid,
         name="verify",
         version=provenance().sources,  # a proof of other code is none of this
     )
@@ -98,11 +68,11 @@ def study(names: Sequence[str] = ()) -> Study:
     )
 
 
-def both_sides(key, theorem):
+def both_sides(key, theorem, problem=None):
     """Both sides of every claim of a theorem, as numbers; what else it says, as arrays."""
-    bound = bounds.CATALOGUE[theorem]
+    bound = bounds.find(theorem)[1]
     metrics, made = {}, []
-    for case, claims in bounds.each_case(bound, bound.cases):
+    for case, claims in _cases(theorem, bound, problem):
         for claim in claims:
             report = bounds.report(theorem, bound, case, claim)
             words = plotting.bounds.case_text(case), report.label
@@ -121,8 +91,29 @@ def both_sides(key, theorem):
         "tolerance": np.array([float(claim.tolerance) for _, claim in made]),
         "assumptions": np.array([_words(claim) for _, claim in made]),
         "status": np.array([claim.status for _, claim in made]),
+        "asked": np.array([json.dumps(claim.asked) for _, claim in made]),
     }
     return sweep.Found(metrics, arrays)
+
+
+def _cases(theorem, bound, problem):
+    """The sweep, or both sides on a testbed at a few times of its path."""
+    if problem is None:
+        yield from bounds.each_case(bound, bound.cases)
+        return
+    target = problems.get(problem)
+    times = time_grid(target.path, _STEPS, t_min=problems.T_MIN)
+    try:
+        for asked in bounds.on_target(theorem, bound, target, times):
+            claims = bound.sides(jax.random.key(0), **asked.setting)
+            yield {"problem": problem} | asked.case, claims
+    except (InputError, UnsupportedError) as error:  # what is missing to apply it
+        why = str(error).split("\n")
+        unknown = Estimate(math.nan, how="not computed")
+        missing = Claim(
+            why[0], unknown, unknown, assumptions=(False,), asked=("; ".join(why),)
+        )
+        yield {"problem": problem}, [missing]
 
 
 def _words(claim: Claim) -> str:
@@ -140,7 +131,7 @@ def checked(experiment: Experiment, store: Store) -> list[Checked]:
 
 
 def _judged(name, arrays, seconds) -> Checked:
-    bound = bounds.CATALOGUE[name]
+    bound = bounds.find(name)[1]
     claims, reports = [], []
     for i, text in enumerate(arrays["cases"]):
         left, right = (
@@ -157,6 +148,7 @@ def _judged(name, arrays, seconds) -> Checked:
             float(arrays["tolerance"][i]),
             tuple(json.loads(str(arrays["assumptions"][i]))),
             str(arrays["status"][i]),
+            tuple(json.loads(str(arrays["asked"][i]))),
         )
         claims.append(claim)
         reports.append(bounds.report(name, bound, json.loads(str(text)), claim))
@@ -237,6 +229,14 @@ def summary(found: Sequence[Checked]) -> list[str]:
         f"assumptions: {sum(kept)} checked by program, "
         f"{len(kept) - sum(kept)} hold by construction of the cases"
     )
+    loose = [(_tightest(c), c.name) for c in found if not c.facts.refuted]
+    loose = sorted(pair for pair in loose if pair[0] < _LOOSE)
+    if loose:
+        lines.append(
+            "right sides that could shrink to this share before their sweeps notice "
+            "(--attack searches for cases that do): "
+            + ", ".join(f"{share:.2g} {name}" for share, name in loose)
+        )
     findings = dict.fromkeys(c.finding for c in found if not c.problem)
     for finding in findings:
         names = [c.name for c in found if c.finding == finding]

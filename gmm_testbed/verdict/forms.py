@@ -1,9 +1,6 @@
 """What a thing is that is to be judged, told by its class or by its signature."""
 
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from .. import methods
-from .._checks import check_real, choose, fail, require
+from .._checks import check_real, fail, require
+from .._loading import load as load_public
 from ..algorithms import Guided
 from ..approximations import AbstractApproximation
 from ..conformance.ask import made
@@ -58,36 +56,10 @@ def load(text: str) -> Any:
     Raises:
         InputError: if there is no such module or name, or the module cannot be run.
     """
-    module, colon, name = text.partition(":")
+    module, colon, _ = text.partition(":")
     if not colon or module.strip() in methods.CATALOGUE:
         return methods.build(text)
-    folder = os.getcwd()
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        found = importlib.import_module(module)
-    except Exception as error:
-        absent = isinstance(error, ModuleNotFoundError) and (error.name or "") == module
-        fail(
-            f"there is no module {module}"
-            if absent
-            else f"{module} cannot be imported",
-            got=f"{type(error).__name__}: {error}",
-            expected="my_module:name, of a file my_module.py",
-            hint=_how_to_import(module, error),
-        )
-    public = {n: value for n, value in vars(found).items() if not n.startswith("_")}
-    return choose(name, public, f"name in {module}")
-
-
-def _how_to_import(module: str, error: Exception) -> str:
-    """What to do about a module that is not there, or cannot be run."""
-    missing = (getattr(error, "name", None) or "").partition(".")[0]
-    if missing == module.partition(".")[0]:
-        return f"run the command in the folder of {missing}.py, or install it"
-    if missing == "torch":
-        return "install PyTorch: pip install 'gmm-testbed[torch]'"
-    return f'see what `python -c "import {module}"` says'
+    return load_public(text)
 
 
 def recognised(thing: Any, target: Target | None = None) -> Subject:

@@ -31,21 +31,22 @@ from ..._checks import floating
 from ..._types import Scalar
 from ...algorithms import Guided
 from ...divergences import line_expectation
+from ...divergences.expectation import refined
 from ...gaussian import Gaussian, isotropic
 from ...kernels.base import AbstractKernel
 from ...method import Facts
 from ...mixture import GaussianMixture
 from ...paths import OU
+from ...problem import InverseProblem, Target
 from ...problem.denoisers import Prior, ScoreError
 from ..base import BUILT, Claim, computed
 from ..component_brackets import of_components
 from .assumptions import has_density
 from .frozen_chain import of_paths
-from .line_paths import two_modes
 
 STEPS = 20
 _EXTRAPOLATED = 1e-6  # what finer and finer grids leave, relative
-_NODES = np.polynomial.legendre.leggauss(24)
+_NODES = 24
 
 
 class Frozen(AbstractKernel):
@@ -110,9 +111,9 @@ class Sides(NamedTuple):
         return [claim._replace(assumptions=self.kept) for claim in claims]
 
 
-def sides(theta, T, error) -> Sides:
-    """For two modes, the time T and a constant error of the score."""
-    target = two_modes(OU(T))
+def sides(problem: InverseProblem, theta, T, error) -> Sides:
+    """For a problem on the line, the time T and a constant error of the score."""
+    target = Target(problem, OU(T))
     times = jnp.asarray(np.linspace(1.0, 0.0, STEPS + 1))
     sampler = Guided(approximations.Exact(), Frozen(theta))
     seen = target.seen_through(ScoreError(Prior(target.problem.prior), offset=error))
@@ -131,7 +132,8 @@ def sides(theta, T, error) -> Sides:
 @eqx.filter_jit
 def _cells(posterior, path, times, theta, error):
     """Sum over cells of the integral of the docstring."""
-    nodes, weights = (jnp.asarray(part, times.dtype) for part in _NODES)
+    rule = np.polynomial.legendre.leggauss(refined(_NODES))
+    nodes, weights = (jnp.asarray(part, times.dtype) for part in rule)
 
     def at(t):
         return moments(posterior, path.alpha(t), path.sigma(t), theta)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-_NODES = np.polynomial.legendre.leggauss(200)
+from ...divergences.expectation import refined
+
+_NODES = 200
 
 
 def over_levels(function: Callable, variance: float) -> float:
@@ -17,7 +19,7 @@ def over_levels(function: Callable, variance: float) -> float:
         function: of w (n,), to (n,).
         variance: \(s^2\), of the prior.
     """
-    nodes, weights = _NODES
+    nodes, weights = np.polynomial.legendre.leggauss(refined(_NODES))
     t = 0.5 * (nodes + 1.0)
     w = variance / t**4
     return float(0.5 * weights @ (function(w) * 4.0 * w / t))

@@ -16,6 +16,7 @@ from jaxtyping import Array
 from ..._types import Scalar
 from ...densities.curves import bisect
 from ...divergences import line_expectation, mixture_cdf, mixture_survival
+from ...divergences.expectation import refined
 from ...mixture import GaussianMixture
 
 _REACH = 9.0  # standard deviations; the mass beyond is 2e-19
@@ -49,7 +50,7 @@ def log_chi2(q: GaussianMixture, p: GaussianMixture) -> Scalar:
     centre = (2.0 * m / v - other / wide) / precision
     reach = _REACH / jnp.sqrt(precision)
     ends = jnp.min(centre - reach), jnp.max(centre + reach)
-    x = jnp.linspace(*ends, _CELLS + 1)
+    x = jnp.linspace(*ends, refined(_CELLS) + 1)
     logs = jax.vmap(lambda x: 2.0 * q.log_prob(x[None]) - p.log_prob(x[None]))(x)
     found = jax.scipy.special.logsumexp(logs) + jnp.log(x[1] - x[0])
     return jnp.where(finite, found, jnp.inf)
@@ -75,7 +76,7 @@ def overlap(q: GaussianMixture, p: GaussianMixture) -> Scalar:
 
 def _cells(q, p):
     """Integrals over cells of |q - p| and of min(q, p)."""
-    x = jnp.linspace(*_ends(q, p), _CELLS + 1)
+    x = jnp.linspace(*_ends(q, p), refined(_CELLS) + 1)
     gap = jax.vmap(lambda x: _density(q, x) - _density(p, x))(x)
     masses = [_masses(mixture, x) for mixture in (q, p)]
     left, right = gap[:-1], gap[1:]
@@ -113,7 +114,8 @@ def transport(
     """
     lower_q, upper_q = _ends(q)
     lower_p, upper_p = _ends(p)
-    sums = jnp.linspace(lower_q + lower_p, upper_q + upper_p, _CELLS + 1)
+    ends = lower_q + lower_p, upper_q + upper_p
+    sums = jnp.linspace(*ends, refined(_CELLS) + 1)
 
     def part(s):
         def passed(x):

@@ -12,6 +12,7 @@ so that E|X - c| is one integral, over \(\log\lambda\) by the trapezoidal rule.
 import jax.numpy as jnp
 
 from ..._types import Scalar, Vector
+from ...divergences.expectation import refined
 from ...mixture import GaussianMixture
 from ..component_brackets import eigenvalues
 
@@ -21,7 +22,7 @@ _HALF, _NODES = 60.0, 301  # of log lambda; e^-30 is left out at either end
 def mean_distance(mixture: GaussianMixture, centre: Vector) -> Scalar:
     """E |X - centre|, to about 11 digits where lengths are of order one."""
     dtype = mixture.means.dtype
-    log_rate = jnp.linspace(-_HALF, _HALF, _NODES, dtype=dtype)
+    log_rate = jnp.linspace(-_HALF, _HALF, refined(_NODES - 1) + 1, dtype=dtype)
     rate = jnp.exp(log_rate)[:, None, None]
     values, basis = eigenvalues(mixture), mixture.basis
     offset = mixture.means - centre[None]

@@ -73,6 +73,35 @@ class Rotated(NamedTuple):
         return transport(self, Rotated(normal(), zero, zero + 1.0))
 
 
+def rotated(prior: Rotated | GaussianMixture) -> Rotated:
+    """A mixture on the line with nothing beside it, or what is rotated already.
+
+    Raises:
+        InputError: for a mixture that is not on the line.
+    """
+    if isinstance(prior, Rotated):
+        return prior
+    on_the_line(prior)
+    nothing = jnp.zeros(0, prior.means.dtype)
+    return Rotated(prior, nothing, nothing)
+
+
+def on_the_line(*mixtures: GaussianMixture) -> None:
+    """Refuses mixtures that are not on the line.
+
+    Raises:
+        InputError: for another dimension than 1.
+    """
+    for mixture in mixtures:
+        require(
+            mixture.dim == 1,
+            "both sides of this theorem are computed on the line",
+            got=f"a mixture of dimension {mixture.dim}",
+            expected="dimension 1",
+            hint="the statement holds in any dimension; try a marginal",
+        )
+
+
 def transport(q: Rotated, p: Rotated) -> Scalar:
     """Squared W2: the best map moves each coordinate by itself."""
     apart = (q.means - p.means) ** 2

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._types import Key, Scalar
+from ...divergences.expectation import refined
 from ...mixture import GaussianMixture
 from ...mixture.components import LOG_2PI
 
@@ -64,7 +65,7 @@ def grid_of(mixture: GaussianMixture, nodes: int = _NODES) -> Grid:
     reach = _REACH * jnp.sqrt(mixture.base)
     lower = jnp.min(mixture.means[:, 0] - reach)
     upper = jnp.max(mixture.means[:, 0] + reach)
-    points = jnp.linspace(lower, upper, nodes)
+    points = jnp.linspace(lower, upper, refined(nodes))
     return Grid(points, points[1] - points[0])
 
 
@@ -79,7 +80,7 @@ def far_grid(prior: GaussianMixture, sigma: Scalar) -> Grid:
     widest, v = jnp.max(prior.base), sigma**2
     spread = 4.0 * (widest + 0.5 * v) * (widest + v) / v
     reach = _REACH * jnp.sqrt(spread) + jnp.max(jnp.abs(prior.means))
-    points = jnp.linspace(-reach, reach, _FAR)
+    points = jnp.linspace(-reach, reach, refined(_FAR))
     return Grid(points, points[1] - points[0])
 
 

@@ -21,6 +21,7 @@ from ... import approximations
 from ..._types import Key, Scalar
 from ...approximations import AbstractApproximation
 from ...divergences import line_expectation
+from ...divergences.expectation import refined
 from ...mixture import GaussianMixture
 from ...paths import VE
 from ...problem import InverseProblem, Linear, Target
@@ -28,7 +29,7 @@ from ...smc import log_twist
 from ...smc.residual import twisted
 
 V_MAX = 30.0
-_TIMES = np.polynomial.legendre.leggauss(40)  # v is geometric in t
+_TIMES = 40  # nodes; v is geometric in t
 _STEPS = 96
 _CELLS, _REACH = 4000, 9.0  # of the law at the start; in standard deviations
 
@@ -79,9 +80,14 @@ def atoms(v_min) -> Target:
     return _seen(GaussianMixture.empirical([[-1.0], [0.5], [1.2]]), v_min)
 
 
+def path(v_min=0.02) -> VE:
+    """v from `V_MAX` at t = 1 to v_min."""
+    return VE(v_min**0.5, V_MAX**0.5)
+
+
 def _seen(prior, v_min):
     problem = InverseProblem(prior, Linear([[1.0]], 0.5), [0.4])
-    return Target(problem, VE(v_min**0.5, V_MAX**0.5))
+    return Target(problem, path(v_min))
 
 
 PRIORS = {"two modes": two_modes, "atoms": atoms}
@@ -94,7 +100,8 @@ def log_ratio(twist, target, x, t) -> Scalar:
 
 def over_levels(function, target):
     """Integral over v of a function of t, of any shape, by Gauss-Legendre in log v."""
-    nodes, weights = (jnp.asarray(part, target.path.sigma_min.dtype) for part in _TIMES)
+    rule = np.polynomial.legendre.leggauss(refined(_TIMES))
+    nodes, weights = (jnp.asarray(part, target.path.sigma_min.dtype) for part in rule)
     t = 0.5 * (nodes + 1.0)
     values = jax.lax.map(lambda t: function(t) * _speed(target, t), t)
     return jnp.tensordot(0.5 * weights, values, 1)

@@ -227,10 +227,9 @@ HALF_DENOISE = Exercise(
 
 def _notice_half():
     found = []
+    prior = gt.GaussianMixture.isotropic([0.4, 0.6], [[-1.0], [1.5]], [0.16, 0.36])
     for v in (0.02, 0.01):
-        squares = distances_squared(
-            jnp.asarray([-1.0, 1.5]), jnp.asarray([0.16, 0.36]), jnp.asarray(v)
-        )
+        squares = distances_squared(prior, jnp.asarray(v))
         found.append(jnp.sqrt(squares))
     ratios = found[0] / found[1]
     return (

@@ -77,21 +77,26 @@ def printed(noise):
 
 
 def corrected(noise):
-    """The largest slope of a normal density, by search."""
-    steep = minimize_scalar(
-        lambda x: -x / noise**2 * norm.pdf(x, 0.0, noise),
-        bounds=(0.0, 5.0 * noise),
+    """Two atoms either side of y are the worst, by search for their distance."""
+    return density_bound(noise, _sharp() / (noise * np.sqrt(2.0 * np.pi * noise**2)))
+
+
+def _sharp():
+    """max over a of (1 - exp(-a^2/2)) / a."""
+    found = minimize_scalar(
+        lambda a: np.expm1(-0.5 * a**2) / a,
+        bounds=(1.0, 2.5),
         method="bounded",
         options={"xatol": 1e-12},
     )
-    return density_bound(noise, -steep.fun)
+    return -found.fun
 
 
 def corrected_in_space(noise):
     """Two measurements; m_1 by its own integral over the distribution of the distance."""
     prior, A, R, y = observed()
     R = noise**2 * np.eye(2)
-    steep = np.exp(-0.5) / (noise * 2.0 * np.pi * noise**2)
+    steep = _sharp() / (noise * 2.0 * np.pi * noise**2)
     found, worst = None, -np.inf
     for v in np.exp(np.linspace(np.log(0.01), np.log(30.0), 18)):
         for x in np.linspace(-4.0, 4.0, 18):

@@ -225,7 +225,7 @@ def residual_divergence(v_min):
         "KL(P || Q)": (Side(forward, 4e-3), forward),
         "KL(Q || P), oscillation": (reverse, Side(omega**2 / 8.0, fine)),
         "KL(P || Q), oscillation": (forward, Side(omega**2 / 8.0, fine)),
-        "both, oscillation": (None, Side(omega**2 / 4.0, fine)),
+        "both, oscillation": (None, Side(omega * np.tanh(omega / 4.0), fine)),
         "log(u / psi)": (
             Side(spread(ratio(V_MAX), V_MAX)[1], fine),
             Side(most + largest, fine),

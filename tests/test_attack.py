@@ -1,0 +1,270 @@
+"""Attacks on theorems, and theorems asked of a user's own problem."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import gmm_testbed as gt
+from gmm_testbed.bounds import Verdict, search, spaces
+from gmm_testbed.bounds.base import AbstractBound, Claim, Facts
+from gmm_testbed.divergences.expectation import finer
+from gmm_testbed.estimate import Estimate
+
+PRIOR = gt.GaussianMixture.isotropic([0.2, 0.8], [[0.0], [3.0]], [0.5, 0.1])
+
+
+def target():
+    problem = gt.InverseProblem(PRIOR, gt.Linear([[1.0]], 0.2), [1.0])
+    return gt.Target(problem, gt.VP())
+
+
+# --- your own problem -------------------------------------------------------------------
+
+
+def test_a_theorem_is_asked_of_a_mixture():
+    """W2 of stopping at v, and of the law of total variance, by quantiles and by hand."""
+    found = gt.bounds.check("T36", prior=PRIOR, v=0.3)
+    stopped, narrow = found[0], found[1]
+    assert float(stopped.right.value) == pytest.approx(math.sqrt(0.3), rel=1e-12)
+    levels = (np.arange(200_000) + 0.5) / 200_000
+    ends = [quantiles(levels, extra) for extra in (0.0, 0.3)]
+    assert float(stopped.left.value) == pytest.approx(
+        math.sqrt(np.mean((ends[0] - ends[1]) ** 2)), rel=1e-4
+    )
+    total = 0.2 * 0.5 + 0.8 * 0.1 + 0.2 * 0.8 * 9.0
+    assert float(narrow.right.value) == pytest.approx(total, rel=1e-12)
+    assert {report.holds for report in found} == {Verdict.HOLDS}
+
+
+def quantiles(levels, extra):
+    x = np.linspace(-6.0, 9.0, 400_001)
+    below = 0.2 * norm.cdf(x, 0.0, math.sqrt(0.5 + extra))
+    below += 0.8 * norm.cdf(x, 3.0, math.sqrt(0.1 + extra))
+    return np.interp(levels, below, x)
+
+
+def test_a_target_gives_what_a_theorem_takes_at_each_time():
+    times = [0.3, 0.6]
+    found = gt.bounds.check("T36", target=target(), times=times)
+    path = target().path
+    for t in times:
+        v = float(path.sigma(t) ** 2 / path.alpha(t) ** 2)
+        rows = [r for r in found if r.case["v"] == pytest.approx(v, rel=1e-12)]
+        (stopped,) = [r for r in rows if r.label == "stopped"]
+        assert float(stopped.right.value) == pytest.approx(math.sqrt(v), rel=1e-12)
+
+
+def test_a_measurement_is_taken_without_its_offset():
+    problem = gt.InverseProblem(PRIOR, gt.Linear([[1.0]], 0.2, [0.7]), [1.7])
+    moved = gt.bounds.check("C18", target=gt.Target(problem, gt.VP()))
+    plain = gt.bounds.check("C18", target=target())
+    for one, other in zip(moved, plain, strict=True):
+        assert float(one.left.value) == pytest.approx(
+            float(other.left.value), rel=1e-12
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"foo": 1.0}, "one of dim, v, prior, target"),
+        ({"target": 3.0}, "a gt.Target"),
+        (
+            {"prior": gt.GaussianMixture.isotropic([1.0], [[0.0, 1.0]], 1.0)},
+            "on the line",
+        ),
+    ],
+)
+def test_what_is_missing_to_apply_a_theorem_is_said(given, words):
+    with pytest.raises(gt.InputError, match=words):
+        gt.bounds.check("T36", **given)
+
+
+def test_a_theorem_of_numbers_alone_takes_no_target():
+    with pytest.raises(gt.InputError, match="not computed from target"):
+        gt.bounds.check("T22", target=target())
+
+
+# --- a bound of one's own ---------------------------------------------------------------
+
+
+def too_good(target):
+    """TV <= sqrt(KL / 3) of the posterior from the prior."""
+    q, p = target.problem.posterior(), target.problem.prior
+    kl = gt.divergences.mixture_kl(q, p)
+    return gt.divergences.mixture_tv(q, p), np.sqrt(float(kl.value) / 3.0)
+
+
+def with_assumption(prior, level=0.1):
+    """A level is below the variance."""
+    return level, prior.total_variance(), {"a density": level > 0.0}
+
+
+def test_a_function_is_a_bound():
+    (found,) = gt.bounds.check(with_assumption, prior=PRIOR)
+    assert found.holds is Verdict.HOLDS
+    assert float(found.right.value) == pytest.approx(1.62, rel=1e-12)
+    assert found.assumptions == (("a density", True),)
+    (outside,) = gt.bounds.check(with_assumption, prior=PRIOR, level=-1.0)
+    assert outside.holds is Verdict.OUTSIDE
+
+
+def test_a_bound_of_a_module_is_found(tmp_path, monkeypatch):
+    (tmp_path / "of_mine.py").write_text(
+        "def half(prior):\n"
+        '    """A variance is below half of itself."""\n'
+        "    return prior.total_variance(), 0.5 * prior.total_variance()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    (found,) = gt.bounds.check("of_mine:half", prior=PRIOR)
+    assert found.name == "of_mine:half"
+    assert found.holds is Verdict.VIOLATED
+
+
+def test_a_function_without_two_sides_is_refused():
+    with pytest.raises(gt.InputError, match=r"\(left, right\)"):
+        gt.bounds.check(lambda prior: 3.0, prior=PRIOR)
+
+
+# --- finer quadrature -------------------------------------------------------------------
+
+
+def test_finer_quadrature_has_twice_the_nodes_and_the_same_integral():
+    points, _ = gt.divergences.line_rule(PRIOR, 21)
+    coarse = gt.divergences.line_expectation(PRIOR, lambda x: x[0] ** 2)
+    with finer(2):
+        more, _ = gt.divergences.line_rule(PRIOR, 21)
+        fine = gt.divergences.line_expectation(PRIOR, lambda x: x[0] ** 2)
+    assert (points.shape[0], more.shape[0]) == (42, 82)
+    assert float(coarse) == pytest.approx(0.2 * 0.5 + 0.8 * 9.1, rel=1e-12)
+    assert float(fine) == pytest.approx(float(coarse), rel=1e-12)
+    rough = gt.divergences.line_expectation(PRIOR, lambda x: jnp.abs(x[0] - 1.0), 9)
+    with finer(2):
+        better = gt.divergences.line_expectation(
+            PRIOR, lambda x: jnp.abs(x[0] - 1.0), 9
+        )
+    assert abs(float(rough - better)) > 1e-6
+
+
+# --- spaces -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_space_gives_mixtures_within_its_limits(full):
+    space = spaces.Mixtures(dim=3, components=2, full=full, least=0.05, most=2.0)
+    draw = np.random.default_rng(0)
+    for _ in range(5):
+        mixture = space.at(3.0 * draw.standard_normal(space.size))
+        values = np.linalg.eigvalsh(np.asarray(mixture.covariances()))
+        assert values.min() >= 0.05 * (1 - 1e-9)
+        assert values.max() <= 2.0 * (1 + 1e-9)
+        assert float(jnp.sum(jnp.exp(mixture.log_weights))) == pytest.approx(1.0)
+
+
+def test_each_of_a_few_values_has_its_share():
+    space = spaces.OneOf(("a", "b", "c"))
+    draw = np.random.default_rng(1).standard_normal((3000, 1))
+    shares = [np.mean([space.at(z) == value for z in draw]) for value in "abc"]
+    np.testing.assert_allclose(shares, 1 / 3, atol=4.5 * math.sqrt(2 / 9 / 3000))
+
+
+# --- attacks ----------------------------------------------------------------------------
+
+
+def test_an_attack_refutes_what_is_refuted_from_a_case_where_it_holds():
+    """At noise .8 the printed constant of T12 fails only near two atoms."""
+    fixed = {"noise": 0.8, "A": jnp.ones((1, 1))}
+    bound = gt.bounds.CATALOGUE["T12-dps-density"]
+    first = spaces.Mixtures(components=2).at(np.zeros(6))
+    begin = bound.sides(None, prior=first, y=jnp.zeros(1), **fixed)
+    wide = gt.GaussianMixture.isotropic([0.5, 0.5], [[-3.0], [3.0]], 1.0)
+    held = bound.sides(None, prior=wide, y=jnp.full(1, 6.0), **fixed)
+    assert gt.bounds.judge(held[0]) is Verdict.HOLDS
+    found = gt.bounds.attack("T12-dps-density", evaluations=300, fixed=fixed)
+    (worst,) = found.violated
+    assert worst.tightness > 1.05
+    again = bound.sides(None, **worst.setting)
+    assert float(again[0].left.value) == pytest.approx(
+        float(worst.left.value), rel=1e-9
+    )
+    assert begin
+
+
+class Sampled(AbstractBound):
+    """E X^2 <= 1 for X from N(0, 1), by samples: an equality, which noise may violate."""
+
+    facts = Facts("E X^2 <= 1", (), "by hand", "proved")
+    cases = ({"num": 100},)
+
+    def setting(self, case):
+        return case
+
+    def sides(self, key, num):
+        x = jax.random.normal(key, (int(num),))
+        return [Claim("", Estimate.mean_of(x**2), Estimate(1.0))]
+
+
+def test_the_best_of_many_draws_is_no_violation():
+    """One that looks violated by five errors is asked again with fresh keys."""
+    claim = Claim("", Estimate(1.5, 0.1), Estimate(1.0))
+    best = search._Best(search.slack(claim), np.zeros(0), {"num": 100}, claim, 0)
+    assert gt.bounds.judge(claim) is Verdict.VIOLATED
+    found = search._confirmed(Sampled(), jax.random.key(3), best, 1)
+    assert found.verdict is not Verdict.VIOLATED
+    assert float(found.left.stderr) == pytest.approx(math.sqrt(2 / 800), rel=0.2)
+
+
+def shrunk(bound, factor):
+    """The theorem with the right sides of its inequalities times a factor."""
+
+    class Planted(AbstractBound):
+        facts = bound.facts
+        cases = bound.cases
+
+        def setting(self, case):
+            return bound.setting(case)
+
+        def sides(self, key, **setting):
+            return [
+                claim if claim.equal else claim._replace(right=factor * claim.right)
+                for claim in bound.sides(key, **setting)
+            ]
+
+    return Planted()
+
+
+def test_a_right_side_five_percent_too_small_is_found():
+    bound = shrunk(gt.bounds.CATALOGUE["C20-entropy"], 0.95)
+    assert gt.bounds.attack(bound, evaluations=60).violated
+
+
+PLANTED = (
+    "T1-path-identity",
+    "T3-information",
+    "T6-initialisation",
+    "T27-log-sobolev",
+    "C18-prior-baseline",
+    "C20-entropy",
+    "C21-components",
+    "C22-score-lipschitz",
+    "C23-transport",
+    "C24-divergences",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [0.95, 0.5])
+def test_planted_errors_are_found_in_nine_of_ten_theorems(factor):
+    found = {
+        name: bool(
+            gt.bounds.attack(
+                shrunk(gt.bounds.CATALOGUE[name], factor), evaluations=150
+            ).violated
+        )
+        for name in PLANTED
+    }
+    assert sum(found.values()) >= 9, found
