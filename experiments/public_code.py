@@ -1,9 +1,8 @@
 r"""Posterior samplers of azula, deepinv and diffusers, and the formulas they are held to.
 
 Every entry has what the package computes at given states, and the formula of its paper (or
-of its own documentation) in NumPy: for a guidance, the approximation of
-\(\nabla_{x_t} \log p(y | x_t)\); for an update, what it adds to the unguided step; for a
-whole chain, its end from a given table of random numbers.
+documentation) in NumPy: for a guidance, that of \(\nabla_{x_t} \log p(y | x_t)\); for an
+update, what it adds to the unguided step; for a chain, its end from a table of noise.
 
 Notation: m = E[x0 | x_t], J its Jacobian, r = y - A m, v the noise variance,
 u = sigma / alpha.

@@ -6,8 +6,8 @@ three noise levels, what it computes is compared with the formula of its paper
 (`public_code`): the largest difference over the largest number. Where they differ, a second
 formula says by what, and to which digits that explains it. Also: whether a state in a
 batch gets what it gets alone, and whether it gets the same if the origin of the data moves
-(a method that clips does not). Then whole samplers are run beside the nearest method of
-this package, and beside exact guidance, on the same fresh observations: energy distance
+(a method that clips does not). Then whole samplers run on `gap` beside the nearest method
+of this package, and beside exact guidance, on the same fresh observations: energy distance
 from the exact posterior. The versions are pinned; a convention is not a fault.
 
 The extra `trial` has the packages; what is not installed is skipped, with the reason.
@@ -42,12 +42,12 @@ ENTRIES = {
     for entry in module.entries()
 }
 PROBLEMS = "one-gaussian", "gap", "ten", "digits-inpainting"
-RUN_ON = "gap", "ten"
+RUN_ON = ("gap",)
 LEVELS, AHEAD, POINTS = (0.2, 0.5, 0.8), 0.02, 4  # times, and the next ones
 STEPS, NUM, OBSERVATIONS = 40, 200, 3
 EXACT = "Guided(Exact, DDPM)"
 BATCHES = 1, 4, 16, 64
-AGREE = {False: 1e-9, True: 1e-4}  # in double and in single precision
+AGREE = {False: 1e-9, True: 5e-4}  # in double and in single precision
 RUN = tuple(label for label, entry in ENTRIES.items() if entry.program)
 
 
@@ -292,7 +292,7 @@ def drawn(store):
     left.set_yticks(range(len(labels)), labels, fontsize=5.5)
     left.invert_yaxis()
     both = laws.dropna(subset=["ours", "theirs"])
-    for problem, marker in zip(RUN_ON, "os", strict=True):
+    for problem, marker in zip(RUN_ON, "o", strict=True):
         part = both[both.index.get_level_values("problem") == problem]
         right.plot(part["ours"], part["theirs"], marker, ms=4, label=problem)
     ends = [1e-3, max(float(both[["ours", "theirs"]].to_numpy().max()), 1.0)]

@@ -19,7 +19,8 @@ code = gt.sweep.scripts.module(
 )
 Entry, tensor = code.Entry, code.tensor
 ZETA, EPSILON = 1e-2, 1e-3  # of DPSDenoiser, as by default
-TMP_ZETA = 0.1  # of TMPDenoiser, as by default
+CG_STEPS, CG_TOLERANCE = 3, 1e-5  # of TMPDenoiser
+STEPS = 50  # of 1000, of RePaintScheduler
 
 
 def entries():
@@ -50,16 +51,17 @@ def entries():
         update("DPSDenoiser (zeta = 0.01)", "DPSDenoiser", dps_update,
                "DPS, 2 zeta J^T A^T r / |r|",
                because="0.001 is added to |r|", explained=dps_safe),
-        update("TMPDenoiser (zeta = 0.1)", "TMPDenoiser", tmp_update,
-               "zeta J A^T (v I + (sigma^2/alpha) A J A^T)^-1 r",
-               because="sigma^2/alpha is replaced by 1",
-               explained=lambda case: tmp_update(case, 1.0)),
+        update("TMPDenoiser", "TMPDenoiser", tmp_update,
+               "beta dt J A^T (v I + (sigma^2/alpha) A J A^T)^-1 r",
+               because="sigma/alpha for sigma^2/alpha; and three iterations of conjugate "
+               "gradients, which solve it for m <= 3", explained=tmp_as_written),
         update("FPSDenoiser", "FPSDenoiser", fps_update,
                "beta dt A^T (alpha y - A x) / (alpha^2 v), y_t = A x_t + alpha sqrt(v) n",
                because="alpha^2 v is sqrt(v) sigma in the code",
                explained=lambda case: fps_update(case, True)),
         Entry("diffusers", "RePaintScheduler (eta = 1)",
-              "RePaint: y noised to s where it is measured", repaint, repaint_expected),
+              "RePaint: y noised to s where it is measured", repaint, repaint_expected,
+              single=True),
     ]  # fmt: skip
 
 
@@ -252,32 +254,48 @@ def dps_safe(case):
     return 2 * ZETA * case.pulled(case.r / (length + EPSILON))
 
 
-def tmp_update(case, factor=None):
-    """As documented, with sigma^2/alpha in the covariance; `factor` in its place."""
+def tmp_update(case):
+    """As TMPD has it: (sigma^2 / alpha) J is the covariance of x0."""
+    return _beta(case) * (case.t - case.s) * code.tmpd(case)
+
+
+def tmp_as_written(case):
+    """With (sigma / alpha) J in its place, and so many iterations."""
     a, s, *_ = case.scales
-    C = _covariance(case, s**2 / a if factor is None else factor)
-    solved = np.linalg.solve(C, case.r[..., None])[..., 0]
-    return TMP_ZETA * np.einsum("nij,nj->ni", case.J, solved @ case.A)
+    C = case.v * np.eye(len(case.A)) + code.measured_covariance(case) / s
+    solved = np.stack(
+        [conjugate_gradients(*each) for each in zip(C, case.r, strict=True)]
+    )
+    moved = np.einsum("nij,nj->ni", case.J, solved @ case.A)
+    return _beta(case) * (case.t - case.s) * moved
 
 
-def _covariance(case, factor):
-    inside = np.einsum("ki,nij,lj->nkl", case.A, case.J, case.A)
-    return case.v * np.eye(len(case.A)) + factor * inside
+def conjugate_gradients(C, r):
+    """C^-1 r by `CG_STEPS` iterations at most, from 0, as `jax.scipy` has it."""
+    x, left, p = np.zeros_like(r), r.copy(), r.copy()
+    for _ in range(CG_STEPS):
+        if left @ left <= (CG_TOLERANCE * np.linalg.norm(r)) ** 2:
+            break
+        along = (left @ left) / (p @ C @ p)
+        x, new = x + along * p, left - along * C @ p
+        p, left = new + (new @ new) / (left @ left) * p, new
+    return x
+
+
+def _beta(case):
+    path = case.problem.path
+    low, high = float(path.beta_min), float(path.beta_max)
+    return low + case.t * (high - low)
 
 
 def fps_update(case, as_written=False):
     a, s, *_ = case.scales
-    path = case.problem.path
-    low, high = float(path.beta_min), float(path.beta_max)
-    beta = low + case.t * (high - low)
     away = (a * case.y - case.x @ case.A.T) @ case.A
     width = np.sqrt(case.v) * s if as_written else a**2 * case.v
-    return beta * (case.t - case.s) * away / width
+    return _beta(case) * (case.t - case.s) * away / width
 
 
 # --- diffusers -------------------------------------------------------------------------
-
-STEPS = 50  # of 1000
 
 
 def repaint(case):
@@ -313,7 +331,9 @@ def _discrete(case):
         raise gt.UnsupportedError("it takes a mask, not a matrix")
     k = int(20 * round(case.t * 1000 / 20))
     bar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))[k]
-    x = np.sqrt(bar) * case.m + np.sqrt(1 - bar) * case.x
+    a, s, *_ = case.scales
+    noise = (case.x - a * case.m) / s
+    x = np.sqrt(bar) * case.m + np.sqrt(1 - bar) * noise
     m, _ = code.moments(case.problem, x, np.sqrt(bar), np.sqrt(1 - bar))
     return k, x, m, np.tile(case.y @ A, (len(x), 1)), A.sum(0)
 
