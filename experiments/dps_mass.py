@@ -39,7 +39,7 @@ def target():
 
 
 @gt.experiment(grid={"steps": STEPS})
-def laws(key, steps):
+def dps_masses(key, steps):
     """Masses of modes and half planes, and the two densities on a box."""
     problem = target()
     times = gt.time_grid(problem.path, steps, "log_snr", t_min=T_MIN)
@@ -86,10 +86,10 @@ def share_below(density, level):
 
 def claims(store):
     """Masses and spreads, with the most steps; total variation at each number."""
-    cells = store.wide(laws)
+    cells = store.wide(dps_masses)
     last = cells.loc[SHOWN]
     found = {f"{name}, N = {SHOWN}": last[name] for name in last.index}
-    arrays = store.arrays(store.wide(laws, "digest")["tv"][SHOWN])
+    arrays = store.arrays(store.wide(dps_masses, "digest")["tv"][SHOWN])
     for name, density in (("", arrays["law"]), (", exact", arrays["exact"])):
         found[f"below y{name}, N = {SHOWN}"] = share_below(density, SEEN)
         found[f"below y - 1{name}, N = {SHOWN}"] = share_below(density, SEEN - 1.0)
@@ -99,7 +99,7 @@ def claims(store):
 def tables(store):
     """Every number of steps."""
     return {
-        "Masses of DPS and of the posterior": store.wide(laws)
+        "Masses of DPS and of the posterior": store.wide(dps_masses)
         .reset_index()
         .to_dict("records")
     }
@@ -107,7 +107,9 @@ def tables(store):
 
 def figures(store):
     """Both densities, and the ratio."""
-    return {"dps_mass": draw(store.arrays(store.wide(laws, "digest")["tv"][SHOWN]))}
+    return {
+        "dps_mass": draw(store.arrays(store.wide(dps_masses, "digest")["tv"][SHOWN]))
+    }
 
 
 @gt.plotting.styled
