@@ -10,8 +10,6 @@ Then errors are planted: the right sides of ten theorems 5 % too small, halved, 
 divided by three; the attack must see nine of ten.
 """
 
-import functools
-
 import numpy as np
 
 import gmm_testbed as gt
@@ -94,12 +92,11 @@ class Shrunk(gt.bounds.AbstractBound):
         ]
 
 
-@functools.cache
 def rows(store):
     """One dictionary a claim of every theorem, in the order of the catalogue."""
-    found = []
-    for row in store.rows(attacked):
-        arrays, theorem = store.arrays(row), row.cell["theorem"]
+    cells, found = {row.cell["theorem"]: row for row in store.rows(attacked)}, []
+    for theorem in gt.bounds.CATALOGUE:
+        arrays = store.arrays(cells[theorem])
         for i, part in enumerate(arrays["parts"]):
             place = arrays["coordinates"][i]
             found.append(
@@ -116,47 +113,52 @@ def rows(store):
                     ),
                 }
             )
-    order = list(gt.bounds.CATALOGUE)
-    return sorted(found, key=lambda row: order.index(row["theorem"]))
+    return found
+
+
+def numbers(store, experiment):
+    """Values of a metric by cell: a dictionary for each metric."""
+    found = {}
+    for row in store.rows(experiment):
+        found.setdefault(row.metric, {})[tuple(row.cell.values())] = row.value
+    return found
 
 
 def claims(store):
-    violated = {
-        r.cell["theorem"]: r.metrics["violated"].value for r in store.rows(attacked)
-    }
+    violated = numbers(store, attacked)["violated"]
     refuted = {n for n, bound in gt.bounds.CATALOGUE.items() if bound.facts.refuted}
     found = {
         "violated, and should hold": sum(
-            v > 0 for n, v in violated.items() if n not in refuted
+            value > 0 for (name,), value in violated.items() if name not in refuted
         ),
-        "refuted as printed, and survived": sum(violated[n] == 0 for n in refuted),
+        "refuted as printed, and survived": sum(
+            violated[name,] == 0 for name in refuted
+        ),
     }
+    seen = numbers(store, planted)["seen"]
     for error in FACTORS:
-        seen = [
-            r.metrics["seen"].value
-            for r in store.rows(planted)
-            if r.cell["error"] == error
-        ]
-        found[f"planted and seen: {error}"] = sum(seen) / len(seen)
+        own = [value for (_, other), value in seen.items() if other == error]
+        found[f"planted and seen: {error}"] = sum(own) / len(own)
     return {name: float(value) for name, value in found.items()}
 
 
 def tables(store):
-    cells = {r.cell["theorem"]: r for r in store.rows(attacked)}
+    values, found = numbers(store, attacked), rows(store)
+    seconds = {row.cell["theorem"]: row.wall_seconds for row in store.rows(attacked)}
     overview = []
     for name, bound in gt.bounds.CATALOGUE.items():
-        row = cells[name]
-        own = [r for r in rows(store) if r["theorem"] == name and r["relation"] == "<="]
+        own = [r for r in found if r["theorem"] == name and r["relation"] == "<="]
+        own = [r for r in own if r["verdict"] != "violated"]
         best = max(own, key=lambda r: r["tightness"], default=None)
         overview.append(
             {
                 "theorem": name,
                 "status": "refuted" if bound.facts.refuted else bound.facts.status,
-                "violated": int(row.metrics["violated"].value),
-                "cases": int(row.metrics["cases"].value),
-                "largest left / right": best["tightness"] if best else "equalities",
+                "violated": int(values["violated"][name,]),
+                "cases": int(values["cases"][name,]),
+                "largest left / right": best["tightness"] if best else "",
                 "of": best["part"] if best else "",
-                "seconds": round(row.wall_seconds),
+                "seconds": round(seconds[name]),
             }
         )
     return {"Theorems under attack": overview}

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 import gmm_testbed as gt
-from gmm_testbed.bounds import Verdict, search, spaces
+from gmm_testbed.bounds import Verdict, importance, search, spaces
 from gmm_testbed.bounds.base import AbstractBound, Claim, Facts
 from gmm_testbed.divergences.expectation import finer
 from gmm_testbed.estimate import Estimate
@@ -216,6 +216,43 @@ def test_the_best_of_many_draws_is_no_violation():
     found = search._confirmed(Sampled(), jax.random.key(3), best, 1)
     assert found.verdict is not Verdict.VIOLATED
     assert float(found.left.stderr) == pytest.approx(math.sqrt(2 / 800), rel=0.2)
+
+
+def test_rare_weights_are_no_counterexample(key):
+    """T17: 4000 draws of weights of chi2 1e16 see none of the large ones."""
+    prior = gt.GaussianMixture.isotropic(
+        [0.004, 0.024, 0.972], [[-0.32], [-0.179], [2.365]], [0.15, 0.063, 0.024]
+    )
+    seen = {
+        "A": jnp.ones((1, 1)),
+        "R": jnp.full((1, 1), 0.0117),
+        "y": jnp.array([-3.56]),
+    }
+    (found, *_) = gt.bounds.check("T17", key, prior=prior, **seen, num=2)
+    assert float(found.right.value) > 1e15 > float(found.left.value)
+    assert found.holds is Verdict.UNDECIDED
+
+
+def test_the_error_of_a_variance_is_that_of_all_moments():
+    """T17: moments of one weight by quadrature, of the mean of n by algebra."""
+    given = importance.ImportanceSampling().setting({"num": 4})
+    prior, observed = given["prior"], (given["A"], given["R"], given["y"])
+    x, mass = gt.divergences.line_rule(prior, 4001)
+    logs = importance._log_likelihood(observed, x[:, 0])
+    w = np.exp(np.asarray(logs - prior.log_evidence(*observed))) - 1.0
+    second, fourth = (float(np.asarray(mass) @ w**k) for k in (2, 4))
+    wanted = (fourth + 3 * 3 * second**2) / 4 - second**2
+    found = importance._variance_of_squares(prior, observed, 4)
+    assert float(found) == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_a_small_divergence_has_the_tolerance_of_its_moments(key):
+    """T11: at kappa = .07 the KL over y is 3e-7, a difference of second order."""
+    found = gt.bounds.check("T11", key, kappa=0.07, zeta=0.96)
+    (kl,) = [report for report in found if report.label == "KL over y"]
+    assert kl.holds is Verdict.HOLDS
+    assert abs(float(kl.slack.value)) > 1e-6 * float(kl.right.value)
 
 
 def shrunk(bound, factor):

@@ -79,6 +79,15 @@ SLOW = {  # four to twenty seconds each, nearly all of it compilation
     "T26-orders",
     "T31-split-gibbs",
     "T36-early-stopping",
+    "T37-guided-density",
+    "T38-guided-modes",
+    "T38-guided-modes-corrected",
+    "T39-guided-dimension",
+    "T39-guided-dimension-corrected",
+    "T40-flow-curvature",
+    "T41-plain-start",
+    "T42-tan-schedule",
+    "T43-condition-number",
 }
 
 

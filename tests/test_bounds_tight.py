@@ -10,8 +10,10 @@ from gmm_testbed.bounds import (
     component_brackets,
     dps_density,
     entropy_sandwich,
+    flow_curvature,
     initialisation,
     mixture_landscape,
+    plain_start,
     replacement,
 )
 from gmm_testbed.bounds.tools import line_pairs, space
@@ -220,3 +222,27 @@ def test_the_spectral_gap_of_a_gaussian_is_one_over_its_variance():
     gaussian = gt.GaussianMixture.isotropic([1.0], [[0.3]], 0.7)
     found = mixture_landscape.poincare(gaussian)
     np.testing.assert_allclose(found, 0.7, rtol=1e-7)
+
+
+def test_an_atom_is_as_far_from_pure_noise_as_from_the_origin():
+    """T41: W2(N(0, s^2), N(m, s^2)) = |m|."""
+    atom = space.beside(gaussian(0.7, 1e-12), 1, (), ())
+    for s in (0.3, 4.0):
+        found = plain_start.from_noise(atom, jnp.asarray(s))
+        np.testing.assert_allclose(found, 0.7, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "law, s, most",
+    [
+        ("one Gaussian", 2.0**-0.5, 2.0 / 27.0**0.5),
+        ("two atoms", 1.0, 1.022),
+        ("nine atoms", 1.0, 1.363),
+    ],
+)
+def test_no_law_was_found_that_bends_the_flow_much(law, s, most):
+    """T40 allows 16: s times the acceleration in the clock s, on the line."""
+    found = flow_curvature.bend(
+        flow_curvature.law_of(law, 1), jnp.asarray(s), jnp.asarray(1.0)
+    )
+    np.testing.assert_allclose(found, most, atol=5e-4)

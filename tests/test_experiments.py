@@ -14,6 +14,7 @@ from .oracles import line_sampler as oracle
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 QUICK = (  # two minutes of one core each, or less
+    "autoguidance_tree",
     "burns2026_early_stopping",
     "burns2026_failures",
     "burns2026_finite_sample",
@@ -21,6 +22,9 @@ QUICK = (  # two minutes of one core each, or less
     "burns2026_steps",
     "burns2026_unimodal",
     "error_budget",
+    "guidance_gaussian",
+    "guidance_high_dimension",
+    "guidance_two_modes",
     "readme_figure",
 )
 

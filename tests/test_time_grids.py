@@ -59,6 +59,19 @@ def test_a_target_has_the_grids_of_its_path_and_one_more():
     assert "did you mean 'optimal'?" in message_of(gt.time_grid, target, 5, "optmal")
 
 
+def test_tan_has_equal_angles():
+    """At sigma/alpha from 80 to .002 and c = 1/2: the formula of Sabour et al. by hand."""
+    prior = gt.GaussianMixture.isotropic([1.0], [[0.3, -1.0]], 0.25)
+    problem = gt.InverseProblem(prior, gt.Linear([[0.0, 0.0]], 1.0), [0.0])
+    target = gt.Target(problem, VE(0.002, 80.0))
+    times = gt.time_grid(target, 10, "tan", t_min=0.0)
+    ends = np.arctan(160.0), np.arctan(0.004)
+    by_hand = 0.5 * np.tan(ends[0] + np.arange(11) / 10 * (ends[1] - ends[0]))
+    assert_allclose(target.path.sigma(times), by_hand, rtol=1e-12)
+    assert times[0] == 1.0 and times[-1] == 0.0
+    assert 'time_grid(target, N, "tan")' in message_of(gt.time_grid, VP(), 5, "tan")
+
+
 def test_quadratic_is_uniform_in_the_root():
     times = time_grid(VP(), 2, "quadratic", t_max=0.81, t_min=0.01)
     assert_allclose(times, [0.81, 0.25, 0.01], rtol=1e-14)

@@ -274,3 +274,12 @@ def test_a_table_shows_errors_relations_and_each_case_once():
     row = next(line for line in text.splitlines() if line.startswith("x=0.1"))
     assert row.split()[1:] == "size 0.01 <= 0.15 ± 0.0001 0.14 0.067 holds".split()
     assert Verdict.OUTSIDE.value in text
+
+
+def test_how_far_a_right_side_could_shrink_unnoticed_is_said(tmp_path):
+    """By the largest left / right of the sweep, where that is below .95."""
+    found = checked("T7-contraction", tmp_path)
+    share = max(report.tightness for report in found.reports)
+    assert share < 0.95
+    (line,) = [words for words in verify.summary([found]) if "shrink" in words]
+    assert line.endswith(f": {share:.2g} T7-contraction")

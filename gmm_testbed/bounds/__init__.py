@@ -20,6 +20,7 @@ from .base import judge as judge
 from .base import report as report
 from .collapse import Collapse as Collapse
 from .component_brackets import ComponentBrackets as ComponentBrackets
+from .condition_number import ConditionNumber as ConditionNumber
 from .contraction import Contraction as Contraction
 from .denoising_lipschitz import DenoisingLipschitz as DenoisingLipschitz
 from .density_sandwich import DensitySandwich as DensitySandwich
@@ -32,10 +33,16 @@ from .entropy_sandwich import EntropySandwich as EntropySandwich
 from .findings import Attack as Attack
 from .findings import Finding as Finding
 from .findings import in_words as in_words
+from .flow_curvature import FlowCurvature as FlowCurvature
 from .flow_density import FlowDensity as FlowDensity
 from .flow_matching import FlowMatching as FlowMatching
 from .frozen_score import FrozenScore as FrozenScore
 from .gronwall import Gronwall as Gronwall
+from .guided_density import GuidedDensity as GuidedDensity
+from .guided_dimension import GuidedDimension as GuidedDimension
+from .guided_dimension import GuidedDimensionCorrected as GuidedDimensionCorrected
+from .guided_modes import GuidedModes as GuidedModes
+from .guided_modes import GuidedModesCorrected as GuidedModesCorrected
 from .importance import ImportanceSampling as ImportanceSampling
 from .information_bound import InformationBound as InformationBound
 from .initialisation import Initialisation as Initialisation
@@ -48,6 +55,7 @@ from .mixture_landscape import PublishedPoincare as PublishedPoincare
 from .orders import Orders as Orders
 from .particle_filters import ParticleFilters as ParticleFilters
 from .path_identity import PathIdentity as PathIdentity
+from .plain_start import PlainStart as PlainStart
 from .posterior_covariance import PosteriorCovariance as PosteriorCovariance
 from .prior_baseline import PriorBaseline as PriorBaseline
 from .relative_score import FrozenRelativeScore as FrozenRelativeScore
@@ -55,12 +63,14 @@ from .replacement import Replacement as Replacement
 from .residual_divergence import ResidualDivergence as ResidualDivergence
 from .residual_identity import ResidualIdentity as ResidualIdentity
 from .reverse_paths import ReversePaths as ReversePaths
+from .schedule_bound import ScheduleBound as ScheduleBound
 from .score_lipschitz import ScoreLipschitz as ScoreLipschitz
 from .speciation import Speciation as Speciation
 from .split_gibbs import SplitGibbs as SplitGibbs
 from .stated import Stated as Stated
 from .stated import as_bound
 from .stein import SteinDiscrepancy as SteinDiscrepancy
+from .tan_schedule import TanSchedule as TanSchedule
 from .tilted_transport import TiltedTransport as TiltedTransport
 from .tools.given import on_target as on_target
 from .tools.given import parameters as parameters
@@ -104,6 +114,16 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T32-replacement": Replacement(),
     "T35-labels": LabelDecomposition(),
     "T36-early-stopping": EarlyStopping(),
+    "T37-guided-density": GuidedDensity(),
+    "T38-guided-modes": GuidedModes(),
+    "T38-guided-modes-corrected": GuidedModesCorrected(),
+    "T39-guided-dimension": GuidedDimension(),
+    "T39-guided-dimension-corrected": GuidedDimensionCorrected(),
+    "T40-flow-curvature": FlowCurvature(),
+    "T41-plain-start": PlainStart(),
+    "T42-tan-schedule": TanSchedule(),
+    "T43-condition-number": ConditionNumber(),
+    "T44-schedule": ScheduleBound(),
     "T45-flow-matching": FlowMatching(),
     "T46-posterior-covariance": PosteriorCovariance(),
     "T47-denoising-lipschitz": DenoisingLipschitz(),

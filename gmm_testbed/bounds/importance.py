@@ -61,6 +61,8 @@ class ImportanceSampling(AbstractBound):
         bound = Estimate.mean_of(kept, how=how)
         reverse = -Estimate.mean_of(plain, how=how)
         squares = Estimate.mean_of(num * (ratios.plain - 1.0) ** 2, how=how)
+        known = jnp.sqrt(_variance_of_squares(prior, observed, num) / _REPEATS)
+        squares = Estimate(squares.value, jnp.maximum(squares.stderr, known), how)
         jensen = Estimate(jnp.log1p(chi2 / num), how="quadrature")
         exact = Estimate(chi2, how="quadrature")
         if num == 1:  # there are no others to average over
@@ -90,6 +92,26 @@ class _Ratios(eqx.Module):
 @eqx.filter_jit
 def _chi2(prior, observed):
     return line_pairs.chi2(prior.conditioned(*observed), prior)
+
+
+@eqx.filter_jit
+def _variance_of_squares(prior, observed, num: int):
+    """Of n (Z^/Z - 1)^2, by the moments of one weight, which rare ones may carry.
+
+    The k-th moment of w is a Gaussian integral: N(y; u, R)^k is N(y; u, R/k) times
+    (2 pi R)^((1 - k)/2) / sqrt(k).
+    """
+    A, R, y = observed
+    log_evidence = prior.log_evidence(A, R, y)
+
+    def moment(k):
+        log_peak = 0.5 * (1.0 - k) * jnp.log(2.0 * jnp.pi * R[0, 0]) - 0.5 * jnp.log(k)
+        found = log_peak + prior.log_evidence(A, R / k, y)
+        return jnp.exp(found - k * log_evidence)
+
+    second, third, fourth = (moment(k) for k in (2.0, 3.0, 4.0))
+    square, central = second - 1.0, fourth - 4.0 * third + 6.0 * second - 3.0
+    return (central + 3.0 * (num - 1) * square**2) / num - square**2
 
 
 @eqx.filter_jit

@@ -27,6 +27,7 @@ from .spaces import AbstractSpace, Between, Coordinates, OneOf
 
 _STARTS = 0.4  # share of the budget that random starts have
 _SEEN = 1e-7  # sides below this are 0 up to rounding, and show nothing
+_UNSEEN = 2.0  # their score; a true one is at most 2, for sides of opposite signs
 _VARIES = re.compile(r" = -?[0-9]")  # what a label says of the case
 _FRESH = 8  # keys that confirm a violation of sampled sides
 
@@ -123,7 +124,7 @@ class _Search:
         def objective(z):
             if self.used >= until:
                 raise _Over
-            return self.scores(z).get(label, 2.0)
+            return self.scores(z).get(label, _UNSEEN)
 
         with contextlib.suppress(_Over):
             while self.used < until:
@@ -157,6 +158,8 @@ class _Search:
             if verdict in (Verdict.OUTSIDE, Verdict.NAN):
                 continue
             found[name] = score = slack(claim)
+            if score == _UNSEEN:
+                continue
             if name not in self.best or score < self.best[name].score:
                 self.best[name] = _Best(score, np.array(z), setting, claim, place)
         return found
@@ -213,7 +216,7 @@ def slack(claim: Claim) -> float:
     left, right = float(claim.left.value), float(claim.right.value)
     size = max(abs(left), abs(right))
     if size < _SEEN:
-        return -abs(right - left) if claim.equal else 2.0
+        return -abs(right - left) if claim.equal else _UNSEEN
     return -abs(right - left) / size if claim.equal else (right - left) / size
 
 

@@ -1,4 +1,4 @@
-"""`gt.time_grid`: the grids of a path, and the one that is best for a target."""
+"""`gt.time_grid`: the grids of a path, and those that are best for a target."""
 
 from jaxtyping import ArrayLike, Real
 
@@ -9,8 +9,10 @@ from ..paths import AbstractPath
 from ..paths import grids as time_grids
 from ..problem import Target
 from . import optimal_grid
+from .tan_grid import tan_grid
 
-KINDS = (*time_grids.KINDS, "optimal")
+OF_TARGETS = ("optimal", "tan")
+KINDS = (*time_grids.KINDS, *OF_TARGETS)
 
 
 def time_grid(
@@ -25,11 +27,13 @@ def time_grid(
     """A strictly decreasing grid of times, from exactly `t_max` to exactly `t_min`.
 
     Args:
-        path: a path, or a target, which has one; "optimal" needs a target.
+        path: a path, or a target, which has one; "optimal" and "tan" need a target.
         num_steps: N, at least 1.
         kind: "uniform", "quadratic", "log_snr" or "karras" (`gmm_testbed.paths.grids` has
-            their formulas), or "optimal": the grid of `gt.optimal_grid`, with the least
-            discretisation error for this target to leading order.
+            their formulas); "optimal": the grid of `gt.optimal_grid`, with the least
+            discretisation error of the path for this target to leading order; or "tan"
+            (`gmm_testbed.budget.tan_grid`): equal steps of arctan(sigma / (alpha c)), c^2
+            the mean variance of the posterior, best for the output of deterministic DDIM.
         t_max: (), first time.
         t_min: (), last time, below `t_max`.
         key: of samples, for "optimal" if d > 1 and there are several components.
@@ -42,8 +46,8 @@ def time_grid(
             number from 1, the ends are not 0 <= t_min < t_max <= 1, `log_snr`, `karras`
             or `optimal` meet an infinite log-SNR at an end, or two times are equal in the
             precision in use.
-        UnsupportedError: for "optimal", if the posterior is not a mixture, or samples
-            need a key.
+        UnsupportedError: for "optimal" and "tan", if the posterior is not a mixture; for
+            "optimal", if samples need a key.
     """
     choose(kind, dict.fromkeys(KINDS), "kind of time grid")
     num_steps = check_count(num_steps, "num_steps")
@@ -51,14 +55,17 @@ def time_grid(
         "gt.time_grid(path, num_steps, kind, t_max, t_min)",
         path=(path, AbstractPath | Target, "a path, as gt.VP()"),
     )
-    if kind != "optimal":
+    if kind not in OF_TARGETS:
         path = path.path if isinstance(path, Target) else path
         return time_grids.time_grid(path, num_steps, kind, t_max, t_min)
     require(
         isinstance(path, Target),
-        "an optimal grid depends on the posterior, not on the path alone",
+        "the best grid depends on the posterior, not on the path alone",
         got=type(path).__name__,
         expected="a Target",
-        hint='write time_grid(target, N, "optimal"), or optimal_grid(target, N)',
+        hint=f'write time_grid(target, N, "{kind}")'
+        + (", or optimal_grid(target, N)" if kind == "optimal" else ""),
     )
+    if kind == "tan":
+        return tan_grid(path, num_steps, t_max, t_min)
     return optimal_grid(path, num_steps, t_max, t_min, key=key)

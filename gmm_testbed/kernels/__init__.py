@@ -6,7 +6,10 @@ from .ddim import DDIM as DDIM
 from .ddpm import DDPM as DDPM
 from .euler import EulerMaruyama as EulerMaruyama
 from .euler import ProbabilityFlow as ProbabilityFlow
+from .exponential import ExponentialIntegrator as ExponentialIntegrator
 from .heun import Heun as Heun
+from .heun_time import HeunInTime as HeunInTime
+from .reverse_sde import ReverseSDE as ReverseSDE
 from .selected import Selected as Selected
 
 CATALOGUE = {
@@ -15,4 +18,7 @@ CATALOGUE = {
     "EulerMaruyama": EulerMaruyama,
     "ProbabilityFlow": ProbabilityFlow,
     "Heun": Heun,
+    "ExponentialIntegrator": ExponentialIntegrator,
+    "HeunInTime": HeunInTime,
+    "ReverseSDE": ReverseSDE,
 }

@@ -19,9 +19,16 @@ from ..mixture import GaussianMixture
 from ..problem import Linear, Target
 from ..sampling import check_run, initial_law
 from .base import shown
-from .explicit import legs_of, require_count, require_explicit, require_no_memory
+from .explicit import (
+    Stage,
+    legs_of,
+    require_count,
+    require_explicit,
+    require_no_memory,
+)
 
-_TOLERANCE = 1e4  # in units of the dtype's rounding
+Moments = tuple[Float[Array, " d"], Float[Array, "d d"], Scalar]
+TOLERANCE = 1e4  # in units of the dtype's rounding
 
 
 class AffineLaw(eqx.Module):
@@ -106,13 +113,13 @@ def affine(
     require_explicit(sampler)
     require_no_memory(sampler)
     stages = legs_of(sampler)
-    _require_affine(sampler, target, times)
+    require_affine(sampler, target, times)
     initial = initial_law(sampler, target, times[0], initial)
-    _require_one(sampler, stages, target, times)
+    require_one(sampler, stages, target, times)
     means, covariances, error = _recursion(
         stages, target, times, initial.mean(), initial.covariance()
     )
-    slack = _TOLERANCE * jnp.finfo(means.dtype).eps
+    slack = TOLERANCE * jnp.finfo(means.dtype).eps
     require(
         bool(error < slack),
         "a transition is not affine",
@@ -126,28 +133,9 @@ def affine(
 
 @eqx.filter_jit
 def _recursion(legs, target, times, mean, covariance):
-    probe = jnp.cos(jnp.arange(mean.shape[0], dtype=mean.dtype) + 1.0)
-
-    def leg_of(leg, window, carry):
-        mean, covariance, worst = carry
-
-        def moved(x):
-            parts = leg.parts(target, x, *window)
-            require_count(parts.mean.shape[0], 1)
-            return parts.mean[0], parts.covariance[0]
-
-        F = jax.jacfwd(lambda x: moved(x)[0])(mean)
-        here, noise = moved(mean)
-        there, other = moved(mean + probe)
-        predicted = here + F @ probe
-        size = 1.0 + jnp.max(jnp.abs(predicted))
-        error = jnp.max(jnp.abs(there - predicted)) / size
-        error += jnp.max(jnp.abs(other - noise)) / (size + jnp.max(jnp.abs(noise)))
-        return here, F @ covariance @ F.T + noise, jnp.maximum(worst, error)
-
     def step(carry, window):
         for leg in legs:
-            carry = leg_of(leg, window, carry)
+            carry = affine_leg(leg, target, window, carry)
         return carry, carry[:2]
 
     windows = jnp.stack([times[:-1], times[1:]], axis=1)
@@ -157,7 +145,46 @@ def _recursion(legs, target, times, mean, covariance):
     return means, jnp.concatenate([covariance[None], covariances]), worst
 
 
-def _require_affine(sampler: AbstractMethod, target: Target, times: Times) -> None:
+def affine_leg(
+    leg: Stage, target: Target, window: Float[Array, "2"], carry: Moments
+) -> Moments:
+    """Mean (d,) and covariance (d, d) after a leg, and how far it is from affine, ().
+
+    Args:
+        leg: of one Gaussian.
+        target: the problem along its path.
+        window: times at which the whole step begins and ends.
+        carry: the same before it; the largest deviation is kept.
+    """
+    mean, covariance, worst = carry
+    probe = jnp.cos(jnp.arange(mean.shape[0], dtype=mean.dtype) + 1.0)
+
+    def moved(x):
+        parts = leg.parts(target, x, *window)
+        require_count(parts.mean.shape[0], 1)
+        return parts.mean[0], parts.covariance[0]
+
+    F = jax.jacfwd(lambda x: moved(x)[0])(mean)
+    here, noise = moved(mean)
+    there, other = moved(mean + probe)
+    predicted = here + F @ probe
+    size = 1.0 + jnp.max(jnp.abs(predicted))
+    error = jnp.max(jnp.abs(there - predicted)) / size
+    error += jnp.max(jnp.abs(other - noise)) / (size + jnp.max(jnp.abs(noise)))
+    return here, F @ covariance @ F.T + noise, jnp.maximum(worst, error)
+
+
+def require_affine(sampler: AbstractMethod, target: Target, times: Times) -> None:
+    """Refuses a prior, a measurement or a method whose law is not Gaussian.
+
+    Args:
+        sampler: any method.
+        target: the problem along its path.
+        times: (N + 1,).
+
+    Raises:
+        UnsupportedError: with the part that is not.
+    """
     problem = target.problem
     linear = isinstance(problem.measurement, Linear)
     moving = [sampler]
@@ -190,8 +217,20 @@ def _require_affine(sampler: AbstractMethod, target: Target, times: Times) -> No
             )
 
 
-def _require_one(sampler, stages, target, times) -> None:
-    """Refuses mixtures of several components: of a distorted source, say."""
+def require_one(
+    sampler: AbstractMethod, stages: list[Stage], target: Target, times: Times
+) -> None:
+    """Refuses mixtures of several components: of a distorted source, say.
+
+    Args:
+        sampler: for the message.
+        stages: of its step.
+        target: the problem along its path.
+        times: (N + 1,).
+
+    Raises:
+        UnsupportedError: if a step has several.
+    """
     count = max(stage.count(target, times) for stage in stages)
     if count > 1:
         unsupported(

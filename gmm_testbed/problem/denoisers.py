@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._checks import concrete, floating, require, unsupported
+from .._checks import check_range, concrete, floating, require, unsupported
 from .._types import Matrix, Scalar, Vector
 from ..mixture import GaussianMixture
 from ..mixture.moments import Moments
@@ -193,3 +193,84 @@ class Network(AbstractDenoiser):
         value, vjp = jax.vjp(lambda point: floating(self.fn(point, alpha, sigma)), x)
         gain = sigma**2 / alpha
         return Linearised(value, lambda vector: gain * vjp(vector)[0])
+
+
+def _as_denoiser(given: AbstractDenoiser | GaussianMixture) -> AbstractDenoiser:
+    return Prior(given) if isinstance(given, GaussianMixture) else given
+
+
+class ClassGuidance(AbstractDenoiser):
+    r"""Moves a denoiser away from another one: classifier-free guidance, autoguidance.
+
+    With the means \(m\) of `denoiser` and \(m_c\) of `conditional`, and their scores,
+
+    \[ M = m_c + (\gamma - 1)\, \|s_c - s\|^p\, (m_c - m) , \qquad
+       s_c - s = \frac{\alpha}{\sigma^2} (m_c - m) . \]
+
+    \(\gamma = 1\) is the conditional denoiser and, with p = 0, \(\gamma = 0\) the other; a
+    larger \(\gamma\) gives in general the denoiser of no law. Where `denoiser` is a bad
+    version of `conditional` it is autoguidance. Every method takes it, so that guidance by
+    a class and by a measurement compose: DPS, say, differentiates M.
+
+    Source: Ho & Salimans 2022 (arXiv:2207.12598), equation 6, \(\gamma = 1 + w\); Karras et
+    al. 2024 (arXiv:2406.02507), equation 3, \(\gamma = w\); Lehman Pavasovic et al. 2025
+    (arXiv:2502.07849) for p > 0, \(\gamma = 1 + \omega\).
+
+    Attributes:
+        denoiser: that is left behind: without a class, or a bad version. Here and below a
+            mixture stands for its exact denoiser.
+        conditional: that is gone to: of the class.
+        scale: \(\gamma\), ().
+        power: p >= 0 of the length of the guidance, ().
+
+    Raises:
+        InputError: if scale or power is no finite number of its range, or two mixtures
+            differ in dimension.
+    """
+
+    denoiser: AbstractDenoiser = eqx.field(converter=_as_denoiser)
+    conditional: AbstractDenoiser = eqx.field(converter=_as_denoiser)
+    scale: Scalar = eqx.field(converter=floating)
+    power: Scalar = eqx.field(converter=floating, default=0.0)
+
+    def __check_init__(self):
+        check_range("power", self.power, least=0.0)
+        require(
+            self.scale.ndim == 0
+            and not (concrete(self.scale) and not np.isfinite(float(self.scale))),
+            "scale is not a finite number",
+            got=f"{self.scale!r}",
+            expected="(), finite",
+            hint="0 is the denoiser, 1 the conditional one, and guidance is above 1",
+        )
+        both = self.denoiser, self.conditional
+        dims = [each.prior.dim for each in both if isinstance(each, Prior)]
+        require(
+            len(set(dims)) < 2,
+            "two denoisers of points of different dimensions",
+            got=" and ".join(f"dimension {dim}" for dim in dims),
+            expected="denoisers of the same x0",
+            hint="the conditional is a law of the whole x0, not of its class",
+        )
+
+    def __call__(self, x: Vector, alpha: Scalar, sigma: Scalar) -> Linearised:
+        x, alpha, sigma = floating(x), floating(alpha), floating(sigma)
+        free, bound = (
+            each(x, alpha, sigma) for each in (self.denoiser, self.conditional)
+        )
+        gap = bound.mean - free.mean
+        square, gain = jnp.sum(gap**2), alpha / sigma**2
+        apart = (square > 0.0) & (gain > 0.0)
+        square, gain = (jnp.where(apart, each, 1.0) for each in (square, gain))
+        length = jnp.power(square * gain**2, 0.5 * self.power)
+        length = jnp.where(apart | (self.power == 0.0), length, 0.0)
+        strength = (self.scale - 1.0) * length
+
+        def pullback(vector):
+            along = vector + self.power * gap * (gap @ vector) / square
+            own = bound.times_covariance(vector)
+            return own + strength * (
+                bound.times_covariance(along) - free.times_covariance(along)
+            )
+
+        return Linearised(bound.mean + strength * gap, pullback)

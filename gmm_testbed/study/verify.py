@@ -28,6 +28,7 @@ from ..sweep.provenance import provenance
 from .checked import Checked
 from .files import Study, expected_beside, head
 
+_LOOSE = 0.95  # left / right, the largest of a sweep
 _STEPS = 32  # of the sampler whose times a problem has
 
 
@@ -228,6 +229,14 @@ def summary(found: Sequence[Checked]) -> list[str]:
         f"assumptions: {sum(kept)} checked by program, "
         f"{len(kept) - sum(kept)} hold by construction of the cases"
     )
+    loose = [(_tightest(c), c.name) for c in found if not c.facts.refuted]
+    loose = sorted(pair for pair in loose if pair[0] < _LOOSE)
+    if loose:
+        lines.append(
+            "right sides that could shrink to this share before their sweeps notice "
+            "(--attack searches for cases that do): "
+            + ", ".join(f"{share:.2g} {name}" for share, name in loose)
+        )
     findings = dict.fromkeys(c.finding for c in found if not c.problem)
     for finding in findings:
         names = [c.name for c in found if c.finding == finding]

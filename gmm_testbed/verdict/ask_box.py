@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +20,11 @@ from .record import Finding, percent
 
 _NUM, _STEPS, _SEED = 2000, 40, 7
 _LIMIT = 60.0  # seconds of one run
+_HINT = (
+    "problem has dim, y, R, A, times, alpha, sigma, forward; "
+    "denoiser.x0(x, alpha, sigma) is E[x0 | x], (n, d), or denoiser(x, alpha, sigma) "
+    "with tensors"
+)
 
 
 def prepared(
@@ -36,18 +41,11 @@ def prepared(
         InputError: if the program fails with NumPy's arrays and with PyTorch's, hangs,
             or returns no samples (num, d).
     """
-    given = sampler.views is not in_numpy
-    kinds = [sampler.views]
-    if not given and "torch" in sys.modules:
-        from ..external.torch import (
-            Views,  # only where the program has imported PyTorch
-        )
-
-        kinds.insert(0 if _speaks_torch(sampler.fn) else 1, Views())
     where = "a problem on the line" if target is None else "this problem"
     target, problems = response.problem() if target is None else target, []
     times = time_grid(target.path, 4, t_min=response.END)
-    for views in kinds:
+    hint = _HINT
+    for views in _kinds(sampler):
         tried = External(
             sampler.fn, sampler.level, sampler.needs, sampler.reference, views
         )
@@ -57,6 +55,7 @@ def prepared(
         except InputError:
             raise
         except Exception as error:  # whatever another person's program raises
+            hint = _missing(error) or hint
             problems.append(
                 f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             )
@@ -69,10 +68,36 @@ def prepared(
         f"{_name(sampler.fn)} fails on 8 samples of {where}, in 4 steps",
         got="; ".join(problems),
         expected="sample(problem, denoiser, num, seed) -> (num, d)",
-        hint="problem has dim, y, R, A, times, alpha, sigma, forward; "
-        "denoiser.x0(x, alpha, sigma) is E[x0 | x], (n, d), or denoiser(x, alpha, sigma) "
-        "with tensors",
+        hint=hint,
     )
+
+
+def _kinds(sampler: External) -> Iterator[Callable]:
+    """The arrays to be tried in turn; PyTorch's once the program has imported it."""
+    if sampler.views is not in_numpy:
+        yield sampler.views
+        return
+    first = "torch" in sys.modules and _speaks_torch(sampler.fn)
+    if first:
+        yield _tensors()
+    yield in_numpy
+    if not first and "torch" in sys.modules:  # perhaps by the call itself
+        yield _tensors()
+
+
+def _tensors() -> Callable:
+    from ..external.torch import Views  # only where the program has imported PyTorch
+
+    return Views()
+
+
+def _missing(error: Exception) -> str:
+    """What to install, if that is what is wrong."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    if error.name == "torch":
+        return "install PyTorch: pip install 'gmm-testbed[torch]'"
+    return f"install {error.name.partition('.')[0]} beside gmm_testbed"
 
 
 def _name(fn: Callable) -> str:

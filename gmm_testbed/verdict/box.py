@@ -96,4 +96,4 @@ class _Watched:
 def _host(value: Any) -> np.ndarray:
     """A NumPy array of an array or a tensor."""
     detach = getattr(value, "detach", None)
-    return np.asarray(value if detach is None else detach().cpu())
+    return np.asarray(value if detach is None else detach().cpu().double())

@@ -26,6 +26,7 @@ VARIANTS = {
     "DDPM matched_scalar": kernels.DDPM("matched_scalar"),
     "DDIM half": kernels.DDIM(0.5),
     "DDIM one": kernels.DDIM(1.0),
+    "ReverseSDE strong": kernels.ReverseSDE(1.7),
     "DPS update": gt.Published(gt.approximations.ZetaDPS(1.0)),
 }
 ROWS = {name: kind() for name, kind in kernels.CATALOGUE.items()} | VARIANTS
@@ -100,6 +101,15 @@ def test_the_facts_are_true(name):
     assert report.ok, str(report)
 
 
+FROZEN = {  # alpha_s times the integral of g^2 / alpha, by hand
+    "VP": lambda at, st, as_, ss, t, s: 2 * (as_ / at - 1),
+    "VE": lambda at, st, as_, ss, t, s: st**2 - ss**2,
+    "Rectified": lambda at, st, as_, ss, t, s: (
+        2 * as_ * (1 / at - 1 / as_ - np.log(as_ / at))
+    ),
+}
+
+
 def _moments(name, x, t, s, path="Rectified"):
     """Mean and covariance of the step by the NumPy references, on the mixture."""
     (at, st), (as_, ss) = (scales(PATHS[path], jnp.asarray(time)) for time in (t, s))
@@ -120,9 +130,28 @@ def _moments(name, x, t, s, path="Rectified"):
             return ref.posterior_mean(SPACE, x, alpha, sigma)
 
         return ref.heun(x, rule, *step), 0 * eye
+    if name == "ExponentialIntegrator":
+        score = (at * m - x) / st**2
+        weight, ratio = FROZEN[path](at, st, as_, ss, t, s), as_ / at
+        return ratio * x + weight * score, ((ratio * st) ** 2 - ss**2) * eye
+    if name == "HeunInTime":
+
+        def velocity(x, time):
+            alpha, sigma = scales(PATHS[path], jnp.asarray(time))
+            rates = drift_and_diffusion(path, time)
+            mean = ref.posterior_mean(SPACE, x, alpha, sigma)
+            return rates[0] * x - 0.5 * rates[1] * (alpha * mean - x) / sigma**2
+
+        slope = velocity(x, t)
+        later = velocity(x - (t - s) * slope, s)
+        return x - 0.5 * (t - s) * (slope + later), 0 * eye
     if name.startswith("DDIM"):
         eta = {"DDIM": 0.0, "DDIM half": 0.5, "DDIM one": 1.0}[name]
         mean, std = ref.ddim(x, m, eta, *step)
+        return mean, std**2 * eye
+    if name.startswith("ReverseSDE"):
+        h = {"ReverseSDE": 1.0, "ReverseSDE strong": 1.7}[name]
+        mean, std = ref.reverse_sde(x, m, h, *step)
         return mean, std**2 * eye
     return {
         "DDPM": (ancestral, small * eye),
@@ -167,6 +196,7 @@ IN_THE_SCALES = (
     "DDIM",
     "DDIM half",
     "Heun",
+    "ReverseSDE strong",
 )
 
 

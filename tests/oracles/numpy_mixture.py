@@ -318,6 +318,16 @@ def ddim(x, m, eta, alpha_t, sigma_t, alpha_s, sigma_s) -> tuple[np.ndarray, flo
     return alpha_s * m + np.sqrt(sigma_s**2 - std**2) * noise, std
 
 
+def reverse_sde(
+    x, m, h, alpha_t, sigma_t, alpha_s, sigma_s
+) -> tuple[np.ndarray, float]:
+    """Mean and standard deviation of noise that decays h^2 times as fast as in DDPM."""
+    ratio = (alpha_t / sigma_t) / (alpha_s / sigma_s)
+    noise = (x - alpha_t * m) / sigma_t
+    std = sigma_s * np.sqrt(1.0 - ratio ** (2.0 * h * h))
+    return alpha_s * m + sigma_s * ratio ** (h * h) * noise, std
+
+
 def euler(x, m, step, drift, squared, weight, alpha_t, sigma_t) -> np.ndarray:
     """x - dt (f x - weight g^2 s): weight 1 for the SDE, 1/2 for its ODE."""
     s = (alpha_t * m - x) / sigma_t**2

@@ -75,7 +75,10 @@ class Views:
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             made = fn(problem, denoiser, num, seed)
-        return made.detach().cpu() if isinstance(made, torch.Tensor) else made
+        if not isinstance(made, torch.Tensor):
+            return made
+        made = made.detach().cpu().resolve_conj().resolve_neg()
+        return made.double() if made.is_floating_point() else made  # also bfloat16
 
     def problem(self, target: Target, times: Times) -> TorchProblem:
         """The problem of a target in tensors."""

@@ -87,11 +87,13 @@ def line_law(sampler, stages, target, times, initial, refine: int = 1) -> LineLa
 class FlowLaw(AbstractLaw):
     """The law of a deterministic sampler on the line, by the change of variables.
 
+    Starting points are a smooth function of a number u at equal distances.
+
     Attributes:
-        spacing: () of the starting points.
-        log_start: (n,) log-density of the initial law at the starting points.
-        positions: (N + 1, n) where they are.
-        jacobians: (N + 1, n), derivatives of the positions, positive.
+        spacing: () of u.
+        log_start: (n,) log-density of u at the beginning.
+        positions: (N + 1, n) where the points are.
+        jacobians: (N + 1, n), derivatives of the positions by u, positive.
     """
 
     target: Target

@@ -202,7 +202,8 @@ def reduced(
         refine: of `gt.laws.grid`.
 
     Raises:
-        UnsupportedError: if the problem does not reduce, the sampler couples the
+        UnsupportedError: if the problem does not reduce or is seen through another
+            denoiser, the sampler couples the
             directions (a scale from the mean variance of all of them, say), or
             `gt.laws.grid` refuses the problem along the frame.
         InputError: as `gt.laws.grid`.
@@ -212,6 +213,13 @@ def reduced(
     refine = check_count(refine, "refine")
     require_explicit(sampler)
     require_no_memory(sampler)
+    if target.denoiser is not None:
+        unsupported(
+            "no reduced law of a target that is seen through another denoiser",
+            got=f"a target seen through {type(target.denoiser).__name__}",
+            expected="the exact denoiser, which splits where the prior does",
+            hint="pose the problem along its line or plane, and take gt.laws.grid there",
+        )
     problem = target.problem
     measurement = require_linear(sampler, target)
     frame = frame_of(problem.prior, measurement.A)

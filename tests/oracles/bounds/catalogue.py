@@ -3,13 +3,16 @@
 from . import (
     components,
     densities,
+    flows,
     frozen,
+    guided,
     landscapes,
     one_gaussian,
     outputs,
     particles,
     paths,
     posteriors,
+    schedules,
     training,
     twisted,
 )
@@ -25,5 +28,8 @@ PINS = [
     *particles.PINS,
     *training.PINS,
     *outputs.PINS,
+    *guided.PINS,
     *landscapes.PINS,
+    *schedules.PINS,
+    *flows.PINS,
 ]

@@ -23,6 +23,8 @@ FAST = {  # without much compilation, here or in the oracle
     "T28-stein",
     "T29-tilted-transport",
     "T32-replacement",
+    "T44-schedule",
+    "T41-plain-start",
     "C20-entropy",
     "C22-score-lipschitz",
     "C24-divergences",
