@@ -93,19 +93,19 @@ def after_levels(epsilon, repeats):
 
 
 @gt.experiment(grid={"repeats": REPEATS})
-def by_repeats(key, repeats):
+def annealed_by_repeats(key, repeats):
     """Annealed dynamics, by the number of steps at a level."""
     return after_levels(EPSILON, repeats)
 
 
 @gt.experiment(grid={"epsilon": EPSILONS})
-def by_size(key, epsilon):
+def annealed_by_size(key, epsilon):
     """Annealed dynamics, by the size of a step."""
     return after_levels(epsilon, SHOWN)
 
 
 @gt.experiment(grid={"steps": STEPS})
-def at_one_level(key, steps):
+def langevin_at_one_level(key, steps):
     """Langevin dynamics in the score of the data."""
     target, times = problem(1), jnp.linspace(1.0, 0.0, steps + 1)
     plain = sampler(levels=RUNGS[-1:])
@@ -114,7 +114,7 @@ def at_one_level(key, steps):
 
 
 @gt.experiment(grid={"level": range(1, LEVELS + 1)})
-def from_level(key, level):
+def annealed_from_level(key, level):
     """Annealed dynamics that begin in the law of a level, with equal weights."""
     target = problem(1)
     even = target.problem.prior.means, SIGMAS[level - 1] ** 2
@@ -125,7 +125,7 @@ def from_level(key, level):
 
 
 @gt.experiment(grid={"dynamics": ("Langevin", "annealed")})
-def points(key, dynamics):
+def langevin_points(key, dynamics):
     """As many points as in the published figure."""
     target, annealed = problem(2), dynamics == "annealed"
     times = gt.algorithms.ladder(RUNGS, SHOWN)
@@ -154,7 +154,7 @@ def claims(store):
     for level, (weight, exact) in enumerate(zip(after, exact_weights(), strict=True)):
         found[f"annealed, after level {level + 1}: weight"] = weight
         found[f"annealed, after level {level + 1}: exact weight"] = exact
-    moved = store.wide(from_level)["weight"]
+    moved = store.wide(annealed_from_level)["weight"]
     for level in (1, 4, 7, 10):
         found[f"equal weights at level {level}: weight"] = moved[level]
     return found
@@ -163,15 +163,15 @@ def claims(store):
 def runs(store):
     """A name and the cells of each sweep."""
     return (
-        ("Langevin, {} steps", store.wide(at_one_level)),
-        ("annealed, {} steps a level", store.wide(by_repeats)),
-        ("annealed, size {:g}", store.wide(by_size)),
+        ("Langevin, {} steps", store.wide(langevin_at_one_level)),
+        ("annealed, {} steps a level", store.wide(annealed_by_repeats)),
+        ("annealed, size {:g}", store.wide(annealed_by_size)),
     )
 
 
 def lag(store):
     """Weights (L,) after every level, by the number of steps at one."""
-    digests = store.wide(by_repeats, "digest")["tv"]
+    digests = store.wide(annealed_by_repeats, "digest")["tv"]
     return {n: store.arrays(digest)["weights"] for n, digest in digests.items()}
 
 
@@ -182,7 +182,7 @@ def tables(store):
         for name, cells in runs(store)
         for label, row in cells.iterrows()
     ]
-    after, moved = lag(store), store.wide(from_level)["weight"]
+    after, moved = lag(store), store.wide(annealed_from_level)["weight"]
     levels = [
         {"level": k + 1, "sigma": SIGMAS[k], "exact": exact_weights()[k]}
         | {f"{n} steps": weights[k] for n, weights in after.items()}
@@ -196,15 +196,15 @@ def figures(store):
     """The points of the published figure, the laws, and the weights by level."""
     arrays = {}
     for name, cell, label in (
-        ("Langevin", at_one_level, 1000),
-        ("annealed", by_repeats, SHOWN),
+        ("Langevin", langevin_at_one_level, 1000),
+        ("annealed", annealed_by_repeats, SHOWN),
     ):
         digest = store.wide(cell, "digest")["tv"][label]
         arrays[name] = store.arrays(digest)["law"]
-    digests = store.wide(points, "digest")["weight"]
+    digests = store.wide(langevin_points, "digest")["weight"]
     drawn = {name: store.arrays(digest)["x"] for name, digest in digests.items()}
-    moved = store.wide(from_level)["weight"].to_numpy()
-    shares = store.wide(points)["weight"]
+    moved = store.wide(annealed_from_level)["weight"].to_numpy()
+    shares = store.wide(langevin_points)["weight"]
     return {"annealed_langevin": draw(drawn, shares, arrays, lag(store), moved)}
 
 

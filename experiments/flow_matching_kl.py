@@ -66,7 +66,7 @@ def erred(kind, beta, t):
 
 
 @gt.experiment(grid={"schedule": SCHEDULES, "kind": KINDS})
-def gaussian(key, schedule, kind):
+def gaussian_flows(key, schedule, kind):
     """epsilon, KL, S and the bound, and the standard error of a mean of log p/q."""
     found = {}
     for beta in KINDS[kind]:
@@ -93,7 +93,7 @@ def gaussian(key, schedule, kind):
 
 
 @gt.experiment(grid={"relative": (0.05, 0.1, 0.2, -0.1), "offset": (0.0, 0.2)})
-def mixture(key, relative, offset):
+def erring_flows(key, relative, offset):
     """Both sides of T45 for two modes, under a score that errs."""
     found = gt.bounds.check("T45-flow-matching", relative=relative, offset=offset)
     kl, bound = next((r.left, r.right) for r in found if r.label == "bound")
@@ -109,7 +109,7 @@ def published():
 
 def rows(store):
     """Published and exact values, a row a schedule, kind and beta."""
-    found, exact = published(), store.wide(gaussian)
+    found, exact = published(), store.wide(gaussian_flows)
     for name in ("epsilon", "KL", "S", "bound", "error of KL"):
         found[name] = [
             exact.at[(schedule, kind), f"{name}, {beta:g}"]
@@ -148,7 +148,7 @@ def claims(store):
     numbers["noise over KL: largest"] = noise.max()
     numbers["published KL: largest |z|"] = some["z"].abs().max()
     numbers["expected violations in the constant rows"] = some["chance"].sum()
-    cells = store.wide(mixture)
+    cells = store.wide(erring_flows)
     numbers["two modes: violations"] = sum(cells["KL"] > cells["bound"])
     gap = (cells["KL"] - cells["integral"]).abs() / cells["KL"]
     numbers["two modes: largest relative error of the identity"] = gap.max()
@@ -163,7 +163,7 @@ def claims(store):
 
 def tables(store):
     """Published beside exact, and the bound for two modes."""
-    found, cells = rows(store), store.wide(mixture).reset_index()
+    found, cells = rows(store), store.wide(erring_flows).reset_index()
     columns = ["schedule", "delta", "beta", "KL_published", "KL", "error of KL", "z"]
     columns += ["bound_published", "bound", "chance"]
     cells["KL / bound"] = cells["KL"] / cells["bound"]

@@ -79,7 +79,7 @@ def parted(problem, times):
 
 
 @gt.experiment(grid={"noise": NOISES, "schedule": SCHEDULES, "d": DIMS, "steps": STEPS})
-def laws(key, noise, schedule, d, steps):
+def schedule_laws(key, noise, schedule, d, steps):
     """Weight of the larger mode, and its spread across and along the means over s."""
     c = 1.0 if noise == "VP" else np.sqrt(d)
     times = jnp.asarray(grid(noise, schedule, d, steps))
@@ -106,7 +106,7 @@ def laws(key, noise, schedule, d, steps):
 
 def claims(store):
     """Weights and spreads with 50 steps, and what 1000 leave."""
-    cells, found = store.wide(laws), {}
+    cells, found = store.wide(schedule_laws), {}
     for noise in NOISES:
         for schedule in SCHEDULES:
             for d in DIMS[:3]:
@@ -126,13 +126,13 @@ def claims(store):
 
 def tables(store):
     """Every cell."""
-    cells = store.wide(laws).reset_index()
+    cells = store.wide(schedule_laws).reset_index()
     return {"The larger mode: weight, spread over s": cells.to_dict("records")}
 
 
 def figures(store):
     """Errors against the dimension."""
-    return {"high_dimension_schedules": draw(store.wide(laws))}
+    return {"high_dimension_schedules": draw(store.wide(schedule_laws))}
 
 
 @gt.plotting.styled

@@ -96,7 +96,7 @@ def test_a_law_of_dilated_steps_is_that_of_numpy(key):
             x = x + (then - now) * (mean - noise)
         return x
 
-    cell = file.laws(key, noise="VP", schedule="dilated", d=d, steps=steps)
+    cell = file.schedule_laws(key, noise="VP", schedule="dilated", d=d, steps=steps)
     begin = norm.isf(float(cell["weight"].value))
     assert carried(begin - 1e-6) < 0.0 < carried(begin + 1e-6)
     u = (np.arange(200_000) + 0.5) / 200_000 * norm.sf(begin)
@@ -116,7 +116,7 @@ def test_a_law_of_dilated_steps_is_that_of_numpy(key):
 def test_sides_for_gaussian_flows_are_the_published_exact_ones(key):
     """By adaptive quadrature, and the values kept beside the published ones."""
     file = inside("flow_matching_kl")
-    cell = file.gaussian(key, schedule="a2", kind="constant")
+    cell = file.gaussian_flows(key, schedule="a2", kind="constant")
     beta = 0.15
 
     def variance(t):
