@@ -10,6 +10,7 @@ import gmm_testbed as gt
 from gmm_testbed import GaussianMixture, InputError
 from gmm_testbed.diagnostics import (
     early_stopping,
+    failures,
     hallucinated_likelihood_mass,
     hallucinated_prior_mass,
     mode_weight_error,
@@ -201,3 +202,13 @@ def test_early_stopping_refuses_a_law_too_few():
     problem = single()
     with pytest.raises(InputError, match="1 laws and 2 times"):
         early_stopping([line(PRIOR)], problem, jnp.asarray([0.3, 0.1]), w2)
+
+
+def test_a_cut_leaves_the_mass_that_it_is_asked_to():
+    """N(0, 1) has a tenth beyond 1.6449 either side; 200 nodes hold their cells' mass."""
+    x = jnp.linspace(-8.0, 8.0, 200)
+    logs = -0.5 * x**2 - 0.5 * jnp.log(2.0 * jnp.pi)
+    cut = failures._density_cut(logs, jnp.full(200, x[1] - x[0]), 0.1)
+    beyond = jnp.sqrt(-2.0 * cut - jnp.log(2.0 * jnp.pi))
+    # Half a node less or more moves it by .04.
+    assert float(beyond) == pytest.approx(1.6448536, abs=5e-3)

@@ -83,3 +83,13 @@ def test_extreme_words_give_finite_numbers():
     for dtype in (jnp.float32, jnp.float64):
         tiny = standard_normal(jnp.zeros(2, jnp.uint32), 0, 3, jnp.dtype(dtype))
         assert tiny.dtype == dtype and bool(jnp.isfinite(tiny).all())
+
+
+def test_parts_of_two_steps_have_numbers_of_their_own(key):
+    words = key_words(key)
+    found = [
+        float(Draws(words, jnp.asarray(step)).part(number).normal(1, jnp.float32)[0])
+        for step in (0, 1)
+        for number in (0, 1)
+    ]
+    assert len(set(found)) == 4

@@ -380,3 +380,11 @@ def test_a_step_is_the_transition_with_the_noise_put_in(gaussian):
     stepped = eqx.filter_jit(transition.at)(noise)
     truth = np.asarray(transition.mean) + np.asarray(transition.root.factor) @ noise
     assert_allclose(stepped, truth, rtol=1e-12)
+
+
+def test_the_standard_start_has_the_variance_of_the_noise(gaussian):
+    start = standard_start(_matched(), gaussian, jnp.asarray(0.4))
+    _, sigma = scales(PATH, jnp.asarray(0.4))
+    assert abs(sigma - sigma**2) > 0.05
+    np.testing.assert_allclose(start.covariance(), sigma**2 * np.eye(3), rtol=1e-6)
+    np.testing.assert_array_equal(start.mean, 0.0)
