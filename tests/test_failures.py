@@ -205,10 +205,8 @@ def test_early_stopping_refuses_a_law_too_few():
 
 
 def test_a_cut_leaves_the_mass_that_it_is_asked_to():
-    """N(0, 1) has a tenth beyond 1.6449 either side; 200 nodes hold their cells' mass."""
-    x = jnp.linspace(-8.0, 8.0, 200)
-    logs = -0.5 * x**2 - 0.5 * jnp.log(2.0 * jnp.pi)
-    cut = failures._density_cut(logs, jnp.full(200, x[1] - x[0]), 0.1)
-    beyond = jnp.sqrt(-2.0 * cut - jnp.log(2.0 * jnp.pi))
-    # Half a node less or more moves it by .04.
-    assert float(beyond) == pytest.approx(1.6448536, abs=5e-3)
+    """e^-x has a tenth beyond log 10; nodes are the middles of cells of .05."""
+    x = 0.025 + 0.05 * jnp.arange(400)
+    cut = failures._density_cut(-x, jnp.full(400, 0.05), 0.1)
+    # Half a node less or more moves it by .025.
+    assert float(-cut) == pytest.approx(np.log(10.0), abs=2e-3)
