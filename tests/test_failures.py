@@ -206,7 +206,7 @@ def test_early_stopping_refuses_a_law_too_few():
 
 def test_a_cut_leaves_the_mass_that_it_is_asked_to():
     """e^-x has a tenth beyond log 10; nodes are the middles of cells of .05."""
-    x = 0.025 + 0.05 * jnp.arange(400)
+    x = 0.025 + 0.05 * jnp.arange(400.0)
     cut = failures._density_cut(-x, jnp.full(400, 0.05), 0.1)
     # Half a node less or more moves it by .025.
     assert float(-cut) == pytest.approx(np.log(10.0), abs=2e-3)

@@ -137,7 +137,7 @@ def lipschitz(variance, share):
     bound = 1.0 + step * (ball**2 / variance**2 - 1.0 / variance)
     return {
         "Lipschitz": (Side(left, 2e-3), Side(bound, 1e-3)),
-        "from below": (1.0 - share, Side(1.0 - share, 0.02)),
+        "lost in a direction": (Side(share, 0.02), share),
     }
 
 
