@@ -305,3 +305,23 @@ def test_planted_errors_are_found_in_nine_of_ten_theorems(factor):
         for name in PLANTED
     }
     assert sum(found.values()) >= 9, found
+
+
+# --- what attacks have found ------------------------------------------------------------
+
+
+def test_every_theorem_was_attacked():
+    for name in gt.bounds.CATALOGUE:
+        assert gt.bounds.tightest(name), name
+
+
+@pytest.mark.parametrize("name", ["T8-gronwall", "C18-prior-baseline", "C20-entropy"])
+def test_the_tightest_case_is_computed_again(name, key):
+    """From its coordinates: the same left / right, to the digits that are kept."""
+    bound = gt.bounds.CATALOGUE[name]
+    for one in gt.bounds.tightest(name):
+        claims = bound.sides(key, **one.setting)
+        (found,) = [claim for claim in claims if claim.label == one.label]
+        ratio = float(found.left.value) / float(found.right.value)
+        assert ratio == pytest.approx(one.tightness, rel=2e-5), one.label
+        assert gt.bounds.judge(found) is Verdict.HOLDS

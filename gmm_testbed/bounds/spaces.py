@@ -19,7 +19,7 @@ from ..mixture import GaussianMixture
 from ..paths import VP, AbstractPath
 from ..problem import InverseProblem, Linear, Target
 
-Coordinates = Float[np.ndarray, " n"]
+Coordinates = Float[np.ndarray, " coordinates"]
 
 
 class AbstractSpace(eqx.Module):
