@@ -13,11 +13,10 @@ from gmm_testbed import study
 from .oracles import line_sampler as oracle
 
 FOLDER = Path(__file__).parents[1] / "experiments"
-QUICK = (  # two minutes of one core each, or less
+QUICK = (  # a minute of one core each, or less
     "autoguidance_tree",
     "burns2026_early_stopping",
     "burns2026_failures",
-    "burns2026_finite_sample",
     "burns2026_heatmaps",
     "burns2026_steps",
     "burns2026_unimodal",
