@@ -39,7 +39,8 @@ class PlainStart(AbstractBound):
         statement="W2(N(0, s^2 I), q * N(0, s^2 I)) <= sqrt(E|x|^2); centred, as s grows: "
         "2 s W2 -> ||Cov(q)||_F",
         assumptions=("finite second moments",),
-        source="Brosse and Dalalyan 2026, arXiv:2610.10190, proposition 44; proof of the next term in the docstring",
+        source="Brosse and Dalalyan 2026, arXiv:2610.10190, proposition 44; proof of the "
+        "next term in the docstring",
         status="proved",
         limits=(Limit("dim", only=(1, 3)),),
     )
