@@ -325,3 +325,30 @@ def test_the_tightest_case_is_computed_again(name, key):
         ratio = float(found.left.value) / float(found.right.value)
         assert ratio == pytest.approx(one.tightness, rel=2e-5), one.label
         assert gt.bounds.judge(found) is Verdict.HOLDS
+
+
+def rough(prior):
+    """E |X - 1| <= what it is, by nine nodes a component, which are too few."""
+    found = gt.divergences.line_expectation(prior, lambda x: jnp.abs(x[0] - 1.0), 9)
+    return found, absolute()
+
+
+def absolute():
+    """E |X - 1| for the prior of this file, by the formula of a folded Gaussian."""
+    total = 0.0
+    for weight, mean, variance in ((0.2, 0.0, 0.5), (0.8, 3.0, 0.1)):
+        s, gap = math.sqrt(variance), mean - 1.0
+        total += weight * (
+            2.0 * s * norm.pdf(gap / s) + gap * (1.0 - 2.0 * norm.cdf(-gap / s))
+        )
+    return total
+
+
+def test_the_error_of_a_quadrature_is_no_violation():
+    """Nine nodes give too much; what doubling them changes is an error."""
+    (coarse,) = gt.bounds.check(rough, prior=PRIOR)
+    assert coarse.holds is Verdict.VIOLATED
+    (doubled,) = gt.bounds.check(rough, prior=PRIOR, doubled=True)
+    assert doubled.holds is not Verdict.VIOLATED
+    (plain,) = gt.bounds.check("C18", prior=PRIOR, noise=0.5, doubled=True)[2:3]
+    assert plain.holds is Verdict.HOLDS

@@ -25,6 +25,7 @@ from .contraction import Contraction as Contraction
 from .denoising_lipschitz import DenoisingLipschitz as DenoisingLipschitz
 from .density_sandwich import DensitySandwich as DensitySandwich
 from .divergence_inequalities import DivergenceInequalities as DivergenceInequalities
+from .doubling import once, twice
 from .dps_density import DensityBound as DensityBound
 from .dps_density import PublishedDensityBound as PublishedDensityBound
 from .dps_limit import DPSLimit as DPSLimit
@@ -72,9 +73,9 @@ from .stated import as_bound
 from .stein import SteinDiscrepancy as SteinDiscrepancy
 from .tan_schedule import TanSchedule as TanSchedule
 from .tilted_transport import TiltedTransport as TiltedTransport
+from .tools.given import Asked, settings
 from .tools.given import on_target as on_target
 from .tools.given import parameters as parameters
-from .tools.given import settings
 from .training_posterior import TrainingPosterior as TrainingPosterior
 from .training_prior import TrainingPrior as TrainingPrior
 from .training_score import TrainingScore as TrainingScore
@@ -160,13 +161,19 @@ def find(name: "str | AbstractBound | Callable") -> tuple[str, AbstractBound]:
 
 
 def check(
-    name: "str | AbstractBound | Callable", key: Key | None = None, **given
+    name: "str | AbstractBound | Callable",
+    key: Key | None = None,
+    *,
+    doubled: bool = False,
+    **given,
 ) -> Reports:
     """Both sides of a theorem and the verdict: over its sweep, or on your own problem.
 
     Args:
         name: of `CATALOGUE`, its number, or a bound of your own; see `find`.
         key: of what is sampled; `jax.random.key(0)` by default.
+        doubled: whether all is computed again with twice the nodes of every quadrature:
+            the verdict counts what changes as an error, as it does a standard error.
         **given: labels and numbers of one case, the others as in the first of the sweep;
             or what they stand for: a parameter of the theorem's `sides`, as
             `prior=my_mixture`, or `target=my_target` and `times`, from which a theorem
@@ -184,17 +191,16 @@ def check(
             sides are not computed, such as one in space where they are for the line.
     """
     name, bound = find(name)
-    if not given:
-        return Reports(
-            report(name, bound, values, claim)
-            for values, claims in each_case(bound, bound.cases, key)
-            for claim in claims
-        )
     key = jax.random.key(0) if key is None else key
+    if given:
+        cases = settings(name, bound, given)
+    else:
+        cases = (Asked(case, bound.setting(case)) for case in bound.cases)
+    sides = twice if doubled else once
     return Reports(
         report(name, bound, asked.case, claim)
-        for index, asked in enumerate(settings(name, bound, given))
-        for claim in bound.sides(jax.random.fold_in(key, index), **asked.setting)
+        for index, asked in enumerate(cases)
+        for claim in sides(bound, jax.random.fold_in(key, index), asked.setting)
     )
 
 

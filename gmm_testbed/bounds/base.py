@@ -97,6 +97,8 @@ class Claim(NamedTuple):
             case, or `BUILT`; empty where all of them are `BUILT`.
         status: of this part, "" where it is that of the theorem.
         asked: the assumptions in words, where they are not those of the facts.
+        error: absolute, of right - left: what doubling the nodes of every quadrature
+            changed, where that was computed.
     """
 
     label: str
@@ -107,6 +109,7 @@ class Claim(NamedTuple):
     assumptions: tuple[bool | str, ...] = ()
     status: str = ""
     asked: tuple[str, ...] = ()
+    error: float = 0.0
 
 
 class BoundReport(NamedTuple):
@@ -239,7 +242,7 @@ def judge(claim: Claim) -> Verdict:
     if not all(claim.assumptions):
         return Verdict.OUTSIDE
     left, right = float(claim.left.value), float(claim.right.value)
-    error = Z * float(np.hypot(claim.left.stderr, claim.right.stderr))
+    error = Z * float(np.hypot(claim.left.stderr, claim.right.stderr)) + claim.error
     size = max(abs(left), abs(right))
     if np.isnan([left, right, error]).any():
         return Verdict.NAN

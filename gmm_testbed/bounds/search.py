@@ -19,9 +19,9 @@ from scipy.optimize import minimize
 
 from .._checks import InputError, UnsupportedError
 from .._types import Key
-from ..divergences.expectation import finer
 from ..estimate import Estimate
 from .base import AbstractBound, Claim, Verdict, judge
+from .doubling import twice
 from .findings import Attack, Finding
 from .spaces import AbstractSpace, Between, Coordinates, OneOf
 
@@ -234,13 +234,10 @@ def _confirmed(bound, key, best, evaluations) -> Finding:
     claim, verdict, change = best.claim, judge(best.claim), 0.0
     sampled = float(claim.left.stderr) > 0 or float(claim.right.stderr) > 0
     if not sampled:
-        with finer(2):
-            fine = bound.sides(key, **best.setting)[best.place]
-        gaps = [float(c.right.value) - float(c.left.value) for c in (claim, fine)]
-        change = abs(gaps[1] - gaps[0])
+        fine = twice(bound, key, best.setting)[best.place]
+        change = fine.error
         if verdict is Verdict.VIOLATED:
-            claim = fine._replace(tolerance=fine.tolerance + change)
-            verdict = _within(claim, change)
+            claim, verdict = fine, judge(fine)
     elif verdict is Verdict.VIOLATED:
         keys = jax.random.split(jax.random.fold_in(key, 1), _FRESH)
         drawn = [bound.sides(key, **best.setting)[best.place] for key in keys]
@@ -260,14 +257,6 @@ def _confirmed(bound, key, best, evaluations) -> Finding:
         evaluations,
         best.z,
     )
-
-
-def _within(claim, change) -> Verdict:
-    """The verdict if the sides may be off by what finer quadrature changed."""
-    if claim.equal:
-        return judge(claim)
-    slack = float(claim.right.value) - float(claim.left.value)
-    return judge(claim) if slack < -change else Verdict.UNDECIDED
 
 
 def _pooled(estimates) -> Estimate:
