@@ -125,6 +125,41 @@ def test_a_bound_of_a_module_is_found(tmp_path, monkeypatch):
     assert found.holds is Verdict.VIOLATED
 
 
+def test_a_function_is_attacked_over_priors_and_numbers():
+    """W2 of stopping at v is below sqrt(v), and not below 0.9 of it: near atoms."""
+
+    def too_good(prior, v=0.1):
+        stopped = gt.bounds.check("T36", prior=prior, v=v)[0]
+        return stopped.left, 0.9 * stopped.right
+
+    bound = gt.bounds.Stated(too_good)
+    assert set(bound.facts.search) == {"prior", "v"}
+    narrow = gt.GaussianMixture.isotropic([1.0], [[0.0]], 1e-6)
+    (found,) = gt.bounds.check(too_good, prior=narrow)
+    assert found.holds is Verdict.VIOLATED
+    made = search.placed(bound, np.zeros(bound.facts.search["prior"].size + 1))
+    assert made["v"] == pytest.approx(0.1) and made["prior"].num_components == 3
+
+
+def test_a_function_that_fails_for_some_prior_is_refuted_by_attack():
+    def narrow(prior):
+        """The variance of a mixture is at most 4."""
+        return prior.total_variance(), 4.0
+
+    found = gt.bounds.attack(narrow, evaluations=40)
+    (worst,) = found.violated
+    assert float(worst.setting["prior"].total_variance()) > 4.0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"evaluations": 0}, "a budget"), ({"fixed": {"alfa": 1.0}}, "'alpha'")],
+)
+def test_an_attack_without_sense_is_refused(options, words):
+    with pytest.raises(gt.InputError, match=words):
+        gt.bounds.attack("T6", **options)
+
+
 def test_a_function_without_two_sides_is_refused():
     with pytest.raises(gt.InputError, match=r"\(left, right\)"):
         gt.bounds.check(lambda prior: 3.0, prior=PRIOR)

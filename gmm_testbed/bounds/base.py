@@ -29,6 +29,9 @@ RESOLVED = 0.25  # an equality within an error larger than this share is undecid
 BUILT = "by construction"
 """Of an assumption that holds because the case is made so, which no program checks."""
 
+STATED = "stated"
+"""Status of a bound that a user gives and nothing is known of."""
+
 Case = dict[str, Any]
 """Labels and numbers of one case, as {"kappa": 4.0}."""
 

@@ -17,10 +17,10 @@ import jax
 import numpy as np
 from scipy.optimize import minimize
 
-from .._checks import InputError, UnsupportedError
+from .._checks import InputError, UnsupportedError, choose, require
 from .._types import Key
 from ..estimate import Estimate
-from .base import AbstractBound, Claim, Verdict, judge
+from .base import STATED, AbstractBound, Claim, Verdict, judge
 from .doubling import twice
 from .findings import Attack, Finding
 from .spaces import AbstractSpace, Between, Coordinates, OneOf
@@ -56,7 +56,19 @@ def attack(
     Returns:
         One `Finding` a claim. A claim of the search with the verdict "violated" was
         confirmed by finer quadrature and fresh random numbers.
+
+    Raises:
+        InputError: without a budget, or for a fixed parameter that is not searched.
     """
+    require(
+        evaluations >= 1 and seconds > 0.0,
+        "an attack needs a budget",
+        got=f"evaluations {evaluations}, seconds {seconds}",
+        expected="evaluations >= 1 and seconds > 0",
+        hint="300 and 60 are the defaults",
+    )
+    for label in fixed or {}:
+        choose(label, spaces(bound), f"parameter of an attack on {name}")
     key = jax.random.key(0) if key is None else key
     search = _Search(bound, key, fixed or {}, evaluations, seconds, watch)
     search.starts()
@@ -178,7 +190,9 @@ def placed(
         if name not in fixed:
             made[name] = space.at(np.asarray(z[place : place + space.size]))
             place += space.size
-    if not bound.facts.search:
+    if bound.facts.status == STATED:  # what is not searched is as it stands
+        made = {**bound.setting(bound.cases[0]), **made}
+    elif not bound.facts.search:
         made = bound.setting(made)
     return {**made, **fixed}
 

@@ -10,9 +10,17 @@ from .. import testbeds as problems
 from .._checks import require
 from ..estimate import Estimate
 from ..paths.grids import time_grid
-from .base import AbstractBound, Case, Claim, Facts
+from .base import STATED, AbstractBound, Case, Claim, Facts
+from .spaces import AbstractSpace, Between, Mixtures, Problems, Targets
 
 _STEPS = 32
+_WIDE = 30.0  # ratio of a number of an attack to its default
+_SPACES: dict[str, AbstractSpace] = {
+    "target": Targets(),
+    "problem": Problems(),
+    "prior": Mixtures(),
+    "posterior": Mixtures(),
+}
 
 
 class Stated(AbstractBound):
@@ -40,7 +48,15 @@ class Stated(AbstractBound):
             if parameter.default is not inspect.Parameter.empty
         }
         self.function = function
-        self.facts = Facts(said or name, (), f"{name}, given", "stated")
+        names = [n for n in inspect.signature(function).parameters if n != "key"]
+        search = {n: _space(n, defaults.get(n)) for n in names}
+        self.facts = Facts(
+            said or name,
+            (),
+            f"{name}, given",
+            STATED,
+            search={n: space for n, space in search.items() if space is not None},
+        )
         self.cases = (defaults,)
 
     def setting(self, case):
@@ -87,6 +103,15 @@ class Stated(AbstractBound):
     def parameters(self) -> list[str]:
         """What the function is computed from."""
         return [n for n in inspect.signature(self.function).parameters if n != "key"]
+
+
+def _space(name: str, default: Any) -> AbstractSpace | None:
+    """Where an attack looks for a parameter; None if it keeps what it is."""
+    if name in _SPACES and default is None:
+        return _SPACES[name]
+    if isinstance(default, float) and default > 0.0:
+        return Between(default / _WIDE, default * _WIDE)
+    return None
 
 
 def as_bound(given: Any) -> AbstractBound:

@@ -78,7 +78,7 @@ def attacked(names: list[str], seconds: float) -> None:
             watch = functools.partial(_shown, bar, task)
             found = bounds.attack(name, seconds=seconds, watch=watch)
         screen.print(plotting.bounds.attack_table(found))
-        if bool(found.violated) is not bound.facts.refuted:
+        if bool(found.violated) is not bound.facts.refuted or not found.evaluations:
             wrong.append(full)
     if wrong:
         screen.print(f"not as it should be: {', '.join(wrong)}")
