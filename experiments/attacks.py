@@ -42,10 +42,12 @@ def attacked(key, theorem):
     }
     inequalities = [f.tightness for f in found.findings if not f.equal]
     metrics["tightness"] = max(inequalities, default=np.nan)
-    size = max((len(f.coordinates) for f in found.findings), default=0)
-    coordinates = np.full((len(found.findings), size), np.nan)
-    for row, finding in zip(coordinates, found.findings, strict=True):
-        row[: len(finding.coordinates)] = finding.coordinates
+    places = [  # none of a case of the sweep
+        () if f.coordinates is None else f.coordinates for f in found.findings
+    ]
+    coordinates = np.full((len(places), max(map(len, places), default=0)), np.nan)
+    for row, place in zip(coordinates, places, strict=True):
+        row[: len(place)] = place
     texts = {
         "parts": [f.label for f in found.findings],
         "relations": ["=" if f.equal else "<=" for f in found.findings],

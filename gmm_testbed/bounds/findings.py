@@ -30,7 +30,8 @@ class Finding(NamedTuple):
             sides are sampled or in closed form.
         equal: whether equality is claimed.
         evaluations: cases in which this claim was computed.
-        coordinates: (n,) of the case; `placed(bound, coordinates)` is its setting.
+        coordinates: (n,) of the case; `search.placed(bound, coordinates)` is its setting.
+            None if it is a case of the sweep.
     """
 
     label: str
@@ -42,7 +43,7 @@ class Finding(NamedTuple):
     quadrature: float
     equal: bool
     evaluations: int
-    coordinates: Coordinates
+    coordinates: Coordinates | None
 
     @property
     def attained(self) -> bool:

@@ -23,7 +23,7 @@ class Tightest(NamedTuple):
         equal: whether equality is claimed.
         tightness: left / right, 1 where the bound is attained.
         where: the case in words.
-        setting: parameters of `sides` that give it.
+        setting: parameters of `sides` that give it; empty if it is a case of the sweep.
     """
 
     label: str
@@ -47,8 +47,12 @@ def read(name: str, bound: AbstractBound) -> list[Tightest]:
             row["relation"] == "=",
             float(row["tightness"]),
             row["where"],
-            placed(bound, np.array(row["coordinates"].split(), float)),
+            _setting(bound, np.array(row["coordinates"].split(), float)),
         )
         for row in _rows()
         if row["theorem"] == name
     ]
+
+
+def _setting(bound, coordinates):
+    return placed(bound, coordinates) if coordinates.size else {}

@@ -88,7 +88,7 @@ def attack(
 
 class _Best(NamedTuple):
     score: float
-    z: np.ndarray
+    z: np.ndarray | None  # None of a case of the sweep
     setting: dict[str, Any]
     claim: Claim
     place: int  # among the claims of the theorem
@@ -103,6 +103,7 @@ class _Search:
         self.fixed, self.budget, self.seconds = fixed, evaluations, seconds
         self.begun, self.evaluations, self.refused = time.monotonic(), 0, 0
         self.best: dict[str, _Best] = {}
+        self.tried: list[tuple[np.ndarray, dict[str, float]]] = []
         self.size = sum(space.size for space in self.spaces.values())
 
     @property
@@ -112,15 +113,19 @@ class _Search:
         return max(clock, (self.evaluations + self.refused) / self.budget)
 
     def starts(self) -> None:
-        """Random cases; the first is the middle of every space."""
+        """The cases of the sweep, the middle of every space, and random cases."""
+        for case in self.bound.cases[: int(_STARTS * self.budget)]:
+            if self.used < _STARTS:
+                self._judged(lambda case=case: self.bound.setting(case), None)
         data = np.asarray(jax.random.key_data(self.key)).ravel()
         draw = np.random.default_rng(data.tolist())
-        self.scores(np.zeros(self.size))
-        while self.used < _STARTS:
-            self.scores(draw.standard_normal(self.size) * draw.choice([0.7, 1.0, 2.0]))
+        z = np.zeros(self.size)
+        while not self.tried or self.used < _STARTS:
+            self.tried.append((z, self.scores(z)))
+            z = draw.standard_normal(self.size) * draw.choice([0.7, 1.0, 2.0])
 
     def polish(self) -> None:
-        """From the tightest case of each inequality downhill, while there is budget."""
+        """Downhill for each inequality from its tightest starts, while there is budget."""
         labels = [k for k, best in self.best.items() if not best.claim.equal]
         for number, label in enumerate(labels):
             left = (1.0 - self.used) / (len(labels) - number)
@@ -138,22 +143,28 @@ class _Search:
                 raise _Over
             return self.scores(z).get(label, _UNSEEN)
 
+        begin = sorted(self.tried, key=lambda start: start[1].get(label, _UNSEEN))
         with contextlib.suppress(_Over):
-            while self.used < until:
-                before = self.best[label].score
-                minimize(
-                    objective,
-                    self.best[label].z,
-                    method="Nelder-Mead",
-                    options={"adaptive": True, "xatol": 1e-6, "fatol": 1e-12},
-                )
-                if before - self.best[label].score < 1e-3 * abs(before):
-                    break
+            for z, _ in begin:
+                score = _UNSEEN
+                while True:  # a simplex that has collapsed is begun anew
+                    found = minimize(
+                        objective,
+                        z,
+                        method="Nelder-Mead",
+                        options={"adaptive": True, "xatol": 1e-3, "fatol": 1e-6},
+                    )
+                    if score - found.fun <= 1e-2 * abs(found.fun):
+                        break
+                    z, score = found.x, found.fun
 
     def scores(self, z) -> dict[str, float]:
         """Slack over the larger side of each claim, smaller is tighter; keeps the best."""
+        return self._judged(lambda: placed(self.bound, z, self.fixed), np.array(z))
+
+    def _judged(self, make, z) -> dict[str, float]:
         try:
-            setting = placed(self.bound, z, self.fixed)
+            setting = {**make(), **self.fixed}
             claims = self.bound.sides(self.key, **setting)
         except (InputError, UnsupportedError):
             self.refused += 1
@@ -173,7 +184,7 @@ class _Search:
             if score == _UNSEEN:
                 continue
             if name not in self.best or score < self.best[name].score:
-                self.best[name] = _Best(score, np.array(z), setting, claim, place)
+                self.best[name] = _Best(score, z, setting, claim, place)
         return found
 
 
