@@ -18,16 +18,19 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from .._checks import require
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Claim, Facts
+from .base import AbstractBound, Case, Claim, Facts, Limit, outside
+from .spaces import Between, Mixtures
 from .tools.assumptions import equal_covariances
 
 _MEANS = ((-1.2, 0.4), (0.9, 0.8), (0.3, -1.1))
 _SPECTRUM = (0.15, 0.4)  # of the covariance
 _TILT = 0.6  # radians, of its axes
-_NODES = 61
+_NODES, _REACH = 61, 3.0  # of the square, each way; it holds the means
 
 
 class ScoreLipschitz(AbstractBound):
@@ -38,20 +41,45 @@ class ScoreLipschitz(AbstractBound):
         assumptions=("components of equal covariance",),
         source="Popoviciu (1935); proof in the docstring",
         status="proved",
+        limits=(Limit("sigma", 1e-3, 0.999),),
+        search={
+            "prior": Mixtures(dim=2, full=True, alike=True),
+            "sigma": Between(0.05, 0.99),
+        },
     )
     cases: ClassVar[tuple[Case, ...]] = tuple(
         {"sigma": sigma} for sigma in (0.1, 0.4, 0.7, 0.95)
     )
 
     def setting(self, case):
-        return case
-
-    def sides(self, key, sigma):
-        least, most, c_min, c_max, alpha, mixture = _extremes(jnp.asarray(sigma))
-        kept = (equal_covariances(mixture),)
-        square = max(
-            (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 for a in _MEANS for b in _MEANS
+        cosine, sine = jnp.cos(_TILT), jnp.sin(_TILT)
+        basis = jnp.asarray([[cosine, -sine], [sine, cosine]])
+        covariance = basis @ jnp.diag(jnp.asarray(_SPECTRUM)) @ basis.T
+        prior = GaussianMixture.full(
+            [0.5, 0.3, 0.2], _MEANS, jnp.broadcast_to(covariance, (3, 2, 2))
         )
+        return {"prior": prior} | case
+
+    def sides(self, key, prior, sigma):
+        require(
+            prior.dim == 2,
+            "both sides of this theorem are computed in the plane",
+            got=f"a mixture of dimension {prior.dim}",
+            expected="dimension 2",
+            hint="the statement holds in any dimension",
+        )
+        kept = (equal_covariances(prior),)
+        if not kept[0]:
+            return outside(kept)
+        alpha = np.sqrt(1.0 - sigma**2)
+        means = np.asarray(prior.means)
+        gaps = means[:, None] - means[None]
+        square = float(np.max(np.sum(gaps**2, axis=-1)))
+        values = np.linalg.eigvalsh(np.asarray(prior.covariances()[0]))
+        c_min, c_max = alpha**2 * values + sigma**2
+        reach = max(_REACH, alpha * float(np.abs(means).max()) + 2.0 * np.sqrt(c_max))
+        given = map(jnp.asarray, (alpha, sigma, reach))
+        least, most = _extremes(prior, *given)
         bound = -1.0 / c_max + alpha**2 * square / (4.0 * c_min**2)
         return [
             Claim("from above", _exact(most), _exact(bound), assumptions=kept),
@@ -60,27 +88,16 @@ class ScoreLipschitz(AbstractBound):
 
 
 @eqx.filter_jit
-def _extremes(sigma):
-    """Extreme eigenvalues over the grid; c_min, c_max, alpha, and p_t."""
-    alpha, variance = jnp.sqrt(1.0 - sigma**2), sigma**2
-    cosine, sine = jnp.cos(_TILT), jnp.sin(_TILT)
-    basis = jnp.asarray([[cosine, -sine], [sine, cosine]])
-    spectrum = alpha**2 * jnp.asarray(_SPECTRUM) + variance
-    mixture = GaussianMixture(
-        jnp.log(jnp.asarray([0.5, 0.3, 0.2])),
-        alpha * jnp.asarray(_MEANS),
-        jnp.ones(3, spectrum.dtype),
-        basis[None],
-        jnp.broadcast_to(spectrum, (3, 2)),
-    )
-    line = jnp.linspace(-3.0, 3.0, _NODES)
+def _extremes(prior, alpha, sigma, reach):
+    """Extreme eigenvalues of the Hessian of log p_t over a square."""
+    mixture = prior.noised(alpha, sigma)
+    line = reach * jnp.linspace(-1.0, 1.0, _NODES)
     points = jnp.stack(jnp.meshgrid(line, line), axis=-1).reshape(-1, 2)
     hessians = jax.vmap(jax.jacfwd(mixture.score))(points)
     middle = 0.5 * (hessians[:, 0, 0] + hessians[:, 1, 1])
     half = 0.5 * (hessians[:, 0, 0] - hessians[:, 1, 1])
     radius = jnp.hypot(half, hessians[:, 0, 1])
-    extremes = jnp.min(middle - radius), jnp.max(middle + radius)
-    return *extremes, jnp.min(spectrum), jnp.max(spectrum), alpha, mixture
+    return jnp.min(middle - radius), jnp.max(middle + radius)
 
 
 def _exact(value):
