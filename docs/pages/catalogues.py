@@ -54,7 +54,7 @@ def theorems() -> None:
     parts = [
         title("Theorems"),
         "Both sides of each are computed, over a sweep of cases: ``gmm-testbed verify`` "
-        "does all of them in two and a half minutes, ``gt.bounds.check(name)`` one. "
+        "does all of them in four minutes, ``gt.bounds.check(name)`` one. "
         "A theorem kept as printed though a case violates it is marked *refuted*; what "
         "fails may be a constant, which its page says.\n",
         table(cells, ("", "statement", "status"), "26 56 18"),
