@@ -89,7 +89,16 @@ def settings(name: str, bound: AbstractBound, given: Mapping[str, Any]) -> list[
         rest.pop("target")
     levels = [{}]
     if times is not None and "times" not in takes:
-        path = (target or objects.get("target") or given.get("target")).path
+        whole = given.get("target")
+        require(
+            whole is not None,
+            "times of which path",
+            got=f"times for {name}, and no target",
+            expected="a target, whose path has them",
+            hint="give target=, or the level itself: "
+            + ", ".join(set(takes) & set(_OF_TIME)),
+        )
+        path = whole.path
         found = [k for k in _OF_TIME if k in takes]
         _require_any(name, found, "times", takes)
         levels = [
