@@ -146,6 +146,9 @@ def figures(store):
     }
 
 
+INKS = "#00798c", "#edae49", "#66a182", "#d1495b"
+
+
 @gt.plotting.styled
 def draw(found, modes):
     figure = gt.plotting.figure(width=7.2, height=3.0)
@@ -153,9 +156,9 @@ def draw(found, modes):
     h = np.linspace(0.0, 4.6, 200)
     for index, width in enumerate((0.2, 0.6, 1.5, 3.0)):
         curve = [constant(width, one) for one in h]
-        left.plot(h, curve, color=f"C{index}", label=f"$s_0 = {width:g}$")
+        left.plot(h, curve, color=INKS[index], label=f"$s_0 = {width:g}$")
         at = found["constant"][width]
-        left.plot(at.index, at, "o", color=f"C{index}", ms=4)
+        left.plot(at.index, at, "o", color=INKS[index], ms=4)
     left.axhline(0.25, color="0.6", lw=0.8, ls=":")
     left.text(0.0, 0.262, r"$h \to \infty$", fontsize=7, color="0.4")
     left.set(yscale="log", xlabel="noise scale $h$", ylim=(0.05, 9))
@@ -163,9 +166,9 @@ def draw(found, modes):
     left.set_title("one Gaussian: exact (lines), sampler (dots)")
     left.legend(frameon=False, fontsize=7, ncol=2)
     for index, name in enumerate(("total variation", "W2")):
-        right.plot(modes.index, modes[name], "o-", ms=3, color=f"C{index}", label=name)
+        right.plot(modes.index, modes[name], "o-", ms=3, color=INKS[index], label=name)
         right.plot(
-            modes.index, modes[f"{name}, right score"], "--", lw=0.9, color=f"C{index}"
+            modes.index, modes[f"{name}, right score"], "--", lw=0.9, color=INKS[index]
         )
     right.set(xlabel="noise scale $h$", ylim=(0, None))
     right.set_ylabel("distance from the exact law")
