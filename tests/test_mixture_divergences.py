@@ -68,6 +68,13 @@ def test_of_components_a_hundred_thousand_times_narrower(tolerance):
     assert abs(float(mixture_tv(narrow, wide).value) - 1.0) < 1e-3
 
 
+def test_the_plane_is_covered_out_to_the_last_component(tolerance):
+    """Components 13 deviations apart along the diagonal: that of the weights."""
+    means, near = [[-4.0, -4.0], [5.0, 5.0]], max(tolerance.identity, 1e-6)
+    p, q = (gm.isotropic([w, 1.0 - w], means, jnp.ones(2)) for w in (0.3, 0.6))
+    np.testing.assert_allclose(mixture_tv(p, q).value, 0.3, rtol=near)
+
+
 @pytest.mark.slow
 def test_in_the_plane_by_quadrature_and_beyond_by_samples(tolerance):
     plane, space = ([_beyond(law, dim) for law in (P, Q)] for dim in (2, 3))

@@ -91,6 +91,12 @@ def test_log_snr_is_geometric_in_the_noise_level():
     assert_allclose(times, [0.8, 0.5, 0.2], rtol=1e-14)
 
 
+def test_log_snr_of_more_steps_than_one_program_computes():
+    times = time_grid(Rectified(), 1500, "log_snr", t_max=0.8, t_min=0.2)
+    levels = np.geomspace(4.0, 0.25, 1501)  # sigma over alpha
+    assert_allclose(times, levels / (1 + levels), rtol=1e-9)
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: type(path).__name__)
 def test_karras_has_equal_steps_in_the_seventh_root(path):
     times = time_grid(path, 8, "karras", t_max=0.9)

@@ -13,8 +13,6 @@ from .base import Verdict, side
 from .spaces import Coordinates
 from .tools.space import Rotated
 
-ATTAINED = 1e-6  # slack over the larger side, below which a bound is attained
-
 
 class Finding(NamedTuple):
     """The tightest case of one claim.
@@ -44,11 +42,6 @@ class Finding(NamedTuple):
     equal: bool
     evaluations: int
     coordinates: Coordinates | None
-
-    @property
-    def attained(self) -> bool:
-        """Whether the two sides are as good as equal: no smaller constant would do."""
-        return self.equal or self.tightness > 1.0 - ATTAINED
 
 
 class Attack(NamedTuple):
