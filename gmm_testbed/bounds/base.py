@@ -128,6 +128,7 @@ class BoundReport(NamedTuple):
         tightness: left / right, 1 where the bound is attained.
         holds: the `Verdict`.
         assumptions: pairs of an assumption and True or False, or `BUILT`.
+        equal: whether equality is claimed, and not only left <= right.
     """
 
     name: str
@@ -139,6 +140,7 @@ class BoundReport(NamedTuple):
     tightness: float
     holds: Verdict
     assumptions: tuple[tuple[str, bool | str], ...]
+    equal: bool = False
 
     __repr__, _repr_html_ = _display.one_line, _display.html
 
@@ -295,4 +297,5 @@ def report(name: str, bound: AbstractBound, case: Case, claim: Claim) -> BoundRe
         tightness,
         judge(claim),
         tuple(zip(said, kept, strict=True)),
+        claim.equal,
     )
