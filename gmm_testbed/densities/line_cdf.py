@@ -53,9 +53,12 @@ def _cells(log_weights):
 
 
 def _ripple(weights):
-    """Root mean square of the highest twentieth of the frequencies."""
+    """Root mean square of the highest twentieth of the frequencies, two at least.
+
+    The highest one is 0 for a law that is symmetric about the middle of a cell.
+    """
     spectrum = jnp.abs(jnp.fft.rfft(weights))
-    highest = spectrum[-max(spectrum.shape[0] // 20, 1) :]
+    highest = spectrum[-max(spectrum.shape[0] // 20, 2) :]
     return jnp.sqrt(jnp.mean(highest**2))
 
 
