@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
+from scipy.spatial import distance
 
 import gmm_testbed as gt
 from gmm_testbed.diagnostics import agreement, from_the_model, judge
@@ -70,10 +71,13 @@ def test_where_the_variance_arises():
     assert narrowest(levels, np.asarray([0.9, 0.0, 0.1, 0.0]))[:2] == (9.0, 9.0)
 
 
-def test_energy_test_sees_a_shift_and_no_copy(key):
+def test_energy_test_sees_a_shift_and_no_copy(key, tolerance):
     x, z = jax.random.normal(key, (2, 200, 3))
     assert agreement.same_law(key, x, z).p_value > 0.01
     moved = agreement.same_law(key, x, z + 0.5)
+    within, across = (distance.cdist(x, b).mean() for b in (x, z + 0.5))
+    energy = 2.0 * across - within - distance.cdist(z, z).mean()
+    assert_allclose(moved.share, energy / (2.0 * across), rtol=tolerance.identity)
     assert moved.p_value == 1 / 1000 and 0.01 < moved.share < 0.5
 
 
