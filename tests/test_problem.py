@@ -1,5 +1,6 @@
 """Posteriors against importance sampling, quadrature and direct sums; measurements."""
 
+import re
 from functools import partial
 
 import equinox as eqx
@@ -247,8 +248,8 @@ def test_quadrature_reference_on_the_line_agrees_with_scipy(tolerance):
     assert mine["reference_error"] < 1e-6
 
 
-def _rule_mean(x, R, alpha, sigma, nodes, reach):
-    """E[x0 | x_t, y] by the trapezoidal rule over each component, in NumPy."""
+def _rule_moments(x, R, alpha, sigma, nodes, reach):
+    """Mean and variance of x0 given x_t and y by the trapezoidal rule, in NumPy."""
     law = ref.denoised(LINE.prior, np.array([x]), alpha, sigma)
     z = np.linspace(-reach, reach, nodes)
     scales = np.sqrt(law.covariances[:, 0])
@@ -259,7 +260,8 @@ def _rule_mean(x, R, alpha, sigma, nodes, reach):
         (points + 0.3 * points**2, np.sin(2 * points)), (0.5, 0.3), R, strict=True
     ):
         weights = weights * norm.pdf(y, point, np.sqrt(variance))
-    return weights @ points / weights.sum()
+    mean = weights @ points / weights.sum()
+    return mean, weights @ (points - mean) ** 2 / weights.sum()
 
 
 @pytest.mark.slow
@@ -270,10 +272,16 @@ def test_reported_error_of_the_reference_is_its_true_error():
     """
     R, x, t = [0.3, 0.2], 0.4, jnp.asarray(0.35)
     at = x, R, *scales(PATH, t)
-    with pytest.warns(UserWarning, match="32 nodes a dimension"):
+    with pytest.warns(UserWarning, match="32 nodes a dimension") as told:
         target = _bent_line(R, 32)
+    prior = 0.0, R, 1.0, 1e9  # without a signal: an x_t that says nothing
+    (mean, _), (finer, variance) = (
+        _rule_moments(*prior, *rule) for rule in ((32, 10.0), (64, 12.5))
+    )
+    moved = re.search(r"by (\S+) standard deviations", str(told[0].message))[1]
+    assert_allclose(float(moved), abs(finer - mean) / np.sqrt(variance), rtol=0.06)
     mine = _reference(target, jnp.asarray([x]), t)
-    coarse, fine = _rule_mean(*at, 32, 10.0), _rule_mean(*at, 64, 12.5)
+    coarse, fine = _rule_moments(*at, 32, 10.0)[0], _rule_moments(*at, 64, 12.5)[0]
     assert_allclose(mine["posterior_mean"], [coarse], rtol=1e-9)
     assert_allclose(mine["reference_error"], abs(fine - coarse), rtol=1e-9)
     exact = _line_moments(*at)[1]
