@@ -7,6 +7,7 @@ import pytest
 from scipy import integrate, optimize, stats
 
 import gmm_testbed as gt
+from gmm_testbed.divergences.samples import sorting
 
 divergences = gt.divergences
 WEIGHTS = np.array([0.3, 0.5, 0.2])
@@ -121,6 +122,14 @@ def test_samples_that_are_the_atoms_are_at_zero():
         found = divergences.line_wasserstein(atoms[::-1], mixture, p=p)
         assert 0.0 <= float(found.value) < 1e-7  # the root of a rounding
         assert not float(found.stderr) == 0.0  # of an estimate
+
+
+def test_sorting_by_bits_is_that_of_numpy():
+    values = np.array([0.3, 0.0, -1.5, np.inf, 1e-300, -0.2, -np.inf, 7.0, -1e-300])
+    expected = np.sort(values)
+    np.testing.assert_array_equal(sorting.ascending(jnp.asarray(values)), expected)
+    order = np.asarray(sorting.order(jnp.asarray(values)))
+    np.testing.assert_array_equal(values[order], expected)
 
 
 @pytest.fixture(scope="module")
