@@ -25,6 +25,14 @@ def test_covariances_are_full_and_unequal():
     assert (abs(covariances[0] - covariances[1]) > 1e-3).all()
 
 
+def test_noise_leaves_a_mixture_rotated():
+    law, alpha, sigma = space.two_modes(3), jnp.asarray(0.6), jnp.asarray(0.8)
+    before, after = law.whole(), law.noised(alpha, sigma).whole()
+    covariances = 0.36 * before.covariances() + 0.64 * jnp.eye(3)[None]
+    np.testing.assert_allclose(after.means, 0.6 * before.means, rtol=1e-12)
+    np.testing.assert_allclose(after.covariances(), covariances, rtol=1e-12)
+
+
 @pytest.mark.slow
 def test_divergences_from_a_normal_by_samples(key, tolerance):
     p = space.two_modes(3)
