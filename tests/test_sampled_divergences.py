@@ -410,6 +410,7 @@ class count_compilations:
         (lambda x, p: divergences.energy_distance(x, p, partners=400), "partners"),
         (lambda x, p: divergences.kernel_stein_discrepancy(x, p, kernel="im"), "imq"),
         (lambda x, p: divergences.kolmogorov(x, p), "direction"),
+        (lambda x, p: divergences.kolmogorov(x, p, [0.0, 0.0]), "not zero"),
         (lambda x, p: divergences.mode_weights(x, p, labels="none"), "labels"),
     ],
 )
