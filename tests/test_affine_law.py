@@ -89,6 +89,10 @@ def test_refusals_name_the_reason(gaussian):
         with pytest.raises(gt.UnsupportedError, match=word) as caught:
             gt.laws.affine(sampler, target, times)
         assert "hint" in str(caught.value)
+    start = gt.GaussianMixture.isotropic([0.5, 0.5], jnp.eye(4)[:2], 1.0)
+    with pytest.raises(gt.UnsupportedError, match="initial law of 2 components"):
+        sampler = gt.Guided(A.Exact(), K.DDPM())
+        gt.laws.affine(sampler, gaussian, times, initial=start)
 
 
 @pytest.mark.slow

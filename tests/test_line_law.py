@@ -148,6 +148,18 @@ def test_law_of_an_affine_sampler_is_the_affine_law(approximation, kernel):
     np.testing.assert_allclose(law.covariance(), affine.covariance(), rtol=1e-9)
 
 
+def test_all_components_of_the_start_are_carried():
+    """They lie 40 deviations apart; of an affine map two moments make two moments."""
+    target, gm = gt.problems.get("one-gaussian"), gt.GaussianMixture
+    start = gm.isotropic([0.3, 0.7], [[-6.0], [5.0]], [0.04, 0.09])
+    law = law_of(target, A.Exact(), K.DDPM("matched"), 1, initial=start)
+    np.testing.assert_allclose([s.mass() for s in law.states], 1.0, rtol=1e-9)
+    alike = gm.isotropic([1.0], [[1.7]], 0.3 * 7.7**2 + 0.7 * 3.3**2 + 0.075)
+    affine = gt.laws.affine(law.sampler, target, law.times, initial=alike)
+    np.testing.assert_allclose(law.mean(), affine.mean(), rtol=1e-9)
+    np.testing.assert_allclose(law.covariance(), affine.covariance(), rtol=1e-9)
+
+
 def test_far_tails_keep_their_logarithm(two_modes):
     """KL(truth || law) is finite when the law all but misses a mode."""
     target = gt.problems.get("two-modes")

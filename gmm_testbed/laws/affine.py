@@ -104,8 +104,8 @@ def affine(
         initial: one Gaussian at times[0]; \(N(0, \sigma^2 I)\) by default.
 
     Raises:
-        UnsupportedError: if the prior has several components, the measurement is not
-            linear, or a part of the step is not affine or not explicit.
+        UnsupportedError: if the prior or the initial law has several components, the
+            measurement is not linear, or a part of the step is not affine or not explicit.
         InputError: if the grid does not decrease within [0, 1].
     """
     call = "gt.laws.affine(sampler, target, times)"
@@ -115,6 +115,13 @@ def affine(
     stages = legs_of(sampler)
     require_affine(sampler, target, times)
     initial = initial_law(sampler, target, times[0], initial)
+    if initial.num_components > 1:
+        unsupported(
+            "the law of an affine sampler is one Gaussian if that of its start is",
+            got=f"an initial law of {initial.num_components} components",
+            expected="one component",
+            hint="take each by itself: the law is their mixture; or gt.laws.grid, d <= 2",
+        )
     require_one(sampler, stages, target, times)
     means, covariances, error = _recursion(
         stages, target, times, initial.mean(), initial.covariance()
