@@ -85,9 +85,9 @@ def test_what_is_missing_to_apply_a_theorem_is_said(given, words):
         gt.bounds.check("T36", **given)
 
 
-def test_a_theorem_of_numbers_alone_takes_no_target():
+def test_a_theorem_without_a_prior_takes_no_target():
     with pytest.raises(gt.InputError, match="not computed from target"):
-        gt.bounds.check("T22", target=target())
+        gt.bounds.check("T43", target=target())
 
 
 # --- a bound of one's own ---------------------------------------------------------------

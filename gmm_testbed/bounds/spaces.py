@@ -84,6 +84,25 @@ class OneOf(AbstractSpace):
         return self.make(self.values[place])
 
 
+class Fixed(AbstractSpace):
+    """One value, which an attack keeps.
+
+    Attributes:
+        value: a number or an object.
+    """
+
+    value: Any
+
+    @property
+    def size(self) -> int:
+        """None."""
+        return 0
+
+    def at(self, z: Coordinates) -> Any:
+        """The value."""
+        return self.value
+
+
 class Points(AbstractSpace):
     """Vectors around the origin.
 
