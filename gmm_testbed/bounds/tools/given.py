@@ -13,6 +13,7 @@ from ...mixture import GaussianMixture
 from ...problem import Linear, Target
 from ..base import AbstractBound, Case
 from .cases import complete
+from .space import Rotated
 
 _OF_TARGET = {
     "prior": lambda target: target.problem.prior,
@@ -176,6 +177,8 @@ def _in_words(value) -> str | int | float:
         return value
     if isinstance(value, Target):
         value = value.problem.prior
+    if isinstance(value, Rotated):
+        value = value.whole()
     if isinstance(value, GaussianMixture):
         count = value.num_components
         return f"{count} component{'s' if count > 1 else ''}, d = {value.dim}"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import ArrayLike, Float, Real
 
 from ..._checks import require
 from ...laws import EigenProblem
@@ -35,12 +35,12 @@ class Lines(NamedTuple):
     axes: Float[np.ndarray, "d k"]
 
 
-def is_measured(A: Float[Array, "m d"], R: Float[Array, "m m"]) -> bool:
+def is_measured(A: Real[ArrayLike, "m d"], R: Real[ArrayLike, "m m"]) -> bool:
     """Whether the noise has a density, and y says something of x."""
     return bool(np.any(np.asarray(A) != 0.0) and has_inverse(R))
 
 
-def has_inverse(R: Float[Array, "m m"]) -> bool:
+def has_inverse(R: Real[ArrayLike, "m m"]) -> bool:
     """Whether a covariance of noise is positive definite."""
     return bool(np.linalg.eigvalsh(np.asarray(R)).min() > 0.0)
 
@@ -61,7 +61,7 @@ def one_gaussian(prior: GaussianMixture) -> None:
 
 
 def lines(
-    prior: GaussianMixture, A: Float[Array, "m d"], R: Float[Array, "m m"]
+    prior: GaussianMixture, A: Real[ArrayLike, "m d"], R: Real[ArrayLike, "m m"]
 ) -> Lines:
     """The coordinates of one Gaussian in the basis that prior and measurement share.
 
