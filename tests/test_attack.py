@@ -75,8 +75,8 @@ def test_a_measurement_is_taken_without_its_offset():
         ({"target": 3.0}, "a gt.Target"),
         ({"prior": PRIOR, "times": [0.3]}, "times of which path"),
         (
-            {"prior": gt.GaussianMixture.isotropic([1.0], [[0.0, 1.0]], 1.0)},
-            "on the line",
+            {"prior": gt.GaussianMixture.isotropic([0.5, 0.5], np.eye(2), [1.0, 0.4])},
+            "differ along one axis",
         ),
     ],
 )
@@ -276,10 +276,11 @@ def test_rare_weights_are_no_counterexample(key):
 def test_the_error_of_a_variance_is_that_of_all_moments():
     """T17: moments of one weight by quadrature, of the mean of n by algebra."""
     given = importance.ImportanceSampling().setting({"num": 4})
-    prior, observed = given["prior"], (given["A"], given["R"], given["y"])
+    prior = given["prior"]
+    observed = importance.Observed.of(given["A"], given["R"], given["y"])
     x, mass = gt.divergences.line_rule(prior, 4001)
-    logs = importance._log_likelihood(observed, x[:, 0])
-    w = np.exp(np.asarray(logs - prior.log_evidence(*observed))) - 1.0
+    logs = observed.log_likelihood(x)
+    w = np.exp(np.asarray(logs - prior.log_evidence(*observed[:3]))) - 1.0
     second, fourth = (float(np.asarray(mass) @ w**k) for k in (2, 4))
     wanted = (fourth + 3 * 3 * second**2) / 4 - second**2
     found = importance._variance_of_squares(prior, observed, 4)

@@ -13,7 +13,7 @@ from ...mixture import GaussianMixture
 from ...problem import Linear, Target
 from ..base import AbstractBound, Case
 from .cases import complete
-from .space import Rotated
+from .space import Rotated, round_form
 
 _OF_TARGET = {
     "prior": lambda target: target.problem.prior,
@@ -107,7 +107,7 @@ def settings(name: str, bound: AbstractBound, given: Mapping[str, Any]) -> list[
         if label not in known:
             _refuse(name, label, takes, known)
     case = complete(name, bound.cases, rest, bound.facts.limits)
-    own = derived | objects
+    own = {k: _plain(v) for k, v in (derived | objects).items()}
     asked = []
     for level in levels:
         setting = dict(bound.setting(case))
@@ -169,6 +169,12 @@ def _require_kind(name, label, value, usual) -> None:
         expected="a finite number" if _is_label(usual) else _in_words(usual),
         hint="give what its sides are computed from, or the labels of its sweep",
     )
+
+
+def _plain(value):
+    """A mixture on the line in the form that sums on the line ask for; else as it is."""
+    on_the_line = isinstance(value, GaussianMixture) and value.dim == 1
+    return round_form(value) if on_the_line else value
 
 
 def _in_words(value) -> str | int | float:
