@@ -142,6 +142,26 @@ def test_a_function_is_attacked_over_priors_and_numbers():
     assert made["v"] == pytest.approx(0.1) and made["prior"].num_components == 3
 
 
+def test_what_a_function_is_computed_from_is_kept_or_searched():
+    def counted(times, prior, count=3, level=0.5):
+        return 0.0, len(times) + count + level + prior.dim
+
+    bound = gt.bounds.Stated(counted)
+    assert bound.parameters() == ["times", "prior", "count", "level"]
+    assert gt.bounds.parameters(bound) == bound.parameters()
+    size = sum(space.size for space in bound.facts.search.values())
+    made = search.placed(bound, np.ones(size))
+    assert set(made) == set(bound.parameters()) and made["count"] == 3
+    assert made["level"] > 0.5 and len(made["times"]) == 33
+    found = gt.bounds.attack(lambda times: (len(times), 20.0), evaluations=5)
+    assert found.violated[0].left.value == 33.0  # nothing to search, and still computed
+
+
+def test_a_parameter_that_nothing_gives_is_refused():
+    with pytest.raises(gt.InputError, match="nothing gives"):
+        gt.bounds.check(lambda prior, half: (half, 1.0), prior=PRIOR)
+
+
 def test_a_function_that_fails_for_some_prior_is_refuted_by_attack():
     def narrow(prior):
         """The variance of a mixture is at most 4."""

@@ -36,8 +36,8 @@ class Stated(AbstractBound):
     """
 
     function: Callable = eqx.field(static=True)
-    facts: Facts = eqx.field(static=True)
-    cases: tuple[Case, ...] = eqx.field(static=True)
+    facts: Facts
+    cases: tuple[Case, ...]
 
     def __init__(self, function):
         said = (inspect.getdoc(function) or "").strip().split("\n")[0]
