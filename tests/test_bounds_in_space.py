@@ -179,3 +179,19 @@ def test_a_law_keeps_its_moments_in_the_basis_that_is_found():
     assert np.allclose(np.sort(spread), NARROW) and jnp.allclose(
         found.variances, ACROSS
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "slope", "words"),
+    [
+        ("T13", gt.VP(), 1.0, "along gt.VE"),
+        ("T14", gt.VP(), 1.0, "along gt.VE"),
+        ("T15", gt.VP(), 1.0, "along gt.VE"),
+        ("T13", gt.VE(0.14, 5.5), 2.0, "a slope of 1"),
+    ],
+)
+def test_targets_of_other_levels_are_refused_in_words(name, path, slope, words):
+    prior = gt.GaussianMixture.isotropic(WEIGHTS, ALONG[:, None], NARROW)
+    problem = gt.InverseProblem(prior, gt.Linear([[slope]], 0.5), [0.4])
+    with pytest.raises(gt.InputError, match=words):
+        gt.bounds.check(name, target=gt.Target(problem, path))
