@@ -387,6 +387,7 @@ def test_the_gap_of_two_modes_that_are_moved_and_mirrored():
 # --- what is refused --------------------------------------------------------------------
 
 SKEW = {"A": jnp.asarray([[1.0, 0.0]]), "R": jnp.asarray([[0.3]])}
+SURE = {"A": jnp.asarray([[1.0, 0.0]]), "R": jnp.asarray([[0.01]])}
 ONE = {"A": jnp.ones((1, 1)), "R": jnp.full((1, 1), 0.1)}
 NEAR = gt.GaussianMixture.isotropic([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], 1.0)
 CLASS = gt.GaussianMixture.isotropic([1.0], [[1.0, 0.0]], 1.0)
@@ -412,6 +413,11 @@ ROUND = gt.GaussianMixture.isotropic([0.5, 0.5], [[0.0, 1.0], [2.0, 0.0]], 1.0)
             {"mixture": gt.GaussianMixture.isotropic([0.5, 0.5], [[0.0], [9.0]], 0.2)},
             "R.2 at most 36 l",
         ),
+        (
+            "T31",
+            {"prior": PLANE, **SURE, "y": jnp.ones(1), "coupling": 0.25},
+            "nothing is known of split Gibbs",
+        ),
         ("T24", {"prior": 3.0}, "prior of T24-speciation cannot have this value"),
         ("T29", {"v": float("nan")}, "a finite number"),
     ],
@@ -426,6 +432,10 @@ def test_what_cannot_be_computed_is_refused_in_words(name, given, words):
     [
         ("T7", {"A": jnp.zeros((1, 1))}),
         ("T11", {"prior": TWO, **ONE}),
+        (
+            "T24",
+            {"prior": gt.GaussianMixture.isotropic([0.5, 0.5], np.ones((2, 1)), 1.0)},
+        ),
         ("T29", {"prior": TWO, "v": 0.1}),
         ("T31", {"R": jnp.zeros((1, 1))}),
         ("T32", {"covariance": np.array([[1.0, 1.0], [1.0, 1.0]])}),

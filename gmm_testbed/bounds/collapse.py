@@ -112,8 +112,8 @@ def noise_of(prior: GaussianMixture, information: float):
         found = mutual_information(prior, jnp.exp(jnp.asarray(log_snr)))
         return float(found.value) - information
 
-    ends = (sign * _FARTHEST - np.log(values.max() or 1.0) for sign in (-1.0, 1.0))
-    low, high = ends
+    middle = -np.log(values.max() or 1.0)
+    low, high = middle - _FARTHEST, middle + _FARTHEST
     require(
         information > 0.0 and excess(high) > 0.0,
         "no noise level has this mutual information",

@@ -49,7 +49,7 @@ from ..mixture import GaussianMixture
 from ..paths import VE
 from ..problem import InverseProblem, Linear, Target
 from .base import BUILT, AbstractBound, Case, Claim, Facts, Limit, outside
-from .tools.assumptions import count, has_density
+from .tools.assumptions import has_density
 from .tools.measured_gaussian import is_measured, lines
 
 PEAK = 0.23231  # nats, of KL averaged over y; rounded up
@@ -102,7 +102,7 @@ class DPSLimit(AbstractBound):
             R: (m, m) covariance of the noise.
             zeta: factor of the guidance.
         """
-        one = count(prior) == 1 and prior.num_components == 1 and has_density(prior)
+        one = prior.num_components == 1 and has_density(prior)
         kept = one, BUILT, is_measured(A, R) and zeta > 0.0
         if not all(kept):
             return outside(kept)

@@ -40,7 +40,7 @@ from ..paths.grids import time_grid
 from ..problem import InverseProblem, Linear, Target
 from ..problem.denoisers import ClassGuidance
 from .base import BUILT, AbstractBound, Case, Claim, Facts, Limit, outside
-from .tools.assumptions import count, equal_covariances, isotropic
+from .tools.assumptions import count, equal_covariances, has_density, isotropic
 from .tools.guided_flow import guided_flow
 
 _SLOPE = 0.03
@@ -50,7 +50,7 @@ _PATH, _T_MIN = OU(9.0), 1e-4
 _LEVELS = np.geomspace(1e5, 1e-4, 801)
 _TIMES = 16  # as many dimensions again
 _ROUNDING = 1e-9
-_NEAR = 4.0  # of the limit: d and half the log-odds
+_NEAR = 4.0  # of the limit: d, less what a rare class needs
 _LEAST, _MOST = 1.0, 1000.0  # d
 _CLASSES = "two classes N(m, s^2 I) and N(-m, s^2 I), and guidance: omega > 0"
 _LIMITS = (Limit("d", _LEAST, _MOST), Limit("omega", 0.01, 100.0))
@@ -104,7 +104,7 @@ class GuidedDimensionCorrected(AbstractBound):
     facts: ClassVar[Facts] = Facts(
         statement="SDE: the total variation of the guided q falls as d^(-1/2); ODE: the "
         "law of q - sqrt d has a limit, and its total variation is that at d = 4",
-        assumptions=(_CLASSES, "d and half of the log-odds are at least 4"),
+        assumptions=(_CLASSES, "d + min(log-odds of the class, 0) / 2 is at least 4"),
         source=f"here, argument in the docstring; {_SOURCE}",
         status="asymptotic",
         limits=_LIMITS,
@@ -171,7 +171,8 @@ def are_classes(prior: GaussianMixture, conditional: GaussianMixture) -> bool:
     if not alike or (prior.num_components, conditional.num_components) != (2, 1):
         return False
     same = np.allclose(conditional.covariances()[0], prior.covariances()[0])
-    return bool(same and min(_gaps(prior, conditional)) < _ROUNDING)
+    apart = np.ptp(np.asarray(prior.means), axis=0).max() > 0.0 and has_density(prior)
+    return bool(same and apart and min(_gaps(prior, conditional)) < _ROUNDING)
 
 
 def _gaps(prior, conditional) -> list[float]:

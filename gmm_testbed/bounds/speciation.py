@@ -40,7 +40,7 @@ class Speciation(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="two modes D apart with variance s^2 part at v_S = D^2/4 - s^2",
-        assumptions=("two isotropic components of one variance",),
+        assumptions=("two isotropic components of one variance, apart",),
         source="here, proof in the docstring; symmetric pair: arXiv:2402.18491",
         status="proved",
     )
@@ -62,11 +62,13 @@ class Speciation(AbstractBound):
             v: () noise level of the curvature, sigma^2 / alpha^2.
         """
         alike = isotropic(prior) and equal_covariances(prior)
-        kept = (alike and count(prior) == 2 and v >= 0.0,)
-        if not kept[0]:
-            return outside(kept)
+        if not (alike and count(prior) == 2):
+            return outside((False,))
         pair = _pair(prior)
         square, variance = float(jnp.sum(pair.gap**2)), float(pair.variance)
+        kept = (square > 0.0 and v >= 0.0 and variance + v > 0.0,)
+        if not kept[0]:
+            return outside(kept)
         steepest = 0.25 * square / (variance + v) ** 2
         found = Estimate(_largest(pair, jnp.asarray(v)), how="grid")
         largest = Estimate(steepest - 1.0 / (variance + v))

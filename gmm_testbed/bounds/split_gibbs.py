@@ -24,6 +24,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import require
 from ..divergences import line_rule
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Facts, Limit, computed, outside
@@ -89,6 +90,13 @@ class SplitGibbs(AbstractBound):
                 "order", slope, four, equal=True, tolerance=2.0 * float(reach)
             )
             claims.append(found._replace(status="asymptotic"))
+        require(
+            claims,
+            "nothing is known of split Gibbs sampling at this coupling in space",
+            got=f"coupling {float(coupling):g}, r^2 |A^T R^-1 A| = {float(reach):.3g}",
+            expected="a larger one, which forgets its start, or one that is small",
+            hint="a coupling as large as the prior is wide forgets it in some sweeps",
+        )
         return [claim._replace(assumptions=kept) for claim in claims]
 
 

@@ -138,24 +138,18 @@ def together(*laws: Rotated | GaussianMixture) -> tuple[Rotated, ...]:
 
 def _common_basis(laws) -> np.ndarray:
     """Columns (d, d): the axis along which components differ, then axes across it."""
-    dim = laws[0].dim
-    gaps = [np.asarray(law.means - law.means[:1]) for law in laws]
     spreads = [np.asarray(law.covariances()) for law in laws]
-    changes = [s - s[:1] for s in spreads]
-    far = np.concatenate(gaps)
-    if np.abs(far).max() > 0.0:
-        first = np.linalg.svd(far)[2][0]
-    else:
-        size = sum(np.abs(change).sum(axis=0) for change in changes)
-        most = np.concatenate(changes)
-        largest = most[np.argmax(np.abs(most).max(axis=(1, 2)))]
-        blend = largest if np.any(size) else _blend(spreads)
-        values, vectors = np.linalg.eigh(blend)
-        first = vectors[:, np.argmax(np.abs(values))]
+    gaps = np.concatenate([np.asarray(law.means - law.means[:1]) for law in laws])
+    if np.any(gaps):
+        first = np.linalg.svd(gaps)[2][0]
+    else:  # one mean: where variances differ, or the widest axis of one Gaussian
+        changes = np.concatenate([spread - spread[:1] for spread in spreads])
+        largest = changes[np.argmax(np.abs(changes).max(axis=(1, 2)))]
+        values, axes = np.linalg.eigh(largest if largest.any() else _blend(spreads))
+        first = axes[:, np.argmax(np.abs(values))]
     across = np.linalg.svd(first[None])[2][1:].T  # (d, d - 1)
     inner = np.linalg.eigh(across.T @ _blend(spreads) @ across)[1]
-    basis = np.concatenate([first[:, None], across @ inner], axis=1)
-    return basis[:, :dim]
+    return np.concatenate([first[:, None], across @ inner], axis=1)
 
 
 def _blend(spreads) -> np.ndarray:
