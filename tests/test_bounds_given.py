@@ -11,7 +11,7 @@ from scipy.stats import norm
 import gmm_testbed as gt
 from gmm_testbed.bounds import Verdict
 
-from .oracles.bounds import landscapes, line, one_gaussian, space
+from .oracles.bounds import landscapes, line, one_gaussian, space, training
 
 TURN = np.array([[0.6, -0.8], [0.8, 0.6]])  # of the plane
 S, PRECISION = np.array([0.9, 0.3]), np.array([2.5, 1.2])
@@ -128,7 +128,21 @@ def test_limits_of_dps_in_the_plane():
     )
 
 
-# --- T22 --------------------------------------------------------------------------------
+# --- T21, T22 ---------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_training_set_seen_otherwise():
+    """T21 of another measurement: its constant by sums over atoms."""
+    seen = {
+        "A": jnp.asarray([[0.8]]),
+        "R": jnp.asarray([[0.5]]),
+        "y": jnp.asarray([-0.4]),
+    }
+    (found,) = gt.bounds.check("T21", **seen, points=20, sigma=0.3)
+    oracle = training.training_posterior(20, 0.3, a=0.8, g2=0.5, y=-0.4)
+    close(found.right, oracle["bound"][1].value, 1e-6)
+    assert found.holds is Verdict.HOLDS
 
 
 @pytest.mark.slow
