@@ -108,6 +108,37 @@ def test_log_sobolev_in_the_plane():
     assert {report.holds for report in found.values()} == {Verdict.HOLDS}
 
 
+def test_entropy_in_the_plane():
+    """C20: the entropy, and KL from another mixture, by sums over the plane."""
+    means = np.stack([ALONG + 0.4, [1.0, 1.0]], axis=1) @ TURN.T
+    covariances = [TURN @ np.diag([v, 1.7]) @ TURN.T for v in (0.4, 0.9)]
+    other = gt.GaussianMixture.full([0.55, 0.45], means, covariances)
+    found = checked("C20", p=PLANE, q=other)
+    x, cell = plane_grid()
+    p, q = (
+        sum(
+            w * multivariate_normal.pdf(x, m, C)
+            for w, m, C in zip(weights, centres, spreads, strict=True)
+        )
+        for weights, centres, spreads in (
+            (WEIGHTS, MEANS, COVARIANCES),
+            ([0.55, 0.45], means, covariances),
+        )
+    )
+    close(found["lower"].right, -cell * np.sum(p * np.log(p)), 1e-7)
+    close(found["KL by pairs"].left, cell * np.sum(p * np.log(p / q)), 1e-6)
+    kls = [
+        np.trace(np.linalg.solve(D, C))
+        - 2
+        - np.linalg.slogdet(np.linalg.solve(D, C))[1]
+        + (m - n) @ np.linalg.solve(D, m - n)
+        for m, C, n, D in zip(MEANS, COVARIANCES, means, covariances, strict=True)
+    ]
+    paired = WEIGHTS @ (np.log(WEIGHTS / [0.55, 0.45]) + 0.5 * np.array(kls))
+    close(found["KL by pairs"].right, paired)
+    assert {report.holds for report in found.values()} == {Verdict.HOLDS}
+
+
 @pytest.mark.slow
 def test_importance_sampling_in_space(key):
     """T17: chi-square and both divergences of one draw of n = 1 from the prior."""
@@ -148,10 +179,12 @@ def test_steepest_scores_beyond_the_plane(dim, key):
     assert 0.99 / c < float(found["from below"].left.value) <= 1.0 / c + 1e-12
 
 
-@pytest.mark.parametrize("name", ["T6", "T27", "T36", "T40", "T41", "C21", "C23"])
+@pytest.mark.parametrize(
+    "name", ["T6", "T27", "T36", "T40", "T41", "C20", "C21", "C23"]
+)
 def test_components_that_differ_along_several_axes_are_refused(name):
-    which = {"T27": "q", "C23": "p"}.get(name, "prior")
-    others = {"T27": {"p": PLANE}, "C23": {"q": PLANE}}.get(name, {})
+    pair = name in ("T27", "C20", "C23")
+    which, others = ("p", {"q": PLANE}) if pair else ("prior", {})
     with pytest.raises(gt.InputError, match="differ along one axis"):
         gt.bounds.check(name, **{which: UNLIKE}, **others)
 

@@ -124,7 +124,7 @@ def test_no_law_leaves_more_than_two_atoms(turns):
 def test_information_of_far_and_of_equal_components_is_bracketed_tightly():
     """C20: both bounds are H_c + H(w) for components far apart."""
     for label, left, right, *_ in entropy_sandwich._claims(
-        *entropy_sandwich._pair(jnp.asarray(40.0))
+        *space.together(*entropy_sandwich._pair(jnp.asarray(40.0)))
     )[:2]:
         np.testing.assert_allclose(left.value, right.value, rtol=1e-9, err_msg=label)
 

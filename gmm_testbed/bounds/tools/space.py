@@ -190,9 +190,13 @@ def on_the_line(*mixtures: GaussianMixture) -> None:
 
 def kl(q: Rotated, p: Rotated) -> Scalar:
     """KL(q || p) of two laws in one basis."""
+    return line_pairs.kl(q.line, p.line) + kl_across(q, p)
+
+
+def kl_across(q: Rotated, p: Rotated) -> Scalar:
+    """KL(q || p) of the Gaussians beside the line."""
     ratio, gaps = q.variances / p.variances, (q.means - p.means) ** 2 / p.variances
-    beside = 0.5 * jnp.sum(ratio - 1.0 - jnp.log(ratio) + gaps)
-    return line_pairs.kl(q.line, p.line) + beside
+    return 0.5 * jnp.sum(ratio - 1.0 - jnp.log(ratio) + gaps)
 
 
 def transport(q: Rotated, p: Rotated) -> Scalar:
