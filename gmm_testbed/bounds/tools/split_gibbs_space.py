@@ -27,7 +27,7 @@ from .radial import energy
 
 _SAMPLES, _SWEEPS = 8000, 40
 _SHARE = 0.1  # of the distance from the posterior
-_LEFT = 0.05  # of the start, after all sweeps
+_MIXING = 0.08  # r^2 over the largest variance, of which 40 sweeps leave a twentieth
 
 
 class Posed(NamedTuple):
@@ -52,7 +52,7 @@ def mixes(posed: Posed, coupling) -> bool:
     A coordinate that is not measured contracts by 1 / (1 + r^2 / s^2) in each sweep.
     """
     widest = np.linalg.eigvalsh(np.asarray(posed.prior.covariance()))[-1]
-    return bool((1.0 + float(coupling) ** 2 / widest) ** -_SWEEPS < _LEFT)
+    return float(coupling) ** 2 >= _MIXING * float(widest)
 
 
 def claims(key, posed: Posed, coupling) -> list[Claim]:
