@@ -85,6 +85,13 @@ def test_what_is_missing_to_apply_a_theorem_is_said(given, words):
         gt.bounds.check("T36", **given)
 
 
+def test_a_theorem_of_a_mixture_takes_the_prior_of_a_target():
+    """T48: 1/l, and (L/2) max |mu|^2 / l^2."""
+    curvature, pull = gt.bounds.check("T48-landscape", target=target())
+    assert float(curvature.right.value) == pytest.approx(10.0, rel=1e-12)
+    assert float(pull.right.value) == pytest.approx(0.25 * 9.0 / 0.01, rel=1e-12)
+
+
 def test_a_theorem_without_a_prior_takes_no_target():
     with pytest.raises(gt.InputError, match="not computed from target"):
         gt.bounds.check("T43", target=target())

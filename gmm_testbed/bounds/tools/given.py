@@ -17,6 +17,7 @@ from .space import Rotated, round_form
 
 _OF_TARGET = {
     "prior": lambda target: target.problem.prior,
+    "mixture": lambda target: target.problem.prior,
     "p": lambda target: target.problem.prior,
     "q": lambda target: target.problem.posterior(),
     "posterior": lambda target: target.problem.posterior(),
