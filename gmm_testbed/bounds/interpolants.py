@@ -44,6 +44,7 @@ from ..mixture import GaussianMixture
 from .base import BUILT, AbstractBound, Case, Claim, Facts, Limit, outside
 from .spaces import Between, Mixtures
 from .tools.assumptions import count, has_density, isotropic
+from .tools.levels import legendre
 
 _NODES = 240
 _ASSUMED = (
@@ -204,8 +205,7 @@ def divergences(
     values, basis = np.linalg.eigh(np.asarray(end.covariance()))
     begin, finish = (basis.T @ np.asarray(law.mean()) for law in (start, end))
     own = float(start.covariances()[0, 0, 0])
-    nodes, weights = np.polynomial.legendre.leggauss(refined(_NODES))
-    share, weights = 0.5 * (nodes + 1.0), 0.5 * weights
+    share, weights = legendre(refined(_NODES))
 
     def variance(t):
         return (1.0 - t) ** 2 * own + t**2 * values[:, None] + latent * t * (1.0 - t)

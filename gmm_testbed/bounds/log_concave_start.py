@@ -108,7 +108,7 @@ def _on_the_line(prior, v):
     """The same for components of one variance."""
     own, apart = reverse_line.curvature(prior)
     start = GaussianMixture.isotropic([1.0], jnp.zeros((1, 1)), v)
-    found = reverse_line.squares(prior, start, jnp.asarray(v), jnp.zeros(()))
+    found = reverse_line.squares(prior, start, v, 0.0)
     m = (1.0 - 0.25 * apart**2 / own) / own
     ended = {"flow": float(found.flow), "SDE": float(found.sde)}
     return m, float(found.start), ended

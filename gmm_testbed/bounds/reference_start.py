@@ -32,6 +32,7 @@ from .base import AbstractBound, Case, Claim, Facts, outside
 from .spaces import Between, Mixtures, Overlapping
 from .tools import reverse_line
 from .tools.assumptions import count, has_density, isotropic
+from .tools.levels import legendre
 
 _NODES = 64  # of the integral over time
 
@@ -141,9 +142,9 @@ def _curvatures(prior, one, times):
         wide = square * own + (1.0 - square) * times.wide
         return (1.0 - 0.25 * square * apart**2 / wide) / wide
 
-    nodes, weights = np.polynomial.legendre.leggauss(refined(_NODES))
+    nodes, weights = legendre(refined(_NODES))
     length = times.horizon - times.last
-    s = times.last + 0.5 * (nodes + 1.0) * length
+    s = times.last + nodes * length
     ends = times.squares(np.array([times.last, times.horizon]))
     # C_p is stationary where (slope, in alpha^2, of the width L) a linear function is 0.
     slope, square = own - times.wide, 0.25 * apart**2
@@ -151,7 +152,7 @@ def _curvatures(prior, one, times):
     inner = times.wide * (slope + square) / flat if flat else ends[0]
     candidates = [*ends, np.clip(inner, ends.min(), ends.max())]
     least = min(curvature(np.asarray(u)) for u in candidates)
-    return float(least), float(0.5 * length * weights @ curvature(times.squares(s)))
+    return float(least), float(length * weights @ curvature(times.squares(s)))
 
 
 def _of_gaussian(prior, reference, times):
@@ -179,7 +180,7 @@ def _on_the_line(prior, reference, times):
         jnp.exp(prior.log_weights), prior.means - centre, prior.covariances()[:, 0, 0]
     )
     start = GaussianMixture.isotropic([1.0], jnp.zeros((1, 1)), times.wide / first)
-    found = reverse_line.squares(centred, start, *map(jnp.asarray, levels))
+    found = reverse_line.squares(centred, start, *levels)
     return float(first * found.start), float(last * found.sde)
 
 

@@ -7,6 +7,7 @@ mixture, so that a start makes a mixture of these. The probability flow
 component.
 """
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -24,7 +25,8 @@ from .chords import diameter
 
 _STEPS = 160  # of Runge-Kutta
 _REACH, _POINTS = 8.0, 160  # of a standard normal variable
-_NODES = 31  # of a start, within nine standard deviations
+_CELLS = 30  # between -9 and 9 standard deviations of a start as wide as the way
+_MOST = 12  # doublings of them, for a start that is wider
 
 
 def curvature(prior: GaussianMixture) -> tuple[float, float]:
@@ -66,9 +68,8 @@ class Squares(NamedTuple):
     sde: Scalar
 
 
-@eqx.filter_jit
 def squares(
-    prior: GaussianMixture, start: GaussianMixture, first: Scalar, last: Scalar
+    prior: GaussianMixture, start: GaussianMixture, first: float, last: float
 ) -> Squares:
     r"""Squared distances of the exact reverse process that starts from a wrong law.
 
@@ -81,6 +82,14 @@ def squares(
         first: V.
         last: v, below it.
     """
+    wide = float(start.covariances()[0, 0, 0]) / (first - last)
+    doublings = min(max(0, math.ceil(0.5 * math.log2(wide))), _MOST)
+    given = jnp.asarray(float(first)), jnp.asarray(float(last))
+    return _squares(prior, start, *given, _CELLS * 2**doublings + 1)
+
+
+@eqx.filter_jit
+def _squares(prior, start, first, last, nodes):
     one = jnp.ones_like(first)
     begin, end = prior.noised(one, jnp.sqrt(first)), prior.noised(one, jnp.sqrt(last))
     xi = jnp.linspace(-_REACH, _REACH, refined(_POINTS) + 1)
@@ -88,7 +97,7 @@ def squares(
     shares = shares / jnp.sum(shares)
     wrong = start.mean()[0] + jnp.sqrt(start.covariance()[0, 0]) * xi
     right, carried = _quantiles(begin, xi), _flow(prior, first, last)
-    made = _quantiles(_backwards(end, start, first - last), xi)
+    made = _quantiles(_backwards(end, start, first - last, nodes), xi)
     pairs = (
         (wrong, right),
         (carried(wrong), carried(right)),
@@ -137,9 +146,9 @@ def _flow(prior, first, last):
     return lambda z: jax.lax.scan(move, z, jnp.arange(count, dtype=z.dtype))[0]
 
 
-def _backwards(end, start, between):
+def _backwards(end, start, between, nodes):
     """The mixture, over nodes of the start, of the laws at the last level given them."""
-    points, weights = line_rule(start, _NODES)
+    points, weights = line_rule(start, nodes)
 
     def given(z):
         each = end.denoised(z, jnp.ones_like(between), jnp.sqrt(between))
