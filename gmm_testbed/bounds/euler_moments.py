@@ -48,7 +48,7 @@ class EulerMoments(AbstractBound):
             "no step longer than w^2 = s^2 + v",
             "start in the exact law",
         ),
-        source="here, proof in the docstring; idea: Zhou 2026, arXiv:2607.08757",
+        source="here, proof and source of the idea in the docstring",
         status="proved",
         limits=(
             Limit("num_steps", only=tuple(range(1, _MOST + 1))),

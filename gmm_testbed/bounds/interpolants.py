@@ -96,7 +96,7 @@ class InterpolantLosses(AbstractBound):
     facts: ClassVar[Facts] = Facts(
         statement="KL <= (1/2 eps) (L_b - min L_b) + (eps/2) (L_s - min L_s)",
         assumptions=_ASSUMED,
-        source=f"{_SOURCE}, as quoted; losses with their halves",
+        source=f"{_SOURCE}, as quoted, for losses with their halves",
         status="published",
         refuted=True,
         limits=_LIMITS,

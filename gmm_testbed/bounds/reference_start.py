@@ -177,7 +177,9 @@ def _on_the_line(prior, reference, times):
     levels = [float(times.wide * (1.0 - u) / u) for u in (first, last)]
     centre = reference.mean()
     centred = GaussianMixture.isotropic(
-        jnp.exp(prior.log_weights), prior.means - centre, prior.covariances()[:, 0, 0]
+        jnp.exp(prior.log_weights),
+        prior.means - centre[None],
+        prior.covariances()[:, 0, 0],
     )
     start = GaussianMixture.isotropic([1.0], jnp.zeros((1, 1)), times.wide / first)
     found = reverse_line.squares(centred, start, *levels)

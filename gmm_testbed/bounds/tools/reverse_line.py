@@ -131,8 +131,9 @@ def _flow(prior, first, last):
     step = (jnp.log(own + last) - top) / count
 
     def slope(z, log):
-        gaps = z[:, None] - means
-        shares = jax.nn.softmax(prior.log_weights - 0.5 * gaps**2 / jnp.exp(log))
+        squares = (z[:, None] - means[None]) ** 2
+        logits = prior.log_weights[None] - 0.5 * squares / jnp.exp(log)
+        shares = jax.nn.softmax(logits, axis=1)
         return 0.5 * (z - shares @ means)
 
     def move(z, i):
