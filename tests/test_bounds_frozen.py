@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import integrate
 
 import gmm_testbed as gt
 from gmm_testbed import approximations
@@ -43,6 +44,30 @@ def test_a_frozen_value_is_a_martingale(theta):
     closed = first - (2.0 * np.exp(-theta * u) - 1.0) * second + error**2
     closed -= 2.0 * np.expm1(-theta * u) * mean * error
     np.testing.assert_allclose(closed, direct, rtol=1e-9)
+
+
+@pytest.mark.parametrize("theta", THETAS)
+def test_a_sum_over_cells_is_the_integral_of_their_squares(theta):
+    """E |V_u - V_k - e|^2 in the closed form of the test above, by SciPy over u."""
+    path, error, ends = gt.OU(T), 0.3, np.array([0.9, 0.55])
+
+    @jax.jit
+    def at(t):
+        scales = path.alpha(t), path.sigma(t)
+        return frozen.moments(posterior(), *scales, jnp.asarray(theta))
+
+    second, mean = at(ends[0])
+
+    def square(u):
+        closed = at(ends[0] - u / T)[0] - (2.0 * np.exp(-theta * u) - 1.0) * second
+        return closed - 2.0 * np.expm1(-theta * u) * mean * error + error**2
+
+    whole = integrate.quad(square, 0.0, T * (ends[0] - ends[1]), epsabs=1e-13)[0]
+    case = posterior(), path, jnp.asarray(ends), jnp.asarray(theta), jnp.asarray(error)
+    np.testing.assert_allclose(frozen._cells(*case), whole, rtol=1e-9)
+    without = integrate.quad(lambda u: float(np.expm1(-theta * u) * mean), 0.0, 0.42)[0]
+    counts = theta != 1.0  # a score has the mean zero
+    assert (abs(without * error) > 1e-3 * whole) == counts
 
 
 @pytest.mark.parametrize("theta", THETAS)

@@ -600,6 +600,10 @@ def test_methods_see_any_denoiser_and_the_truth_stays(line):
         corrected = denoised.mean + line.correction(x, t)
         assert_allclose(exact.posterior_mean(seen, x, t), corrected, rtol=1e-12)
         assert seen.seen_exactly.denoise(x, t).mean == line.prior_mean(x, t)
+    erring = gt.denoisers.ScoreError(prior, [OFFSET], RELATIVE)
+    score = (alpha * erring(x, alpha, sigma).mean - x) / sigma**2
+    exact = (1.0 + RELATIVE) * line.marginal(t).score(x) + OFFSET
+    assert_allclose(score, exact, rtol=1e-9)
 
 
 # --- figure ---------------------------------------------------------------------------

@@ -76,6 +76,22 @@ def test_moves_are_gaussian_products(tolerance):
         assert_allclose(found, expected, rtol=1e3 * tolerance.identity)
 
 
+def test_the_last_move_leaves_the_likelihood_alone():
+    """Of the weight: the twist that was put in is taken out."""
+    model, target, kappa = smc.MCGDiff(kappa=0.3), to_target(WIDE, PATH), 0.3
+    t, s, point = jnp.asarray(0.55), jnp.asarray(0.4), jnp.asarray([0.1, 0.5, -0.9])
+
+    @eqx.filter_jit
+    def weights(model, last):
+        move = model.move(target, (), jnp.asarray(X), t, s, last)
+        return move.log_weight(point), target.log_likelihood(point, s)
+
+    plain, likelihood = weights(model, jnp.asarray(False))
+    last, _ = weights(model, jnp.asarray(True))
+    twist = _log_twist(WIDE, kappa, point, *scales(PATH, s))
+    assert_allclose(last - plain, likelihood - twist, rtol=1e-9)
+
+
 def test_both_kinds_of_coordinates_are_asked():
     before, after = (scales(PATH, jnp.asarray(t)) for t in (0.55, 0.4))
     assert len(_twist(WIDE, 1.0, *before)[1]) > len(_twist(WIDE, 1.0, *after)[1]) > 0

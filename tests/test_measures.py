@@ -128,6 +128,13 @@ def test_numpy_and_jax_agree(pair, name):
     assert found == pytest.approx(expected, rel=1e-8) and found > 0.05
 
 
+def test_moments_of_the_host_are_those_of_the_mixture(pair):
+    mixture, parts = pair[1], Parts.of(pair[1])
+    assert parts.mean() == pytest.approx(float(mixture.mean()[0]), rel=1e-13)
+    variance = float(mixture.covariance()[0, 0])
+    assert parts.variance() == pytest.approx(variance, rel=1e-13)
+
+
 @pytest.mark.parametrize("name", ["w1", "w2"])
 def test_numpy_and_jax_agree_on_atoms(pair, name):
     density, _ = pair

@@ -504,6 +504,9 @@ def test_one_basis_in_many_dimensions_against_extended_precision(apart, variance
         score = -share @ (outside / base[:, None] + (inside / spectrum) @ U.T)
         error = np.abs(np.asarray(mix.score(x)) - score).max() / np.abs(score).max()
         assert error < 1e-10
+        total = np.log(np.exp(log - log.max()).sum()) + log.max()
+        total = float(total) - 20.0 * np.log(2.0 * np.pi)
+        assert abs(float(mix.log_prob(x)) - total) < 1e-9 * abs(total)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from scipy import integrate, special, stats
 
 import gmm_testbed as gt
+from gmm_testbed.divergences.samples import mmd, pairs
 
 divergences = gt.divergences
 LENGTH = 1.3
@@ -115,6 +116,21 @@ def test_all_pairs_with_weights(
     found = metric(samples, mixture, LENGTH, log_weights=log_weights)
     np.testing.assert_allclose(found.value, value, rtol=tolerance.identity)
     np.testing.assert_allclose(found.stderr, error, rtol=10 / COUNT)  # O(1/n)
+
+
+def test_pairs_of_two_blocks_count_twice(mixture):
+    """Of exact samples the error is that of pairs alone; by the sums as written."""
+    samples = mixture.sample(jax.random.key(3), COUNT)
+    u = mmd_matrix(np.asarray(samples), mixture)
+    omega = (1.0 - np.eye(COUNT)) / (COUNT * (COUNT - 1))
+    value = (omega * u).sum()
+    between = gaussian_pairs((WEIGHTS, MEANS), (WEIGHTS, MEANS))
+    parts = jnp.asarray(LENGTH), jnp.asarray(between)
+    kernel = mmd.GaussianKernel(mixture, *parts)
+    weights = jnp.full(COUNT, 1.0 / COUNT)
+    *_, (by_pairs, outer) = pairs._all_pairs(kernel, samples, weights)
+    np.testing.assert_allclose(outer, (omega**2).sum(), rtol=1e-9)
+    np.testing.assert_allclose(by_pairs, (omega**2 * (u - value) ** 2).sum(), rtol=1e-9)
 
 
 def distance_from_ball(x, means, variances):

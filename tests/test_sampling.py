@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 
 import gmm_testbed as gt
 from gmm_testbed.method import standard_start
-from gmm_testbed.sampling import Chains, padded, sample_set
+from gmm_testbed.sampling import Chains, chains, padded, sample_set
 
 from .oracles import numpy_mixture as ref
 from .oracles.library import scales, to_target
@@ -279,6 +279,36 @@ def test_one_compilation_serves_all_step_counts_and_hyper_parameters(key):
         count, changed = traces(*arguments)
         assert count == 0
         assert np.abs(changed - x).max() > 1e-3
+
+
+def test_numbers_of_samples_share_programs(key):
+    """Sixteen numbers in an octave at most: each program stays in memory."""
+    target, times = to_target(SPACE, PATH), gt.time_grid(PATH, 3)
+    sampler = gt.Guided(Counting(0.9), kernels.DDIM(0.3))
+
+    def traces(num, **options):
+        TRACES.clear()
+        out = gt.sample(key, sampler, target, times, num, trajectory=True, **options)
+        assert out.x.shape[0] == out.info.trajectory.shape[0] == num
+        return bool(TRACES), np.asarray(out.x)
+
+    compiled, most = traces(208)
+    assert compiled
+    for num in (201, 203, 207):
+        again, x = traces(num)
+        assert not again
+        assert_allclose(x, most[:num], rtol=1e-12)
+    _, batches = traces(201, batch_size=100)  # three of 68, of which 3 are left out
+    _assert_same_samples(batches, most[:201])
+
+
+@pytest.mark.parametrize(
+    ("num", "most", "found"),
+    [(1, 4096, (1, 1)), (31, 31, (31, 31)), (1000, 4096, (1024, 1024))]
+    + [(10_000, 4096, (3_456, 10_368)), (201, 100, (68, 204)), (7, 1, (1, 7))],
+)
+def test_a_sixteenth_of_the_samples_is_left_out_at_most(num, most, found):
+    assert chains.rounded(num, most) == found
 
 
 # --- what comes back ----------------------------------------------------------------

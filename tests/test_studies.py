@@ -68,6 +68,19 @@ def tables(store):
 EXPECTED = "claim,expected,tolerance,source\noff at 10 steps,0.5,1e-9,by hand\n"
 
 
+PLAIN = '''
+"""Numbers without a floor."""
+import gmm_testbed as gt
+
+@gt.experiment(grid={"n": [1, 2]})
+def plain(key, n):
+    return {"n": float(n)}
+
+def claims(store):
+    return {"rows": float(len(store.rows(plain)))}
+'''
+
+
 @pytest.fixture(scope="module")
 def invoke():
     runner = CliRunner()
@@ -193,6 +206,17 @@ def test_status_exports_every_value(at_home, invoke):
     assert empty.exit_code == 2
     refused = invoke("status", "tiny", "--export", "rows.txt")
     assert refused.exit_code == 2 and "ends in .csv or .parquet" in refused.stderr
+
+
+def test_an_export_has_columns_without_a_value(tmp_path, monkeypatch, invoke):
+    monkeypatch.chdir(tmp_path)
+    expected = EXPECTED.splitlines()[0] + "\nrows,2,0.5,by hand\n"
+    write(tmp_path, "plain", PLAIN, expected)
+    assert invoke("run", "plain").exit_code == 0
+    assert invoke("status", "plain", "--export", "rows.csv").exit_code == 0
+    names, *rows = (tmp_path / "rows.csv").read_text().splitlines()
+    floors = {row.split(",")[names.split(",").index("floor")] for row in rows}
+    assert floors == {""}
 
 
 def test_status_counts_and_gives_reasons(at_home, invoke):

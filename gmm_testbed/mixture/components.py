@@ -144,7 +144,7 @@ def squared_distances(x, means):
     count, dim = means.shape
     if dim <= _FEW or not 1 < count <= _FEW_PAIRS:
         return jax.vmap(lambda mean: _squared_norm(x - mean))(means)
-    centre = jnp.mean(means, axis=0)
+    centre = middle(means)  # a mean that is far out does not move it
     centred = means - centre[None]
     rough = 0.5 * jnp.sum(centred**2, axis=1) - centred @ (x - centre)
     nearest = jnp.argmin(rough)

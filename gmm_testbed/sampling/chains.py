@@ -146,6 +146,32 @@ def _chains(methods, key, target, times, steps, particles, size: int, keep: int)
     return batches(particles)
 
 
+def rounded(num: int, most: int) -> tuple[int, int]:
+    """Particles at once, and in all, for `num` of them and at most `most` at once.
+
+    There are some that nobody asked for, at most one in 16: a program for every
+    `num` would stay in memory, megabytes each, and take seconds to compile.
+    """
+    batches = -(-num // most)
+    size = -(-num // batches)
+    unit = 1 << max(0, size.bit_length() - 5)
+    size = min(most, -(-size // unit) * unit)
+    return size, batches * size
+
+
+def first(tree: Any, num: int) -> Any:
+    """The first `num` entries of every array; in the host's memory no program is needed."""
+
+    def some(array):
+        if array.shape[0] == num:
+            return array
+        if not concrete(array) or any(d.platform != "cpu" for d in array.devices()):
+            return array[:num]
+        return jax.device_put(np.asarray(array)[:num], array.sharding)
+
+    return jax.tree.map(some, tree)
+
+
 def in_batches(fn, particles: tuple, size: int) -> Any:
     """fn(*particles), of at most `size` particles at once; what is left over comes last.
 

@@ -25,7 +25,7 @@ from ..method import AbstractDescribed, AbstractMethod, Facts, check_needs
 from ..mixture import GaussianMixture
 from ..problem import Target
 from ..random import Draws, key_words
-from .chains import chain, run_chains
+from .chains import chain, first, rounded, run_chains
 from .inputs import (
     check_run,
     checked_initial,
@@ -154,7 +154,7 @@ def sample(
     sampler, target, times = sampler_of(sampler), promoted(target), checked_times(times)
     sampler.check(target, times)
     num = check_count(num, "num")
-    options = _checked_options(target, num, initial, batch_size, trajectory)
+    options = _checked_options(target, initial, batch_size, trajectory)
     return sampler.run(key, target, times, num, options)
 
 
@@ -253,7 +253,7 @@ def sample_together(
     for method in methods.values():
         target, times = check_run(call, method, target, times, key=key)
     num = check_count(num, "num")
-    options = _checked_options(target, num, initial, batch_size, trajectory)
+    options = _checked_options(target, initial, batch_size, trajectory)
     found = together(tuple(methods.values()), key, target, times, num, options)
     return dict(zip(methods, found, strict=True))
 
@@ -261,11 +261,12 @@ def sample_together(
 def together(methods, key, target, times, num, options: Options) -> list[SampleSet]:
     """Samples of every one of the methods, from one program."""
     laws = [initial_law(m, target, times[0], options.initial) for m in methods]
-    starts = tuple(draw_starts(key, law, num) for law in laws)
+    size, count = rounded(num, options.batch_size)
+    starts = tuple(draw_starts(key, law, count) for law in laws)
     steps = times.shape[0] - 1
     keep = steps + 1 if options.trajectory else 0
     case = key, target, padded(times), counted(times, key, methods, target, starts)
-    found = run_chains(methods, *case, starts, options.batch_size, keep)
+    found = first(run_chains(methods, *case, starts, size, keep), num)
     sets = []
     for method, (x, states) in zip(methods, found, strict=True):
         uniform = jnp.asarray(np.full(num, -np.log(num)), x.dtype)  # compiles nothing
@@ -275,10 +276,10 @@ def together(methods, key, target, times, num, options: Options) -> list[SampleS
     return sets
 
 
-def _checked_options(target, num, initial, batch_size, trajectory) -> Options:
+def _checked_options(target, initial, batch_size, trajectory) -> Options:
     initial = None if initial is None else checked_initial(initial, target)
-    size = min(check_count(batch_size, "batch_size"), num)
-    size = min(size, most_at_once(target.problem.prior.num_components))
+    most = most_at_once(target.problem.prior.num_components)
+    size = min(check_count(batch_size, "batch_size"), most)
     return Options(initial, size, bool(trajectory))
 
 

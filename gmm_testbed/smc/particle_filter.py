@@ -77,7 +77,8 @@ class ParticleFilter(AbstractTraceable):
         starts = draw_starts(key, law, num)
         count = counted(times, key, self, target, starts)
         grid, initial = padded(times), options.initial
-        run = Run(key, target, grid, count, starts, initial, options.batch_size, keep)
+        size = min(options.batch_size, num)
+        run = Run(key, target, grid, count, starts, initial, size, keep)
         x, log_weights, log_evidence, states, ess = jitted_filter(
             self.filter, run, unfollowed(run)
         )

@@ -245,6 +245,19 @@ def test_matched_kernel_is_the_exact_reverse_kernel_of_one_gaussian():
         assert_allclose(values["covariance"][index], covariance, rtol=1e-9, atol=1e-12)
 
 
+def test_the_reverse_kernel_is_the_law_between_two_noise_levels():
+    posterior, target = ref.posterior(golden()), to_target(golden(), PATH)
+    for x, t, s in zip(XS, TS, SS, strict=True):
+        ends = (scales(PATH, jnp.asarray(time)) for time in (t, s))
+        exact = ref.reverse_kernel(posterior, x, *next(ends), *next(ends))
+        found = gt.reverse_kernel(
+            target, jnp.asarray(x), jnp.asarray(t), jnp.asarray(s)
+        )
+        assert_allclose(found.log_weights, exact.log_weights, rtol=1e-9, atol=1e-12)
+        assert_allclose(found.means, exact.means, rtol=1e-9, atol=1e-12)
+        assert_allclose(found.covariances(), exact.covariances, rtol=1e-9, atol=1e-12)
+
+
 def test_large_variance_is_exact_for_a_unit_gaussian_under_variance_preservation():
     unit = ref.mixture([1.0], [[1.0, -2.0, 0.5]], np.eye(3)[None])
     path = gt.VP()
