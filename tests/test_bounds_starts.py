@@ -89,6 +89,13 @@ def test_a_narrow_gaussian_far_away_nears_the_bound_in_time(key):
     assert whole.left.value / whole.right.value < 0.2
 
 
+def test_a_reference_in_another_dimension_is_outside(key):
+    setting = {"b": 0.9, "horizon": 1.5, "share": 1.0, "reference": normal([0.0], 1.0)}
+    prior = normal([0.0, 1.0], 0.2)
+    (claim,) = sides("T51-reference-start", key, prior=prior, **setting).values()
+    assert gt.bounds.judge(claim) is Verdict.OUTSIDE
+
+
 # --- T52: drifts that err ---------------------------------------------------------------
 
 
@@ -144,6 +151,13 @@ def test_however_small_the_error_more_steps_have_larger_moments():
 
 
 # --- T50: DPS beside the posterior ------------------------------------------------------
+
+
+def test_the_ratio_is_of_one_measurement(key):
+    A, R, y = jnp.asarray([[1.0], [0.5]]), 0.3 * jnp.eye(2), jnp.zeros(2)
+    given = {"prior": normal([0.0], 1.0), "A": A, "R": R, "y": y}
+    with pytest.raises(gt.UnsupportedError, match="one measurement"):
+        sides("T50-dps-ratio-corrected", key, **given, first=100.0, last=0.1)
 
 
 @pytest.mark.slow

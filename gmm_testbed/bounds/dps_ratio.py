@@ -42,7 +42,7 @@ import numpy as np
 from .._checks import unsupported
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Claim, Facts, outside
+from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
 from .spaces import Between, Matrices, Mixtures, OneOf, Points, one_row
 from .tools.assumptions import has_density
 from .tools.ratio_line import RatioOnLine
@@ -87,7 +87,7 @@ class PublishedRatio(AbstractBound):
         return _problem(case)
 
     def sides(self, key, prior, A, R, y, first, last):
-        kept = _kept(prior, first, last)
+        kept = _kept(prior, A, R, y, first, last)
         if not all(kept):
             return outside(kept)
         given = RatioOnLine.of(prior, A, R, y, first, last)
@@ -123,7 +123,7 @@ class DPSRatio(AbstractBound):
             first: V, where the sampler starts.
             last: v, where it ends.
         """
-        kept = _kept(prior, first, last)
+        kept = _kept(prior, A, R, y, first, last)
         if not all(kept):
             return outside(kept)
         given = RatioOnLine.of(prior, A, R, y, first, last)
@@ -146,15 +146,15 @@ def _claims(given, found, kept):
     return claims
 
 
-def _kept(prior, first, last):
-    if prior.dim != 1:
+def _kept(prior, A, R, y, first, last):
+    if (prior.dim, *map(np.shape, (A, R, y))) != (1, (1, 1), (1, 1), (1,)):
         unsupported(
-            "the ratio is computed on the line",
-            got=f"a prior with d = {prior.dim}",
-            expected="d = 1",
+            "the ratio is computed on the line, of one measurement",
+            got=f"d = {prior.dim}, A {np.shape(A)}, R {np.shape(R)}, y {np.shape(y)}",
+            expected="d = 1, A (1, 1), R (1, 1), y (1,)",
             hint="take a direction of the problem",
         )
-    return has_density(prior), bool(first > last > 0.0), True
+    return has_density(prior), bool(first > last > 0.0), BUILT
 
 
 def _problem(case):

@@ -174,7 +174,7 @@ def _claim(label, left, right, kept):
 def _kept(start, end, latent, epsilon):
     gaussian = all(count(law) == 1 and has_density(law) for law in (start, end))
     return (
-        gaussian and isotropic(start) and bool(latent >= 0.0),
+        gaussian and isotropic(start) and start.dim == end.dim and bool(latent >= 0.0),
         bool(epsilon > 0.0),
         BUILT,
     )

@@ -84,7 +84,7 @@ class ReferenceStart(AbstractBound):
         """
         one = count(prior) == 1 and has_density(prior)
         kept = (
-            count(reference) == 1 and isotropic(reference) and has_density(reference),
+            _is_reference(reference, prior.dim),
             one or reverse_line.log_concave(prior),
             bool(horizon > 0.0 and 0.0 < share <= 1.0),
         )
@@ -110,6 +110,12 @@ class ReferenceStart(AbstractBound):
             )
             for label, exponent in exponents.items()
         ]
+
+
+def _is_reference(law, dim) -> bool:
+    """Whether a law is one round Gaussian in so many dimensions."""
+    one = count(law) == 1 and isotropic(law) and has_density(law)
+    return one and law.dim == dim
 
 
 class _Times(NamedTuple):
