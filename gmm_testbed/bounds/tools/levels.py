@@ -1,5 +1,6 @@
-"""Integrals over all noise levels v, for one Gaussian prior."""
+"""Rules on an interval, and over all noise levels v, for one Gaussian prior."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,17 @@ import numpy as np
 from ...divergences.expectation import refined
 
 _NODES = 200
+
+
+@functools.cache
+def legendre(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n,) of [0, 1] and weights (n,) of the rule of Gauss and Legendre.
+
+    Args:
+        nodes: n; `divergences.expectation.refined` of it where it may be doubled.
+    """
+    points, weights = np.polynomial.legendre.leggauss(nodes)
+    return 0.5 * (points + 1.0), 0.5 * weights
 
 
 def over_levels(function: Callable, variance: float) -> float:
@@ -19,7 +31,6 @@ def over_levels(function: Callable, variance: float) -> float:
         function: of v (n,), to (n,).
         variance: \(s^2\), the largest of the prior.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(refined(_NODES))
-    t = 0.5 * (nodes + 1.0)
+    t, weights = legendre(refined(_NODES))
     w = variance / t**4
-    return float(0.5 * weights @ (function(w - variance) * 4.0 * w / t))
+    return float(weights @ (function(w - variance) * 4.0 * w / t))
