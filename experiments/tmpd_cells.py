@@ -42,6 +42,25 @@ class Case(NamedTuple):
     rest: np.ndarray  # (n, d), of which the part beyond the frame is used
 
 
+class MeanLast(gt.AbstractMarkov):
+    """A method whose isotropic step to the last time is the mean of it."""
+
+    method: gt.AbstractMarkov
+    end: jax.Array
+
+    @property
+    def facts(self):
+        """Those of the method."""
+        return self.method.facts
+
+    def start(self, target, t):
+        return self.method.start(target, t)
+
+    def transition(self, target, x, t, s):
+        law = self.method.transition(target, x, t, s)
+        return gt.isotropic(law.mean, jnp.where(s > self.end, law.root.base, 0.0))
+
+
 def seed_of(key):
     return int(jax.random.bits(key))
 
@@ -68,21 +87,13 @@ def chains(case, methods, num):
     """The outputs (r, n) of methods after `num` steps with one noise."""
     times = gt.time_grid(case.target.path, num, t_min=1e-3)
 
+    ended = {name: MeanLast(method, times[-1]) for name, method in methods.items()}
+
     def part(key):
-        found = gt.sample_together(key, methods, case.target, times[:-1], NUM // 2)
-        x = {name: samples.x for name, samples in found.items()}
-        return jax.device_get(last_means(methods, case.target, x, *times[-2:]))
+        found = gt.sample_together(key, ended, case.target, times, NUM // 2)
+        return jax.device_get({name: samples.x for name, samples in found.items()})
 
     return joined(by_two(part, jax.random.split(case.key)))
-
-
-@jax.jit
-def last_means(methods, target, x, t, s):
-    """The means (n, r) of the last step from x (n, r), by name."""
-    means = {
-        n: lambda x, m=m: m.transition(target, x, t, s).mean for n, m in methods.items()
-    }
-    return {name: jax.vmap(means[name])(own) for name, own in x.items()}
 
 
 def by_two(function, halves):

@@ -71,7 +71,12 @@ def from_noise(methods, target, times, noise):
 
     start = dict.fromkeys(methods, target.path.sigma(times[0]) * noise[0])
     x, _ = jax.lax.scan(body, start, (noise[1:], times[:-2], times[1:-1]))
-    return cells.last_means(methods, target, x, *times[-2:])
+    t, s = times[-2:]
+    means = {
+        n: lambda x, m=method: m.transition(target, x, t, s).mean
+        for n, method in methods.items()
+    }
+    return {name: jax.vmap(means[name])(own) for name, own in x.items()}
 
 
 def rounding(store):

@@ -31,6 +31,7 @@ FLOORS = {
     "mixture": 1,
     "random": 1,
     "gaussian": 1,
+    "_compiling": 1,
     "_loading": 1,
     "_samples": 1,
     "sweep": 1,

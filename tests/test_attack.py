@@ -75,8 +75,8 @@ def test_a_measurement_is_taken_without_its_offset():
         ({"target": 3.0}, "a gt.Target"),
         ({"prior": PRIOR, "times": [0.3]}, "times of which path"),
         (
-            {"prior": gt.GaussianMixture.isotropic([1.0], [[0.0, 1.0]], 1.0)},
-            "on the line",
+            {"prior": gt.GaussianMixture.isotropic([0.5, 0.5], np.eye(2), [1.0, 0.4])},
+            "differ along one axis",
         ),
     ],
 )
@@ -85,9 +85,16 @@ def test_what_is_missing_to_apply_a_theorem_is_said(given, words):
         gt.bounds.check("T36", **given)
 
 
-def test_a_theorem_of_numbers_alone_takes_no_target():
+def test_a_theorem_of_a_mixture_takes_the_prior_of_a_target():
+    """T48: 1/l, and (L/2) max |mu|^2 / l^2."""
+    curvature, pull = gt.bounds.check("T48-landscape", target=target())
+    assert float(curvature.right.value) == pytest.approx(10.0, rel=1e-12)
+    assert float(pull.right.value) == pytest.approx(0.25 * 9.0 / 0.01, rel=1e-12)
+
+
+def test_a_theorem_without_a_prior_takes_no_target():
     with pytest.raises(gt.InputError, match="not computed from target"):
-        gt.bounds.check("T22", target=target())
+        gt.bounds.check("T43", target=target())
 
 
 # --- a bound of one's own ---------------------------------------------------------------
@@ -140,6 +147,26 @@ def test_a_function_is_attacked_over_priors_and_numbers():
     assert found.holds is Verdict.VIOLATED
     made = search.placed(bound, np.zeros(bound.facts.search["prior"].size + 1))
     assert made["v"] == pytest.approx(0.1) and made["prior"].num_components == 3
+
+
+def test_what_a_function_is_computed_from_is_kept_or_searched():
+    def counted(times, prior, count=3, level=0.5):
+        return 0.0, len(times) + count + level + prior.dim
+
+    bound = gt.bounds.Stated(counted)
+    assert bound.parameters() == ["times", "prior", "count", "level"]
+    assert gt.bounds.parameters(bound) == bound.parameters()
+    size = sum(space.size for space in bound.facts.search.values())
+    made = search.placed(bound, np.ones(size))
+    assert set(made) == set(bound.parameters()) and made["count"] == 3
+    assert made["level"] > 0.5 and len(made["times"]) == 33
+    found = gt.bounds.attack(lambda times: (len(times), 20.0), evaluations=5)
+    assert found.violated[0].left.value == 33.0  # nothing to search, and still computed
+
+
+def test_a_parameter_that_nothing_gives_is_refused():
+    with pytest.raises(gt.InputError, match="nothing gives"):
+        gt.bounds.check(lambda prior, half: (half, 1.0), prior=PRIOR)
 
 
 def test_a_function_that_fails_for_some_prior_is_refuted_by_attack():
@@ -276,10 +303,11 @@ def test_rare_weights_are_no_counterexample(key):
 def test_the_error_of_a_variance_is_that_of_all_moments():
     """T17: moments of one weight by quadrature, of the mean of n by algebra."""
     given = importance.ImportanceSampling().setting({"num": 4})
-    prior, observed = given["prior"], (given["A"], given["R"], given["y"])
+    prior = given["prior"]
+    observed = importance.Observed.of(given["A"], given["R"], given["y"])
     x, mass = gt.divergences.line_rule(prior, 4001)
-    logs = importance._log_likelihood(observed, x[:, 0])
-    w = np.exp(np.asarray(logs - prior.log_evidence(*observed))) - 1.0
+    logs = observed.log_likelihood(x)
+    w = np.exp(np.asarray(logs - prior.log_evidence(*observed[:3]))) - 1.0
     second, fourth = (float(np.asarray(mass) @ w**k) for k in (2, 4))
     wanted = (fourth + 3 * 3 * second**2) / 4 - second**2
     found = importance._variance_of_squares(prior, observed, 4)

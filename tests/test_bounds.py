@@ -88,6 +88,11 @@ SLOW = {  # four to twenty seconds each, nearly all of it compilation
     "T41-plain-start",
     "T42-tan-schedule",
     "T43-condition-number",
+    "T44-schedule",
+    "T49-log-concave-start",
+    "T50-dps-ratio",
+    "T50-dps-ratio-corrected",
+    "T51-reference-start",
 }
 
 

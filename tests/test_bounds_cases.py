@@ -108,6 +108,8 @@ def test_labels_beyond_what_is_computed_are_refused(name, case, expected):
         ("T32-replacement", {"correlation": 1}),
         ("T32-replacement", {"correlation": -2.0}),
         ("T36-early-stopping", {"v": 0.0}),
+        ("T49-log-concave-start", {"v": 0.0}),
+        ("T51-reference-start", {"share": 0.0}),
         ("C18-prior-baseline", {"noise": 0.0}),
         ("C21-components", {"snr": 0.0}),
     ],

@@ -92,21 +92,23 @@ def test_transport_of_gaussians():
 @pytest.mark.parametrize("kappa", [0.3, 20.0])
 def test_the_flow_of_dps_has_its_moments_by_quadrature(kappa):
     """Dawson's integral written out, on the way and at the end."""
-    w = np.asarray([gronwall.PRIOR_VARIANCE, 3.0])
-    mean, _ = gronwall.ode_moments(kappa, w)
-    end, _ = dps_limit.ode_moments(kappa)
+    s2, line = 0.7, dps_limit.Line(kappa)
+    w = np.asarray([s2, 3.0])
+    mean, _ = gronwall.ode_moments(kappa, s2, w)
+    end, _ = dps_limit.ode_moments(line)
     for got, level in zip(mean, w, strict=True):
-        p = np.sqrt(0.5 * kappa * gronwall.PRIOR_VARIANCE / level)
+        p = np.sqrt(0.5 * kappa * s2 / level)
         dawson = quad(lambda u, p=p: np.exp(u**2 - p**2), 0.0, p, epsabs=1e-13)[0]
         np.testing.assert_allclose(got, kappa * dawson / p, rtol=1e-11)
-    offset = dps_limit._Y - dps_limit._MEAN
-    np.testing.assert_allclose((end - dps_limit._MEAN) / offset, mean[0], rtol=1e-12)
+    share = (end - line.mean) / dps_limit._BEYOND
+    np.testing.assert_allclose(share, mean[0], rtol=1e-12)
 
 
 def test_limits_of_dps_solve_their_equations():
     """From w = 1e8, where the law is known to leading order, down to w = s^2."""
     kappa, zeta = 3.0, 0.7
-    s2, offset = dps_limit._VARIANCE, dps_limit._Y - dps_limit._MEAN
+    line, offset = dps_limit.Line(kappa), dps_limit._BEYOND
+    s2 = line.variance
     a, pull = zeta * kappa * s2, zeta * kappa * offset
 
     def sde(log_w, state):
@@ -123,16 +125,17 @@ def test_limits_of_dps_solve_their_equations():
         return solve_ivp(field, span, start, method="DOP853", rtol=1e-11).y[:, -1]
 
     mean, variance = solved(sde, [pull, 1e8])
-    exact = dps_limit.sde_moments(kappa, zeta)
+    exact = dps_limit.sde_moments(line, zeta)
     np.testing.assert_allclose([mean + 0.4, variance], exact, rtol=1e-6)
     mean, variance = solved(ode, [0.0, 1e8])
-    exact = dps_limit.ode_moments(kappa, zeta)
+    exact = dps_limit.ode_moments(line, zeta)
     np.testing.assert_allclose([mean + 0.4, variance], exact, rtol=3e-4)
 
 
 def test_peak_and_limit_of_the_divergence_over_y():
     def averaged(kappa):
-        return dps_limit.kl_over_y(kappa, *dps_limit.sde_moments(kappa))
+        line = dps_limit.Line(kappa)
+        return dps_limit.kl_over_y(line, *dps_limit.sde_moments(line))
 
     found = minimize_scalar(lambda k: -averaged(k), bounds=(2.0, 9.0), method="bounded")
     assert found.x == pytest.approx(4.56, abs=5e-3)
@@ -141,15 +144,17 @@ def test_peak_and_limit_of_the_divergence_over_y():
 
 
 def test_divergence_over_y_is_the_average():
-    kappa, s2 = 2.0, dps_limit._VARIANCE
-    mean, variance = dps_limit.sde_moments(kappa)
-    share = (mean - dps_limit._MEAN) / (dps_limit._Y - dps_limit._MEAN)
+    kappa = 2.0
+    line = dps_limit.Line(kappa)
+    s2 = line.variance
+    mean, variance = dps_limit.sde_moments(line)
+    share = (mean - line.mean) / dps_limit._BEYOND
     truth, spread = s2 / (1.0 + kappa), np.sqrt(s2 * (1.0 + 1.0 / kappa))
     y = np.linspace(-9.0, 9.0, 1001) * spread
     gap = (share - kappa / (1.0 + kappa)) * y
     kls = np.log(variance / truth) + (truth + gap**2) / variance - 1.0
     exact = 0.5 * integral(normal(y, 0.0, spread) * kls, y)
-    found = dps_limit.kl_over_y(kappa, mean, variance)
+    found = dps_limit.kl_over_y(line, mean, variance)
     np.testing.assert_allclose(found, exact, rtol=1e-9)
 
 
@@ -249,7 +254,9 @@ def test_bias_of_split_gibbs(key):
 
 def test_replacement_at_printed_values():
     """Unit variances, correlation 0.8: 0.2554."""
-    assert replacement.path_kl(0.8, 1.0) == pytest.approx(0.2554, abs=5e-5)
+    assert replacement.path_kl(replacement.pair(0.8, 1.0), 1) == pytest.approx(
+        0.2554, abs=5e-5
+    )
 
 
 def test_replacement_without_steps():
@@ -270,7 +277,8 @@ def test_replacement_without_steps():
     ).y[:, -1]
     ratio = s**2 * (1 - r**2) / variance
     exact = 0.5 * (ratio - 1 - np.log(ratio) + (r * s - slope) ** 2 / variance)
-    np.testing.assert_allclose(replacement.marginal_kl(r, s), exact, rtol=2e-3)
+    found = replacement.marginal_kl(replacement.pair(r, s), 1)
+    np.testing.assert_allclose(found, exact, rtol=2e-3)
 
 
 # --- components -----------------------------------------------------------------------

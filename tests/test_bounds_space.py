@@ -99,7 +99,8 @@ def test_mean_distance_in_space_by_samples(key, tolerance):
 
 @pytest.mark.slow
 def test_energy_distance_of_two_mixtures(key, tolerance):
-    q, p = split.posterior(1.0), split.posterior(0.0)
+    posed = split.Posed(*space.observed(0.4))
+    q, p = split.posterior(posed, 1.0), split.posterior(posed, 0.0)
     sampled = gt.divergences.energy_distance(q.sample(key, 10000), p)
     close(sampled, radial.energy(q, p), tolerance)
     assert radial.energy(q, p) > 100 * abs(radial.energy(q, q))

@@ -69,7 +69,10 @@ def test_an_atom_is_moved_by_all_of_the_noise():
 def test_replacement_loses_all_information_of_a_wide_unknown():
     """T32: the path divergence tends to I(o; u) as the scale of u grows."""
     information = -0.5 * np.log(1.0 - 0.8**2)
-    shares = [replacement.path_kl(0.8, s) / information for s in (1.0, 3.0, 100.0)]
+    shares = [
+        replacement.path_kl(replacement.pair(0.8, s), 1) / information
+        for s in (1.0, 3.0, 100.0)
+    ]
     np.testing.assert_allclose(shares[0], 0.5, rtol=1e-9)
     assert shares[0] < shares[1] < shares[2] < 1.0 and shares[2] > 0.999
 
@@ -121,7 +124,7 @@ def test_no_law_leaves_more_than_two_atoms(turns):
 def test_information_of_far_and_of_equal_components_is_bracketed_tightly():
     """C20: both bounds are H_c + H(w) for components far apart."""
     for label, left, right, *_ in entropy_sandwich._claims(
-        *entropy_sandwich._pair(jnp.asarray(40.0))
+        *space.together(*entropy_sandwich._pair(jnp.asarray(40.0)))
     )[:2]:
         np.testing.assert_allclose(left.value, right.value, rtol=1e-9, err_msg=label)
 

@@ -29,8 +29,11 @@ from .doubling import once, twice
 from .dps_density import DensityBound as DensityBound
 from .dps_density import PublishedDensityBound as PublishedDensityBound
 from .dps_limit import DPSLimit as DPSLimit
+from .dps_ratio import DPSRatio as DPSRatio
+from .dps_ratio import PublishedRatio as PublishedRatio
 from .early_stopping import EarlyStopping as EarlyStopping
 from .entropy_sandwich import EntropySandwich as EntropySandwich
+from .euler_moments import EulerMoments as EulerMoments
 from .findings import Attack as Attack
 from .findings import Finding as Finding
 from .findings import in_words as in_words
@@ -47,9 +50,12 @@ from .guided_modes import GuidedModesCorrected as GuidedModesCorrected
 from .importance import ImportanceSampling as ImportanceSampling
 from .information_bound import InformationBound as InformationBound
 from .initialisation import Initialisation as Initialisation
+from .interpolants import InterpolantLosses as InterpolantLosses
+from .interpolants import InterpolantPaths as InterpolantPaths
 from .jeffreys import Jeffreys as Jeffreys
 from .kept import Tightest as Tightest
 from .labels import LabelDecomposition as LabelDecomposition
+from .log_concave_start import LogConcaveStart as LogConcaveStart
 from .log_sobolev import LogSobolev as LogSobolev
 from .mixture_landscape import MixtureLandscape as MixtureLandscape
 from .mixture_landscape import PublishedPoincare as PublishedPoincare
@@ -59,6 +65,7 @@ from .path_identity import PathIdentity as PathIdentity
 from .plain_start import PlainStart as PlainStart
 from .posterior_covariance import PosteriorCovariance as PosteriorCovariance
 from .prior_baseline import PriorBaseline as PriorBaseline
+from .reference_start import ReferenceStart as ReferenceStart
 from .relative_score import FrozenRelativeScore as FrozenRelativeScore
 from .replacement import Replacement as Replacement
 from .residual_divergence import ResidualDivergence as ResidualDivergence
@@ -130,6 +137,13 @@ CATALOGUE: dict[str, AbstractBound] = {
     "T47-denoising-lipschitz": DenoisingLipschitz(),
     "T48-landscape": MixtureLandscape(),
     "T48-poincare": PublishedPoincare(),
+    "T49-log-concave-start": LogConcaveStart(),
+    "T50-dps-ratio": PublishedRatio(),
+    "T50-dps-ratio-corrected": DPSRatio(),
+    "T51-reference-start": ReferenceStart(),
+    "T52-interpolants": InterpolantLosses(),
+    "T52-interpolants-corrected": InterpolantPaths(),
+    "T53-euler-moments": EulerMoments(),
     "C18-prior-baseline": PriorBaseline(),
     "C20-entropy": EntropySandwich(),
     "C21-components": ComponentBrackets(),

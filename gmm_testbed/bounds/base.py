@@ -212,6 +212,10 @@ class AbstractBound(eqx.Module):
             **setting: as `setting` makes it, or other objects of the same kinds.
         """
 
+    def parameters(self) -> list[str]:
+        """Names of what both sides are computed from, any of which may be given."""
+        return list(self.setting(self.cases[0]))
+
     def claims(self, key: Key, case: Case) -> list[Claim]:
         """Both sides of everything the theorem asserts in one case.
 

@@ -7,9 +7,11 @@ have entropy H(w): \(e^{H}\) atoms are in play. By T20
 
 so \(E H \ge \max(0, \log N - I)\), and from above by the bounds of that KL. Collapse, H
 near 0, is where \(I(x_0; x_t)\) exceeds \(\log N\): at one time in high dimension, as in
-Biroli, Bonnaire, de Bortoli & Mézard (arXiv:2402.18491). For a Gaussian prior
-\(I = \frac d2 \log(1 + s^2/\sigma^2)\) and the chi-square information is
-\((1 + s^2/\sigma^2)^d - 1\).
+Biroli, Bonnaire, de Bortoli & Mézard (arXiv:2402.18491). For one Gaussian
+with eigenvalues \(\lambda_j\) of its covariance
+\(I = \frac12 \sum_j \log(1 + \lambda_j/\sigma^2)\), and the chi-square information is
+\(e^{2I} - 1\); for a mixture on the line both are integrals (T20). A level of noise is
+given by I in units of log N.
 
 That the excess over \(\max(0, \log N - I)\) is a smaller share of \(\log N\) for more
 points, so that the curve over \(I / \log N\) sharpens, is asymptotic.
@@ -20,12 +22,19 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import brentq
 
+from .._checks import require
+from ..budget.information import mutual_information
 from ..estimate import Estimate
+from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Claim, Facts, Limit
+from .training_prior import chi_square_information
 
 _FEW, _MANY = 64, 512  # points
 _SETS, _MOST = 6144, 16  # data sets, dimensions
+_FARTHEST = 40.0  # logarithm of a signal-to-noise ratio, either way
 
 
 class Collapse(AbstractBound):
@@ -46,17 +55,28 @@ class Collapse(AbstractBound):
     )
 
     def setting(self, case):
-        return case
+        """A normal law in these dimensions, and I at the noise level over log N."""
+        normal = GaussianMixture.isotropic([1.0], np.zeros((1, case["dim"])), 1.0)
+        return {"prior": normal, "information": case["information"]}
 
-    def sides(self, key, dim, information):
+    def sides(self, key, prior, information):
+        """E H(w) from below and from above, for few points and for many.
+
+        Args:
+            key: of the training sets.
+            prior: one Gaussian in any dimension, or a mixture on the line.
+            information: I(x_0; x_t) in units of log N, which gives the noise.
+        """
+        _require_informations(prior)
         found = []
         keys = jax.random.split(key)
         for drawn, points in zip(keys, (_FEW, _MANY), strict=True):
             log_size = jnp.log(float(points))
             known = information * log_size  # I, in nats
-            number, size = (jnp.asarray(float(n)) for n in (dim, points))
-            entropy = Estimate.mean_of(_entropies(drawn, number, size, known))
-            divergence = jnp.log1p(jnp.expm1(2.0 * known) / points)
+            sigma = noise_of(prior, float(known))
+            size = jnp.asarray(float(points))
+            entropy = Estimate.mean_of(_entropies(drawn, *_drawn(prior), size, sigma))
+            divergence = jnp.log1p(_chi_square(prior, known, sigma) / points)
             lower = jnp.maximum(0.0, log_size - known)
             upper = log_size - known + jnp.minimum(known, divergence)
             found.append((lower, entropy, upper, (entropy - lower) / log_size))
@@ -68,17 +88,74 @@ class Collapse(AbstractBound):
         ]
 
 
+def _require_informations(prior) -> None:
+    require(
+        prior.num_components == 1 or prior.dim == 1,
+        "both informations are known for one Gaussian and on the line",
+        got=f"{prior.num_components} components in dimension {prior.dim}",
+        expected="1 component or dimension 1",
+        hint="the statement holds for any prior; try a marginal",
+    )
+
+
+def noise_of(prior: GaussianMixture, information: float):
+    """The noise level sigma, (), at which I(x_0; x_0 + sigma eps) is so many nats.
+
+    Raises:
+        InputError: if there is none, as for an atom.
+    """
+    values = np.linalg.eigvalsh(np.asarray(prior.covariance()))
+
+    def excess(log_snr):
+        if prior.num_components == 1:
+            return 0.5 * np.sum(np.log1p(values * np.exp(log_snr))) - information
+        found = mutual_information(prior, jnp.exp(jnp.asarray(log_snr)))
+        return float(found.value) - information
+
+    middle = -np.log(values.max() or 1.0)
+    low, high = middle - _FARTHEST, middle + _FARTHEST
+    require(
+        information > 0.0 and excess(high) > 0.0,
+        "no noise level has this mutual information",
+        got=f"{information:g} nats",
+        expected="a positive number, for a prior with a density",
+        hint="it is `information` times the logarithm of the number of points",
+    )
+    root = brentq(excess, low, high, xtol=1e-15, rtol=1e-15)
+    return jnp.asarray(np.exp(-0.5 * root))
+
+
+def _chi_square(prior, information, sigma):
+    """The chi-square information, ()."""
+    if prior.num_components == 1:
+        return jnp.expm1(2.0 * information)
+    return chi_square_information(prior, sigma)
+
+
+def _drawn(prior):
+    """Log-weights (K,), centres and scales (K, d): one Gaussian in its eigenbasis."""
+    if prior.dim == 1:
+        return prior.log_weights, prior.means, jnp.sqrt(prior.covariances()[:, :, 0])
+    values = np.linalg.eigvalsh(np.asarray(prior.covariances()[0]))
+    scales = jnp.sqrt(jnp.maximum(jnp.asarray(values)[None], 0.0))
+    return prior.log_weights, 0.0 * scales, scales
+
+
 @eqx.filter_jit
-def _entropies(key, dim, size, information):
+def _entropies(key, log_weights, centres, scales, size, sigma):
     """Entropy of the responsibilities at a noised training point, (sets,)."""
-    used = (jnp.arange(_MOST, dtype=dim.dtype) < dim).astype(dim.dtype)
-    beyond = jnp.arange(_MANY, dtype=dim.dtype) >= size
-    sigma = 1.0 / jnp.sqrt(jnp.expm1(2.0 * information / dim))
+    dim, dtype = scales.shape[1], scales.dtype
+    width = max(dim, _MOST)  # the first columns of the same numbers in all dimensions
+    beyond = jnp.arange(_MANY, dtype=size.dtype) >= size
 
     def one(key):
         key_atoms, key_noise = jax.random.split(key)
-        atoms = used[None] * jax.random.normal(key_atoms, (_MANY, _MOST), dim.dtype)
-        noise = used * jax.random.normal(key_noise, (_MOST,), dim.dtype)
+        parts = jax.random.categorical(
+            jax.random.fold_in(key_atoms, 1), log_weights, shape=(_MANY,)
+        )
+        normal = jax.random.normal(key_atoms, (_MANY, width), dtype)[:, :dim]
+        atoms = centres[parts] + scales[parts] * normal
+        noise = jax.random.normal(key_noise, (width,), dtype)[:dim]
         gaps = (atoms[:1] - atoms) / sigma + noise[None]  # the point is at atoms[0]
         logits = jnp.where(beyond, -jnp.inf, -0.5 * jnp.sum(gaps**2, axis=1))
         log_shares = jax.nn.log_softmax(logits)

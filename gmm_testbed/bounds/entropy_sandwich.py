@@ -9,7 +9,8 @@ With \(H_c = \sum_k w_k H(N_k)\), the Bhattacharyya distances \(B_{ij}\) and the
 The gap H - H_c is the mutual information of x and its component: zero if they coincide,
 and the entropy of the weights if they are far apart; both bounds are attained at both ends.
 Two mixtures with the same number of components: by the chain rule
-\(KL(p\|q) \le KL(w\|u) + \sum_k w_k KL(N_k\|M_k)\).
+\(KL(p\|q) \le KL(w\|u) + \sum_k w_k KL(N_k\|M_k)\). In space, for components that differ
+along one axis, all sides add what the Gaussians across have.
 
 Source: Kolchinsky and Tracey, Entropy 19 (2017), 361.
 """
@@ -19,11 +20,12 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
+from .._checks import require
 from ..divergences import line_expectation
 from ..mixture import GaussianMixture
 from .base import AbstractBound, Case, Facts, computed
 from .spaces import Mixtures
-from .tools import line_pairs, space
+from .tools import space
 from .tools.assumptions import has_density
 
 
@@ -45,8 +47,23 @@ class EntropySandwich(AbstractBound):
         return dict(zip("pq", _pair(jnp.asarray(case["separation"])), strict=True))
 
     def sides(self, key, p, q):
-        space.on_the_line(p, q)
-        kept = (has_density(p) and has_density(q),)
+        """Entropy of p between its bounds, and KL(p || q) below that of pairs.
+
+        Args:
+            key: not used.
+            p: on the line, or with components that differ along one axis.
+            q: the same, along that axis, with as many components.
+        """
+        p, q = space.together(p, q)
+        counts = p.line.num_components, q.line.num_components
+        require(
+            counts[0] == counts[1],
+            "components are taken in pairs",
+            got=f"{counts[0]} and {counts[1]} components",
+            expected="as many in both",
+            hint="split a component in two of half its weight",
+        )
+        kept = (has_density(p.whole()) and has_density(q.whole()),)
         return [claim._replace(assumptions=kept) for claim in _claims(p, q)]
 
 
@@ -57,21 +74,29 @@ def _pair(a):
 
 
 @eqx.filter_jit
-def _claims(p, q):
-    entropy = -line_expectation(p, p.log_prob)
+def _claims(whole_p, whole_q):
+    p, q = whole_p.line, whole_q.line
+    across = jnp.sum(_entropy(whole_p.variances))
+    entropy = across - line_expectation(p, p.log_prob)
     weights = jnp.exp(p.log_weights)
-    within = weights @ (0.5 * jnp.log(2.0 * jnp.pi * jnp.e * p.base))
+    within = across + weights @ _entropy(p.base)
     between = divergences(p, p)
     lower = within - weights @ jnp.log(jnp.exp(-bhattacharyya(p)) @ weights)
     upper = within - weights @ jnp.log(jnp.exp(-between) @ weights)
     weights_only = weights @ (p.log_weights - q.log_weights)
     paired = weights_only + weights @ jnp.diagonal(divergences(p, q))
+    paired += space.kl_across(whole_p, whole_q)
     sides = [
         ("lower", lower, entropy),
         ("upper", entropy, upper),
-        ("KL by pairs", line_pairs.kl(p, q), paired),
+        ("KL by pairs", space.kl(whole_p, whole_q), paired),
     ]
     return [computed(label, left, right) for label, left, right in sides]
+
+
+def _entropy(variance):
+    """Of Gaussians on the line."""
+    return 0.5 * jnp.log(2.0 * jnp.pi * jnp.e * variance)
 
 
 def divergences(p: GaussianMixture, q: GaussianMixture):

@@ -70,17 +70,18 @@ class FlowCurvature(AbstractBound):
         prior = law_of(case["law"], case["dim"])
         return {"prior": prior, "s": s, "after": case["next"] * s, "rho": case["rho"]}
 
-    def sides(self, key, prior: space.Rotated, s: Level, after: Level, rho: Level):
+    def sides(self, key, prior, s: Level, after: Level, rho: Level):
         """Both sides of the bend at noise s, and of a step of DDIM from s.
 
         Args:
             key: not used.
-            prior: of x_0, a mixture on the line and Gaussians beside it.
+            prior: of x_0, with components that differ along one axis.
             s: () noise scale before the step.
             after: () noise scale after it.
             rho: () power of the noise scale that is the clock.
         """
         s, after, rho = jnp.asarray(s), jnp.asarray(after), jnp.asarray(rho)
+        prior = space.rotated(prior)
         kept = (
             finite_moments(prior.whole()),
             bool((s > after) & (after > 0) & (rho > 0)),

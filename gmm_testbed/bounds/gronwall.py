@@ -12,7 +12,8 @@ posterior variance \(s_y^2\), \(l_v = -1/(s_y^2 + v)\), so
 \(w = s^2 + v\), with \(p = \sqrt{a/2w}\), \(a = s^4/g^2\) and Dawson's integral D, that of
 the ODE has the mean \(\kappa (y - \mu) D(p)/p\) and the variance \(w e^{-a/w}\).
 
-Distances and errors are roots of mean squares over y (Minkowski's inequality).
+Distances and errors are roots of mean squares over y (Minkowski's inequality), and over
+the coordinates, as in T7.
 
 Source: the usual argument; Kwon, Fan and Lee (2022, arXiv:2212.06359) for its mirror image.
 """
@@ -24,8 +25,9 @@ from scipy.special import dawsn
 
 from ..estimate import Estimate
 from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
-from .contraction import PRIOR_VARIANCE, guidance_error, moments
+from .contraction import guidance_error, measurement_of, moments
 from .tools.levels import over_levels
+from .tools.measured_gaussian import Lines, is_measured, lines
 
 
 class Gronwall(AbstractBound):
@@ -46,43 +48,53 @@ class Gronwall(AbstractBound):
     )
 
     def setting(self, case):
-        return case
+        """One Gaussian, and a measurement of it with this kappa."""
+        return measurement_of(case["kappa"])
 
-    def sides(self, key, kappa):
-        if not kappa > 0.0:
+    def sides(self, key, prior, A, R):
+        """Both sides for the SDE and the ODE, over y.
+
+        Args:
+            key: not used.
+            prior: one Gaussian.
+            A: (m, d), whose A^T R^-1 A commutes with the covariance of the prior.
+            R: (m, m) covariance of the noise.
+        """
+        if not is_measured(A, R):
             return outside((BUILT, BUILT, False))
+        given = lines(prior, A, R)
         return [
             Claim(
                 label,
-                Estimate(measured(kappa, law), how="closed form"),
-                Estimate(bound(kappa, law, c), how="quadrature"),
+                Estimate(measured(given, law), how="closed form"),
+                Estimate(bound(given, law, c), how="quadrature"),
             )
             for label, law, c in (("SDE", moments, 1.0), ("ODE", ode_moments, 0.5))
         ]
 
 
-def measured(kappa, law) -> float:
+def measured(given: Lines, law) -> float:
     """W2 between the law of DPS and the posterior, root mean square over y."""
-    mean, variance = law(kappa, PRIOR_VARIANCE)
-    observed = PRIOR_VARIANCE * (1.0 + 1.0 / kappa)  # variance of y
+    s2, kappa = given.variances, given.kappas
+    mean, variance = law(kappa, s2, s2)
+    observed = s2 * (1.0 + 1.0 / kappa)  # variance of y
     square = (mean - kappa / (1.0 + kappa)) ** 2 * observed
-    exact = PRIOR_VARIANCE / (1.0 + kappa)
+    exact = s2 / (1.0 + kappa)
     square = square + (np.sqrt(variance) - np.sqrt(exact)) ** 2
-    return float(np.sqrt(square))
+    return float(np.sqrt(np.sum(square)))
 
 
-def bound(kappa, law, c) -> float:
+def bound(given: Lines, law, c) -> float:
     """The right side."""
-    exact = PRIOR_VARIANCE / (1.0 + kappa)
 
-    def inside(w):
-        growth = (exact / (exact + w - PRIOR_VARIANCE)) ** c
-        return growth * np.sqrt(guidance_error(kappa, w, *law(kappa, w)))
+    def inside(v):
+        growth = (given.widest / (given.widest + v)) ** c
+        return growth * np.sqrt(guidance_error(given, v, law))
 
-    return c * over_levels(inside, PRIOR_VARIANCE)
+    return c * over_levels(inside, given.variances.max())
 
 
-def ode_moments(kappa, w):
+def ode_moments(kappa, s2, w):
     """Mean over (y - mean), and variance, of the ODE at w = s^2 + v."""
-    p = np.sqrt(0.5 * kappa * PRIOR_VARIANCE / w)
+    p = np.sqrt(0.5 * kappa * s2 / w)
     return kappa * dawsn(p) / p, w * np.exp(-2.0 * p**2)

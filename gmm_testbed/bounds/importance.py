@@ -9,29 +9,35 @@ Of n draws from the prior one is kept, by its weight \(w = p(y|x)\); \(Z = p(y)\
    KL(q_n \| \pi) \le -E \log (\hat Z / Z) . \]
 
 In the conditional expectation one draw is from the posterior; its mean of
-\(\hat Z / Z\) is \(1 + \chi^2/n\), and Jensen gives the second step. On the line the law
+\(\hat Z / Z\) is \(1 + \chi^2/n\), and Jensen gives the second step. The law
 of the kept draw is known up to an average over the other weights,
 \(q_n(x) = n\, p_0(x) w(x)\, E[1 / (w(x) + \sum_{i<n} w_i)]\), so both divergences are
-measured (a finite average adds to both, so the check is the stricter).
+measured (a finite average adds to both, so the check is the stricter): by a rule on the
+line, at draws of the prior in space.
 
 Sources: Andrieu, Doucet and Holenstein 2010, J. R. Stat. Soc. B 72, 269-342; Huggins and
 Roy 2015, arXiv:1503.00966; proofs above.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
 
+from .._types import Scalar
 from ..divergences import line_rule
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
-from .base import AbstractBound, Case, Claim, Facts
+from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
 from .spaces import MEASURED, OneOf
-from .tools import line_pairs, space
+from .tools import line_pairs
+from .tools.measured_gaussian import has_inverse
 
 _REPEATS, _GROUPS = 4000, 4
+_MORE, _DRAWS = 16, 1024  # groups in space, and draws of the prior in each
 _SLOPE, _NOISE, _Y = 1.3, 0.4, 1.1
 
 
@@ -40,7 +46,7 @@ class ImportanceSampling(AbstractBound):
 
     facts: ClassVar[Facts] = Facts(
         statement="n Var(Z^/Z) = chi2; KL(post || draw) <= log(1 + chi2/n); reverse",
-        assumptions=("independent draws of the prior",),
+        assumptions=("independent draws of the prior", "noise with a density"),
         source="Andrieu, Doucet and Holenstein 2010; arXiv:1503.00966",
         status="proved",
         search=MEASURED | {"num": OneOf((1, 2, 8))},
@@ -53,8 +59,10 @@ class ImportanceSampling(AbstractBound):
         return {"prior": prior, "A": A, "R": R, "y": jnp.array([_Y])} | case
 
     def sides(self, key, prior, A, R, y, num):
-        space.on_the_line(prior)
-        num, observed = int(num), (A, R, y)
+        said = BUILT, has_inverse(R)
+        if not all(said):
+            return outside(said)
+        num, observed = int(num), Observed.of(A, R, y)
         ratios, chi2 = _ratios(key, prior, observed, num), float(_chi2(prior, observed))
         how = f"{_REPEATS} repeats"
         plain, kept = jnp.log(ratios.plain), jnp.log(ratios.conditional)
@@ -65,7 +73,7 @@ class ImportanceSampling(AbstractBound):
         squares = Estimate(squares.value, jnp.maximum(squares.stderr, known), how)
         jensen = Estimate(jnp.log1p(chi2 / num), how="quadrature")
         exact = Estimate(chi2, how="quadrature")
-        if num == 1:  # there are no others to average over
+        if num == 1 and prior.dim == 1:  # there are no others to average over
             forward, backward = (
                 Estimate(value, how="quadrature") for value in ratios.divergences[0]
             )
@@ -73,12 +81,44 @@ class ImportanceSampling(AbstractBound):
             forward, backward = (
                 Estimate.mean_of(v, how=how) for v in ratios.divergences.T
             )
-        return [
+        claims = [
             Claim("n Var(Z^/Z) = chi2", squares, exact, equal=True),
             Claim("KL(post || draw), conditional", forward, bound),
             Claim("conditional, log(1 + chi2/n)", bound, jensen),
             Claim("KL(draw || post)", backward, reverse),
         ]
+        return [claim._replace(assumptions=said) for claim in claims]
+
+
+class Observed(NamedTuple):
+    """A linear measurement y = A x + N(0, R).
+
+    Attributes:
+        A: (m, d).
+        R: (m, m).
+        y: (m,).
+        precision: (m, m), the inverse of R.
+        log_peak: logarithm of the largest density of the noise.
+    """
+
+    A: Float[Array, "m d"]
+    R: Float[Array, "m m"]
+    y: Float[Array, " m"]
+    precision: Float[Array, "m m"]
+    log_peak: Scalar
+
+    @classmethod
+    def of(cls, A, R, y) -> "Observed":
+        """With what follows from R."""
+        noise = np.asarray(R)
+        log_peak = -0.5 * np.linalg.slogdet(2.0 * np.pi * noise)[1]
+        rest = np.linalg.inv(noise), log_peak
+        return cls(*(jnp.asarray(part) for part in (A, R, y, *rest)))
+
+    def log_likelihood(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        """log p(y | x) at points (n, d)."""
+        gaps = self.y[None] - x @ self.A.T
+        return self.log_peak - 0.5 * jnp.sum((gaps @ self.precision) * gaps, axis=1)
 
 
 class _Ratios(eqx.Module):
@@ -91,25 +131,27 @@ class _Ratios(eqx.Module):
 
 @eqx.filter_jit
 def _chi2(prior, observed):
-    return line_pairs.chi2(prior.conditioned(*observed), prior)
+    """By quadrature on the line, else the second moment of one weight, less 1."""
+    if prior.dim == 1:
+        return line_pairs.chi2(prior.conditioned(*observed[:3]), prior)
+    return _moment(prior, observed, 2.0) - 1.0
+
+
+def _moment(prior, observed, k):
+    """E (w / Z)^k of a draw of the prior, a Gaussian integral.
+
+    N(y; u, R)^k is N(y; u, R/k) times N(0; 0, R)^(k - 1) / k^(m/2).
+    """
+    A, R, y = observed[:3]
+    scale = (k - 1.0) * observed.log_peak - 0.5 * y.shape[0] * jnp.log(k)
+    found = scale + prior.log_evidence(A, R / k, y)
+    return jnp.exp(found - k * prior.log_evidence(A, R, y))
 
 
 @eqx.filter_jit
 def _variance_of_squares(prior, observed, num: int):
-    """Of n (Z^/Z - 1)^2, by the moments of one weight, which rare ones may carry.
-
-    The k-th moment of w is a Gaussian integral: N(y; u, R)^k is N(y; u, R/k) times
-    (2 pi R)^((1 - k)/2) / sqrt(k).
-    """
-    A, R, y = observed
-    log_evidence = prior.log_evidence(A, R, y)
-
-    def moment(k):
-        log_peak = 0.5 * (1.0 - k) * jnp.log(2.0 * jnp.pi * R[0, 0]) - 0.5 * jnp.log(k)
-        found = log_peak + prior.log_evidence(A, R / k, y)
-        return jnp.exp(found - k * log_evidence)
-
-    second, third, fourth = (moment(k) for k in (2.0, 3.0, 4.0))
+    """Of n (Z^/Z - 1)^2, by the moments of one weight, which rare ones may carry."""
+    second, third, fourth = (_moment(prior, observed, k) for k in (2.0, 3.0, 4.0))
     square, central = second - 1.0, fourth - 4.0 * third + 6.0 * second - 3.0
     return (central + 3.0 * (num - 1) * square**2) / num - square**2
 
@@ -117,38 +159,38 @@ def _variance_of_squares(prior, observed, num: int):
 @eqx.filter_jit
 def _ratios(key, prior, observed, num: int) -> _Ratios:
     posterior, log_evidence = (
-        prior.conditioned(*observed),
-        prior.log_evidence(*observed),
+        prior.conditioned(*observed[:3]),
+        prior.log_evidence(*observed[:3]),
     )
 
     def relative(x):
-        """w / Z, the posterior density over the prior's."""
-        return jnp.exp(_log_likelihood(observed, x) - log_evidence)
+        """w / Z, the posterior density over the prior's, at points (n, d)."""
+        return jnp.exp(observed.log_likelihood(x) - log_evidence)
 
     key_others, key_kept = jax.random.split(key)
-    others = relative(prior.sample(key_others, _REPEATS * num)[:, 0])
+    others = relative(prior.sample(key_others, _REPEATS * num))
     others = others.reshape(_REPEATS, num)
-    kept = relative(posterior.sample(key_kept, _REPEATS)[:, 0])
+    kept = relative(posterior.sample(key_kept, _REPEATS))
     rest = jnp.sum(others[:, 1:], axis=1)
-    points, weights = line_rule(prior)  # as wide as the law of a draw
-    weight = relative(points[:, 0])
+    if prior.dim == 1:
+        points, weights = line_rule(prior)  # as wide as the law of a draw
+        weight = relative(points)
+        at = [(weight, weights * weight)] * _GROUPS
+    else:
+        draws = prior.sample(jax.random.fold_in(key_kept, 1), _MORE * _DRAWS)
+        each = relative(draws).reshape(_MORE, _DRAWS)
+        at = [(weight, weight / _DRAWS) for weight in each]
 
-    def measured(rest):
+    def measured(rest, weight, mass):
         shares = jax.lax.map(
             lambda w: jnp.mean(1.0 / (w + rest)), weight, batch_size=64
         )
         ratio = num * shares  # q_n / posterior at the points
         forward = ratio - 1.0 - jnp.log(ratio)
         backward = ratio * jnp.log(ratio) - ratio + 1.0
-        return (weights * weight) @ jnp.stack([forward, backward], axis=1)
+        return mass @ jnp.stack([forward, backward], axis=1)
 
-    divergences = jnp.stack([measured(some) for some in rest.reshape(_GROUPS, -1)])
+    groups = zip(rest.reshape(len(at), -1), at, strict=True)
+    divergences = jnp.stack([measured(some, *rule) for some, rule in groups])
     conditional = (kept + rest) / num
     return _Ratios(jnp.mean(others, axis=1), conditional, divergences)
-
-
-def _log_likelihood(observed, x):
-    """Of one measurement at points (n,)."""
-    A, R, y = observed
-    squares = (y[0] - A[0, 0] * x) ** 2 / R[0, 0]
-    return -0.5 * (squares + jnp.log(R[0, 0]) + jnp.log(2 * jnp.pi))

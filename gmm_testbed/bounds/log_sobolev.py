@@ -17,6 +17,9 @@ that
 Talagrand's inequality, its corollary, and HWI with any k below the curvature
 \(-\nabla^2 \log p\), negative between modes.
 
+In space p and q have components that differ along one axis, the same, and Gaussians
+across: then p is a product, its C the largest of its parts, and its curvature the least.
+
 Blindness: let p and q have the same two components N(-a, 1), N(a, 1) and the weights of the
 first be u and w. Then \((\log q/p)' = 2a (w-u) N_+ N_- / (qp)\) up to sign, and since
 \(q \ge 2\sqrt{w(1-w) N_+N_-}\), and so for p,
@@ -63,24 +66,36 @@ class LogSobolev(AbstractBound):
         return wrong_weights(case["separation"])
 
     def sides(self, key, q, p):
-        space.on_the_line(q, p)
-        kept = (equal_covariances(p),)
+        """The four inequalities, and how blind Fisher is to weights.
+
+        Args:
+            key: not used.
+            q: a law on the line, or with components that differ along one axis.
+            p: the same, with components of one covariance, and a common axis.
+        """
+        q, p = space.together(q, p)
+        kept = (equal_covariances(p.whole()),)
         claims = [claim._replace(assumptions=kept) for claim in _claims(q, p)]
-        if same_two_modes(q, p):
-            seen = Claim("Fisher is blind", fisher_of(q, p), Estimate(blindness(q, p)))
+        if p.dim == 1 and same_two_modes(q.line, p.line):
+            fisher, bound = fisher_of(q.line, p.line), blindness(q.line, p.line)
+            seen = Claim("Fisher is blind", fisher, Estimate(bound))
             claims.append(seen._replace(assumptions=kept))
         return claims
 
 
 @eqx.filter_jit
 def _claims(q, p):
-    kl, fisher = Estimate(line_pairs.kl(q, p), how="quadrature"), fisher_of(q, p)
-    w2_squared = Estimate(line_pairs.transport(q, p), how="quadrature")
+    kl, line = Estimate(space.kl(q, p), how="quadrature"), fisher_of(q.line, p.line)
+    pulls = (1.0 / p.variances - 1.0 / q.variances) ** 2 * q.variances
+    pulls += ((q.means - p.means) / p.variances) ** 2
+    fisher = line + jnp.sum(pulls)
+    w2_squared = Estimate(space.transport(q, p), how="quadrature")
     w2, root = w2_squared.map(jnp.sqrt), fisher.map(jnp.sqrt)
-    variance = p.covariances()[0, 0, 0]
-    radius = 0.5 * (jnp.max(p.means) - jnp.min(p.means)) / jnp.sqrt(variance)
-    constant = variance * jnp.exp(radius**2)
-    curvature = (1.0 - radius**2) / variance
+    means, variance = p.line.means, p.line.covariances()[0, 0, 0]
+    radius = 0.5 * (jnp.max(means) - jnp.min(means)) / jnp.sqrt(variance)
+    # Of a product: the largest constant, and the least curvature.
+    constant = jnp.max(p.variances, initial=variance * jnp.exp(radius**2))
+    curvature = jnp.min(1.0 / p.variances, initial=(1.0 - radius**2) / variance)
     sides = [
         ("KL by Fisher", kl, 0.5 * constant * fisher),
         ("Talagrand", w2_squared, 2.0 * constant * kl),

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
+from .._checks import require
 from ..densities.line_parts import Parts
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
@@ -36,6 +37,7 @@ from .tools.assumptions import has_density
 
 _POINTS, _REACH = 4096, 4.0  # points, standard deviations
 _CELLS, _TAIL = 12_000, 9.0
+_HIGH, _UNLIKE = 36.0, 16.0  # R^2 and L over l, beyond which a gap is rounding
 
 
 class MixtureLandscape(AbstractBound):
@@ -111,27 +113,48 @@ class PublishedPoincare(AbstractBound):
     )
 
     def setting(self, case):
-        """R, l and L."""
-        return case
+        """Two modes of weight 1/2: N(R, L) and N(-R, l)."""
+        half, most, least = case["half"], case["most"], case["least"]
+        variances = jnp.asarray([most, least], float)
+        means = jnp.asarray([[half], [-half]])
+        return {"mixture": GaussianMixture.isotropic([0.5, 0.5], means, variances)}
 
-    def sides(self, key, half, least, most):
+    def sides(self, key, mixture):
         """The right side as printed, and the constant.
 
         Args:
             key: not used.
-            half: R, half the distance of the means.
-            least: l, the smaller variance.
-            most: L, the larger one.
+            mixture: two modes of weight 1/2 on the line, wherever its middle is.
         """
-        kept = (bool(half > 0.0 and 0.0 < least <= most),)
+        kept = (_halves(mixture),)
         if not all(kept):
             return outside(kept)
-        means = jnp.asarray([[half], [-half]])
-        variances = jnp.asarray([most, least], float)
-        constant = poincare(GaussianMixture.isotropic([0.5, 0.5], means, variances))
-        printed = 0.5 * half**2 * np.exp(0.5 * half**2 / most)
+        variances = np.asarray(mixture.covariances())[:, 0, 0]
+        half = 0.5 * float(np.ptp(np.asarray(mixture.means)))
+        _require_gap(half, variances)
+        constant = poincare(mixture)
+        printed = 0.5 * half**2 * np.exp(0.5 * half**2 / variances.max())
         right = Estimate(constant, how="spectral gap by differences")
         return [Claim("", Estimate(printed), right, assumptions=kept)]
+
+
+def _halves(mixture) -> bool:
+    """Whether a mixture is two modes of weight 1/2 on the line, apart."""
+    if mixture.dim != 1 or mixture.num_components != 2 or not has_density(mixture):
+        return False
+    even = np.allclose(np.asarray(mixture.log_weights), -np.log(2.0))
+    return bool(even and np.ptp(np.asarray(mixture.means)) > 0.0)
+
+
+def _require_gap(half, variances) -> None:
+    least, most = variances.min(), variances.max()
+    require(
+        half**2 <= _HIGH * least and most <= _UNLIKE * least,
+        "T48 is not computed for these modes",
+        got=f"half distance {half:g}, variances {least:g} and {most:g}",
+        expected=f"R^2 at most {_HIGH:g} l, L at most {_UNLIKE:g} l",
+        hint="the limit is that of the spectral gap in floating point",
+    )
 
 
 def poincare(mixture: GaussianMixture) -> float:

@@ -63,15 +63,16 @@ class PlainStart(AbstractBound):
             "s": jnp.asarray(case["s"]),
         }
 
-    def sides(self, key, prior: space.Rotated, s: Real[ArrayLike, ""]):
+    def sides(self, key, prior, s: Real[ArrayLike, ""]):
         """The distance and its bound; the limit where the law is centred and s large.
 
         Args:
             key: not used.
-            prior: of x_0, a mixture on the line and Gaussians beside it.
+            prior: of x_0, with components that differ along one axis.
             s: () noise scale.
         """
-        whole, s = prior.whole(), jnp.asarray(s)
+        prior, s = space.rotated(prior), jnp.asarray(s)
+        whole = prior.whole()
         kept = (finite_moments(whole),)
         mean, covariance = np.asarray(whole.mean()), np.asarray(whole.covariance())
         distance = from_noise(prior, s)

@@ -56,6 +56,7 @@ class ResidualDivergence(AbstractBound):
         return {"twist": twisted.TWISTS["DPS"], "target": twisted.atoms(case["v_min"])}
 
     def sides(self, key, twist, target):
+        twisted.require_levels(target)
         exact = twisted.two_ways(twist, target)
         found = twisted.trajectories(key, twist, target, _PATHS)
         S = found.log_weight

@@ -23,6 +23,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import require
 from ..estimate import Estimate
 from ..smc import residual
 from .base import AbstractBound, Case, Claim, Facts
@@ -54,6 +55,7 @@ class ResidualIdentity(AbstractBound):
         return {"twist": twisted.TWISTS["DPS"], "target": target}
 
     def sides(self, key, twist, target):
+        twisted.require_levels(target)
         if not target.problem.prior.atomic:
             return _pointwise(twist, target)
         found = twisted.trajectories(key, twist, target, _PATHS)
@@ -70,6 +72,14 @@ class ResidualIdentity(AbstractBound):
 
 
 def _pointwise(twist, target):
+    slope = float(target.problem.measurement.A[0, 0])
+    require(
+        slope == 1.0,
+        "the closed form of this residual is that of y = x + noise",
+        got=f"y = {slope:g} x + noise",
+        expected="a slope of 1",
+        hint="divide y and the noise by the slope",
+    )
     found, closed = _residuals(twist, target), _closed(target)
     return [
         _zero("R of the exact twist", _residuals(twisted.TWISTS["exact"], target)),

@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 from .._checks import InputError, UnsupportedError, choose, require
 from .._types import Key
 from ..estimate import Estimate
-from .base import STATED, AbstractBound, Claim, Verdict, judge
+from .base import AbstractBound, Claim, Verdict, judge
 from .doubling import twice
 from .findings import Attack, Finding
 from .spaces import AbstractSpace, Between, Coordinates, OneOf
@@ -201,9 +201,7 @@ def placed(
         if name not in fixed:
             made[name] = space.at(np.asarray(z[place : place + space.size]))
             place += space.size
-    if bound.facts.status == STATED:  # what is not searched is as it stands
-        made = {**bound.setting(bound.cases[0]), **made}
-    elif not bound.facts.search:
+    if not bound.facts.search:
         made = bound.setting(made)
     return {**made, **fixed}
 

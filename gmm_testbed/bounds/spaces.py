@@ -84,6 +84,25 @@ class OneOf(AbstractSpace):
         return self.make(self.values[place])
 
 
+class Fixed(AbstractSpace):
+    """One value, which an attack keeps.
+
+    Attributes:
+        value: a number or an object.
+    """
+
+    value: Any
+
+    @property
+    def size(self) -> int:
+        """None."""
+        return 0
+
+    def at(self, z: Coordinates) -> Any:
+        """The value."""
+        return self.value
+
+
 class Points(AbstractSpace):
     """Vectors around the origin.
 
@@ -201,6 +220,28 @@ class Mixtures(AbstractSpace):
             )
             basis = basis @ turn
         return basis
+
+
+class Overlapping(AbstractSpace):
+    """Two components of one variance on the line, so near that their log is concave.
+
+    Attributes:
+        width: standard deviation of an ordinary one.
+    """
+
+    width: float = 1.0
+
+    @property
+    def size(self) -> int:
+        """A weight, the width, the distance, and where the mean is."""
+        return 4
+
+    def at(self, z: Coordinates) -> GaussianMixture:
+        """The mixture; at z = 0 both are as likely, and a width apart."""
+        weight, width = _share(z[0]), self.width * np.exp(0.5 * z[1])
+        apart = 2.0 * _share(z[2]) * width
+        means = 2.0 * z[3] + apart * np.array([[weight - 1.0], [weight]])
+        return GaussianMixture.isotropic([weight, 1.0 - weight], means, width**2)
 
 
 class Problems(AbstractSpace):

@@ -11,7 +11,7 @@ from .._checks import require
 from ..estimate import Estimate
 from ..paths.grids import time_grid
 from .base import STATED, AbstractBound, Case, Claim, Facts
-from .spaces import AbstractSpace, Between, Mixtures, Problems, Targets
+from .spaces import AbstractSpace, Between, Fixed, Mixtures, Problems, Targets
 
 _STEPS = 32
 _WIDE = 30.0  # ratio of a number of an attack to its default
@@ -36,28 +36,24 @@ class Stated(AbstractBound):
     """
 
     function: Callable = eqx.field(static=True)
-    facts: Facts = eqx.field(static=True)
-    cases: tuple[Case, ...] = eqx.field(static=True)
+    facts: Facts
+    cases: tuple[Case, ...]
 
     def __init__(self, function):
         said = (inspect.getdoc(function) or "").strip().split("\n")[0]
         name = getattr(function, "__name__", type(function).__name__)
+        takes = inspect.signature(function).parameters
         defaults = {
             label: parameter.default
-            for label, parameter in inspect.signature(function).parameters.items()
+            for label, parameter in takes.items()
             if parameter.default is not inspect.Parameter.empty
         }
-        self.function = function
-        names = [n for n in inspect.signature(function).parameters if n != "key"]
-        search = {n: _space(n, defaults.get(n)) for n in names}
-        self.facts = Facts(
-            said or name,
-            (),
-            f"{name}, given",
-            STATED,
-            search={n: space for n, space in search.items() if space is not None},
-        )
-        self.cases = (defaults,)
+        self.function, self.cases = function, (defaults,)
+        search = {
+            label: _space(label, value, label in defaults)
+            for label, value in self.setting(defaults).items()
+        }
+        self.facts = Facts(said or name, (), f"{name}, given", STATED, search=search)
 
     def setting(self, case):
         target = problems.get("two-modes")
@@ -68,8 +64,9 @@ class Stated(AbstractBound):
             "posterior": target.problem.posterior(),
             "times": time_grid(target.path, _STEPS, t_min=problems.T_MIN),
         }
-        names = self.parameters()
-        missing = [n for n in names if n not in usual and n not in case]
+        given = usual | case
+        names = [n for n in inspect.signature(self.function).parameters if n != "key"]
+        missing = [name for name in names if name not in given]
         require(
             not missing,
             "a bound has a parameter that nothing gives",
@@ -77,7 +74,7 @@ class Stated(AbstractBound):
             expected="a default, or one of " + ", ".join(usual),
             hint="write `def my_bound(target, times, level=0.1)`",
         )
-        return {n: case[n] if n in case else usual[n] for n in names}
+        return {name: given[name] for name in names}
 
     def sides(self, key, **setting):
         """Both sides of the function's statement."""
@@ -100,18 +97,18 @@ class Stated(AbstractBound):
         asked = tuple(map(bool, kept.values()))
         return [Claim("", left, right, assumptions=asked, asked=tuple(kept))]
 
-    def parameters(self) -> list[str]:
-        """What the function is computed from."""
-        return [n for n in inspect.signature(self.function).parameters if n != "key"]
 
+def _space(name: str, value: Any, chosen: bool) -> AbstractSpace:
+    """Where an attack looks for a parameter: objects unless the function chose its own.
 
-def _space(name: str, default: Any) -> AbstractSpace | None:
-    """Where an attack looks for a parameter; None if it keeps what it is."""
-    if name in _SPACES and default is None:
-        return _SPACES[name]
-    if isinstance(default, float) and default > 0.0:
-        return Between(default / _WIDE, default * _WIDE)
-    return None
+    Args:
+        name: of the parameter.
+        value: what it usually is.
+        chosen: whether that is a default of the function.
+    """
+    if isinstance(value, float) and value > 0.0:
+        return Between(value / _WIDE, value * _WIDE)
+    return Fixed(value) if chosen else _SPACES.get(name, Fixed(value))
 
 
 def as_bound(given: Any) -> AbstractBound:

@@ -24,13 +24,15 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
+from .._checks import require
 from .._types import Matrix, Observation, Scalar
 from ..estimate import Estimate
 from ..mixture import GaussianMixture
 from ..mixture.components import LOG_2PI
-from .base import AbstractBound, Case, Claim, Facts, Limit
+from .base import BUILT, AbstractBound, Case, Claim, Facts, Limit, outside
 from .tools import space
 from .tools import training_sets as sets
+from .tools.measured_gaussian import has_inverse
 
 _SETS, _MOST = 256, 512
 _OPERATOR, _NOISE, _SEEN = 1.2, 0.5, 0.7  # y = 1.2 x + N(0, 0.5^2) = 0.7
@@ -59,7 +61,7 @@ class TrainingPosterior(AbstractBound):
     facts: ClassVar[Facts] = Facts(
         statement="E TV(p_N(.|y), p(.|y)) <= C / sqrt(N), with C and the limit of "
         "sqrt(N) E TV closed up to one integral",
-        assumptions=("independent training points",),
+        assumptions=("independent training points", "noise with a density"),
         source="here, with the proof in the docstring",
         status="proved",
         limits=(Limit("points", 1, _MOST), Limit("sigma", sets.SMALLEST)),
@@ -69,16 +71,43 @@ class TrainingPosterior(AbstractBound):
     )
 
     def setting(self, case):
-        return {"prior": sets.two_modes()} | case
+        """Two modes, one measurement, a number of points and a noise level."""
+        measurement = {
+            "A": jnp.full((1, 1), _OPERATOR),
+            "R": jnp.full((1, 1), _NOISE**2),
+            "y": jnp.full(1, _SEEN),
+        }
+        return {"prior": sets.two_modes()} | measurement | case
 
-    def sides(self, key, prior, points, sigma):
+    def sides(self, key, prior, A, R, y, points, sigma):
+        """E TV of the finite-sample posterior, its bound and its limit.
+
+        Args:
+            key: of the training sets.
+            prior: on the line.
+            A: (1, 1).
+            R: (1, 1), positive.
+            y: (1,).
+            points: N.
+            sigma: noise beside a signal of 1.
+        """
         size, sigma = float(points), jnp.asarray(sigma)
         space.on_the_line(prior)
+        kept = BUILT, has_inverse(R)
+        if not all(kept):
+            return outside(kept)
+        A, R, y = (jnp.asarray(part, sigma.dtype) for part in (A, R, y))
+        require(
+            A.shape == R.shape == (1, 1),
+            "T21 is computed for one measurement",
+            got=f"A {A.shape}, R {R.shape}",
+            expected="(1, 1) and (1, 1)",
+            hint="the statement holds for any number",
+        )
         grid = sets.grid_of(prior.noised(jnp.ones_like(sigma), sigma))
-        A, y = (jnp.asarray(v, sigma.dtype) for v in ([[_OPERATOR]], [_SEEN]))
-        R = jnp.asarray(_NOISE**2, sigma.dtype)
-        density, _, bound, limit = rates(prior, A, R, y, sigma, grid)
-        measure = Partial(_distance, grid, density, sigma)
+        density, _, bound, limit = rates(prior, A, R[0, 0], y, sigma, grid)
+        seen = y[0], A[0, 0], jnp.sqrt(R[0, 0])
+        measure = Partial(_distance, grid, density, sigma, seen)
         found = sets.over_sets(key, prior, size, measure, sets=_SETS, most=_MOST)
         tv, root = Estimate.mean_of(found), jnp.sqrt(size)
         bound = Estimate(bound / root, how="quadrature")
@@ -88,7 +117,7 @@ class TrainingPosterior(AbstractBound):
             slack = _LIMIT * float(limit.value)
             found = Claim("central limit", tv, limit, True, slack)
             claims.append(found._replace(status="asymptotic"))
-        return claims
+        return [claim._replace(assumptions=kept) for claim in claims]
 
 
 @eqx.filter_jit
@@ -130,8 +159,9 @@ def rates(
     return Rates(p, rho, bound, grid.integral(second) / jnp.sqrt(2.0 * jnp.pi))
 
 
-def _distance(grid, density, sigma, atoms, log_weights):
-    seen = log_weights + sets.log_kernel(_SEEN, _OPERATOR * atoms, _NOISE)
-    total = jnp.log(jnp.sum(jnp.exp(seen)))
-    found = sets.noised_set(grid, atoms, seen - total, sigma)
+def _distance(grid, density, sigma, seen, atoms, log_weights):
+    y, slope, noise = seen
+    joint = log_weights + sets.log_kernel(y, slope * atoms, noise)
+    total = jnp.log(jnp.sum(jnp.exp(joint)))
+    found = sets.noised_set(grid, atoms, joint - total, sigma)
     return 0.5 * grid.integral(jnp.abs(jnp.exp(found.log_density) - density))

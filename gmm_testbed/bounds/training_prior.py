@@ -112,6 +112,17 @@ def _exact(prior: GaussianMixture, sigma):
     return grid, density, information, chi2, spread
 
 
+@eqx.filter_jit
+def chi_square_information(prior: GaussianMixture, sigma):
+    """Chi-square analogue of the mutual information of x_0 and x_0 + sigma eps, ().
+
+    Args:
+        prior: on the line.
+        sigma: () noise level.
+    """
+    return _kernels(prior, sigma)[0]
+
+
 def _kernels(prior, sigma):
     """The chi-square information, and the constant of the total variation."""
     one, far = jnp.ones_like(sigma), sets.far_grid(prior, sigma)

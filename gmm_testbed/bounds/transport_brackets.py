@@ -16,6 +16,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._checks import require
 from ..divergences import closed_form
@@ -56,7 +57,7 @@ class TransportBrackets(AbstractBound):
         return {"q": q, "p": p, "shift": shift}
 
     def sides(self, key, q, p, shift):
-        q, p = space.rotated(q), space.rotated(p)
+        q, p = space.together(q, p)
         two_components(q.line, p.line)
         kept = (finite_moments(q.whole()) and finite_moments(p.whole()),)
         claims = _claims(q, p, jnp.asarray(shift))
@@ -74,7 +75,7 @@ def _claims(q, p, shift):
     if p.dim == 1:
         return claims
     # x -> M x + shift with M > 0 is the best map, and both bounds are attained.
-    M = jnp.asarray(_MAP, shift.dtype)
+    M = jnp.asarray(_map_in(p.dim), shift.dtype)
     image = one.affine(M, jnp.full(p.dim, shift, shift.dtype))
     rest = M - jnp.eye(p.dim, dtype=M.dtype)
     moved = rest @ one.mean() + shift
@@ -87,6 +88,13 @@ def _claims(q, p, shift):
             "components, linear map", between_components(image, one), cost, **same
         ),
     ]
+
+
+def _map_in(dim: int) -> np.ndarray:
+    """The map of the sweep on the first three coordinates, (d, d)."""
+    matrix, few = np.eye(dim), min(dim, 3)
+    matrix[:few, :few] = np.asarray(_MAP)[:few, :few]
+    return matrix
 
 
 def two_components(*mixtures: GaussianMixture) -> None:

@@ -15,7 +15,7 @@ from typing import ClassVar
 from ..estimate import Estimate
 from .base import AbstractBound, Case, Claim, Facts
 from .spaces import OneOf, Targets
-from .tools import space, twisted
+from .tools import twisted
 
 _TOLERANCE = 1e-10  # of nested sums
 
@@ -44,7 +44,7 @@ class TwoWays(AbstractBound):
         return {"twist": twisted.TWISTS[case["twist"]], "target": target}
 
     def sides(self, key, twist, target):
-        space.on_the_line(target.problem.prior)
+        twisted.require_levels(target)
         found = twisted.two_ways(twist, target)
         sides = (Estimate(side, how="nested sums") for side in found[:2])
         return [Claim("", *sides, True, _TOLERANCE)]

@@ -50,7 +50,7 @@ _NODES = 24
 
 
 class Frozen(AbstractKernel):
-    """Freezes score + (1 - theta) / 2 x over a step of an `OU` path.
+    """Freezes score + (1 - theta) / 2 x over a step of a variance preserving path.
 
     Attributes:
         theta: () rate of the linear part of the reverse drift, not 0.
@@ -122,8 +122,8 @@ def sides(problem: InverseProblem, theta, T, error) -> Sides:
     given = posterior, target.path, times, jnp.asarray(theta), jnp.asarray(error)
     (chain, paths), cells = of_paths(*given), _cells(*given)
     law = laws.grid(sampler, seen, times, initial=gamma)
-    first = _from_normal(target.posterior(times[0]))[0]
-    kl, fisher = _from_normal(posterior)
+    first = from_normal(target.posterior(times[0]))[0]
+    kl, fisher = from_normal(posterior)
     kept = BUILT, has_density(posterior)  # the path is made above
     output, parts = law.kl_from(posterior), of_components(posterior)
     return Sides(chain, paths, cells, first, output, kl, fisher, parts, kept)
@@ -164,8 +164,8 @@ def moments(posterior, alpha, sigma, theta):
 
 
 @eqx.filter_jit
-def _from_normal(mixture):
-    """KL and Fisher divergence from N(0, 1)."""
+def from_normal(mixture: GaussianMixture) -> tuple[Scalar, Scalar]:
+    """KL and Fisher divergence of a mixture on the line from N(0, 1), () each."""
     gamma = GaussianMixture.isotropic([1.0], [[0.0]], 1.0)
 
     def at(x):

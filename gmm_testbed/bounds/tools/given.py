@@ -1,6 +1,5 @@
 """What a caller gives to a theorem: labels of a case, or problems of their own."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,11 +12,12 @@ from ..._types import Times
 from ...mixture import GaussianMixture
 from ...problem import Linear, Target
 from ..base import AbstractBound, Case
-from ..stated import Stated
 from .cases import complete
+from .space import Rotated, round_form
 
 _OF_TARGET = {
     "prior": lambda target: target.problem.prior,
+    "mixture": lambda target: target.problem.prior,
     "p": lambda target: target.problem.prior,
     "q": lambda target: target.problem.posterior(),
     "posterior": lambda target: target.problem.posterior(),
@@ -53,14 +53,8 @@ class Asked(NamedTuple):
 
 
 def parameters(bound: AbstractBound) -> list[str]:
-    """Names of what both sides are computed from."""
-    if isinstance(bound, Stated):
-        return bound.parameters()
-    return [
-        name
-        for name in inspect.signature(type(bound).sides).parameters
-        if name not in ("self", "key")
-    ]
+    """Names of what both sides of a theorem are computed from."""
+    return bound.parameters()
 
 
 def settings(name: str, bound: AbstractBound, given: Mapping[str, Any]) -> list[Asked]:
@@ -78,7 +72,11 @@ def settings(name: str, bound: AbstractBound, given: Mapping[str, Any]) -> list[
     """
     takes = parameters(bound)
     known = {label for case in bound.cases for label in case}
-    objects = {k: v for k, v in given.items() if k in takes and not _is_label(v)}
+    objects = {
+        k: v
+        for k, v in given.items()
+        if k in takes and not (_is_label(v) and k in known)
+    }
     rest = {k: v for k, v in given.items() if k not in objects}
     target, times = rest.get("target"), rest.get("times")
     derived = {}
@@ -110,7 +108,7 @@ def settings(name: str, bound: AbstractBound, given: Mapping[str, Any]) -> list[
         if label not in known:
             _refuse(name, label, takes, known)
     case = complete(name, bound.cases, rest, bound.facts.limits)
-    own = derived | objects
+    own = {k: _plain(v) for k, v in (derived | objects).items()}
     asked = []
     for level in levels:
         setting = dict(bound.setting(case))
@@ -122,6 +120,8 @@ def settings(name: str, bound: AbstractBound, given: Mapping[str, Any]) -> list[
             expected=", ".join(setting),
             hint="give the labels of a case that has it",
         )
+        for label, value in objects.items():
+            _require_kind(name, label, value, setting[label])
         shown = {"target": target} if derived else {}
         words = {k: _in_words(v) for k, v in (shown | objects).items()}
         kept = {k: v for k, v in case.items() if k in rest or k in setting}
@@ -160,10 +160,32 @@ def _is_label(value) -> bool:
     return isinstance(value, str | int | float | np.generic)
 
 
-def _in_words(value) -> str:
-    """An object in a few words."""
+def _require_kind(name, label, value, usual) -> None:
+    """Refuses a word or a number for an object; numbers are finite."""
+    number = _is_label(value) and not isinstance(value, str)
+    require(
+        not _is_label(value) or (_is_label(usual) and number and np.isfinite(value)),
+        f"{label} of {name} cannot have this value",
+        got=repr(value),
+        expected="a finite number" if _is_label(usual) else _in_words(usual),
+        hint="give what its sides are computed from, or the labels of its sweep",
+    )
+
+
+def _plain(value):
+    """A mixture on the line in the form that sums on the line ask for; else as it is."""
+    on_the_line = isinstance(value, GaussianMixture) and value.dim == 1
+    return round_form(value) if on_the_line else value
+
+
+def _in_words(value) -> str | int | float:
+    """An object in a few words; a number as it is."""
+    if _is_label(value):
+        return value
     if isinstance(value, Target):
         value = value.problem.prior
+    if isinstance(value, Rotated):
+        value = value.whole()
     if isinstance(value, GaussianMixture):
         count = value.num_components
         return f"{count} component{'s' if count > 1 else ''}, d = {value.dim}"

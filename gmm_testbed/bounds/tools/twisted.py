@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ... import approximations
+from ..._checks import require
 from ..._types import Key, Scalar
 from ...approximations import AbstractApproximation
 from ...divergences import line_expectation
@@ -27,6 +28,7 @@ from ...paths import VE
 from ...problem import InverseProblem, Linear, Target
 from ...smc import log_twist
 from ...smc.residual import twisted
+from .space import on_the_line
 
 V_MAX = 30.0
 _TIMES = 40  # nodes; v is geometric in t
@@ -78,6 +80,22 @@ def two_modes(v_min=0.02) -> Target:
 def atoms(v_min) -> Target:
     """Three atoms: E[x0 | x_t] stays between them, so that residuals are bounded."""
     return _seen(GaussianMixture.empirical([[-1.0], [0.5], [1.2]]), v_min)
+
+
+def require_levels(target: Target) -> None:
+    """Refuses targets whose levels are not those of the integrals here.
+
+    Raises:
+        InputError: beyond the line, and for another path than `VE`.
+    """
+    on_the_line(target.problem.prior)
+    require(
+        isinstance(target.path, VE),
+        "both sides of this theorem are computed in z = x / alpha",
+        got=f"a target along {type(target.path).__name__}",
+        expected="a target along gt.VE",
+        hint="gt.Target(target.problem, gt.VE(0.14, 5.5)): z is the same for all paths",
+    )
 
 
 def path(v_min=0.02) -> VE:

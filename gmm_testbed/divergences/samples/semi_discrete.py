@@ -126,12 +126,21 @@ def transport(
     law: LineLaw,
     found: LineTable,
     p: int,
+    shared: tuple[Array, Array, Array] | None = None,
 ) -> Transport:
-    """The plan of cost |x - z|^p from points to a law with this table."""
+    """The plan of cost |x - z|^p from points to a law with this table.
+
+    Args:
+        points: (n,).
+        weights: (n,).
+        law: z.
+        found: its table.
+        p: 1 or 2.
+        shared: `cut(levels, found)` of equal weights, where several sets have them.
+    """
     order = sorting.order(points)
     x = points[order]
-    levels = jnp.cumsum(weights[order])[:-1]
-    cuts, areas = found.quantile.at(levels)
+    levels, cuts, areas = shared or cut(jnp.cumsum(weights[order])[:-1], found)
     cost = _cost(found, law, x, levels, cuts, areas, p)
     if p == 2:
         cost += weights @ points**2
@@ -143,6 +152,13 @@ def transport(
     potential = jnp.concatenate([jnp.zeros(1, x.dtype), jnp.cumsum(steps)])
     potential = jnp.zeros_like(x).at[order].set(potential, unique_indices=True)
     return Transport(cost, potential, order, levels, cuts)
+
+
+def cut(
+    levels: Float[Array, " levels"], found: LineTable
+) -> tuple[Array, Array, Array]:
+    """Levels, quantiles of the law there, and the integrals of its quantile up to them."""
+    return levels, *found.quantile.at(levels)
 
 
 def _cost(found: LineTable, law, x, levels, cuts, areas, p):

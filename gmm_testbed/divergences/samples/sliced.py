@@ -23,7 +23,7 @@ from ...densities.line_table import LineLaw, projected, table
 from ...estimate import Estimate
 from ...mixture import GaussianMixture
 from .checks import checked, described, variance_of_mean
-from .semi_discrete import about, check_power, rooted_if, transport
+from .semi_discrete import about, check_power, cut, rooted_if, transport
 
 _BLOCKS = 10  # of directions, at least: their spread is what is known of the error
 _MANY = 500_000  # samples times directions, from which two threads share them
@@ -299,9 +299,10 @@ def _on_lines(weights, points, means, scales, p: int):
         centre = weights @ means
         law = LineLaw(weights, means - centre, scales)
         found = jax.lax.optimization_barrier(table(law, False))
+        shared = jax.lax.optimization_barrier(cut(jnp.cumsum(uniform)[:-1], found))
 
         def plan(x):
-            made = transport(x - centre, uniform, law, found, p)
+            made = transport(x - centre, uniform, law, found, p, shared)
             return made.cost, made.potential
 
         cost, potential = jax.lax.map(plan, points)

@@ -3,6 +3,7 @@
 from . import (
     components,
     densities,
+    drifts,
     flows,
     frozen,
     guided,
@@ -12,7 +13,9 @@ from . import (
     particles,
     paths,
     posteriors,
+    ratios,
     schedules,
+    starts,
     training,
     twisted,
 )
@@ -32,4 +35,7 @@ PINS = [
     *landscapes.PINS,
     *schedules.PINS,
     *flows.PINS,
+    *starts.PINS,
+    *ratios.PINS,
+    *drifts.PINS,
 ]

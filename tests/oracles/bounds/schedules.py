@@ -2,8 +2,11 @@
 
 import numpy as np
 from scipy.integrate import quad
+from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
+from scipy.stats import norm
 
+from .line import expect, line, logpdf, noised, score
 from .pins import Pin, Side
 
 # --- T42: the best grid of the deterministic sampler ------------------------------------
@@ -126,7 +129,52 @@ def schedule(beta_min, beta_max, N, error):
     return {"": (kl(mu, S, m, C), right), "of the start": (start, first)}
 
 
+def schedule_of_modes(beta_min, beta_max, N, error):
+    """Two modes on the line: the density of every step by a matrix of kernels."""
+    p = line([0.4, 0.6], [-1.0, 1.5], [0.16, 0.36])
+
+    def alpha(t):
+        return np.exp(
+            -0.5 * quad(lambda u: beta_min + u * (beta_max - beta_min), 0, t)[0]
+        )
+
+    times = np.linspace(1.0, 0.0, N + 1)
+    x = np.linspace(-9.0, 9.0, 1601)
+    density = norm.pdf(x)
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        ratio, law = alpha(t) / alpha(s), noised(p, alpha(t), 1.0 - alpha(t) ** 2)
+        ahead = ratio * x + 2.0 * (1.0 - ratio) * (score(law, x) + x + error)
+        kernel = norm.pdf(x[:, None], ahead, np.sqrt(1.0 - ratio**2))
+        density = kernel @ density * (x[1] - x[0])
+    log_q = CubicSpline(x, np.log(density))
+
+    def from_normal(p):
+        return expect(p, lambda x: logpdf(p, x) - norm.logpdf(x))
+
+    B, h = -2.0 * np.log(alpha(1.0)), beta_max / N
+    fisher = expect(p, lambda x: (score(p, x) + x) ** 2)
+    first = np.exp(-B) * from_normal(p)
+    bound = first + error**2 * B + 2.0 * h * max(h / 4.0, 1.0) * fisher
+    start = from_normal(noised(p, alpha(1.0), 1.0 - alpha(1.0) ** 2))
+    left = expect(p, lambda x: logpdf(p, x) - log_q(x))
+    return {
+        "": (Side(left, 1e-6), Side(bound, 1e-8)),
+        "of the start": (Side(start, 1e-8), Side(first, 1e-8)),
+    }
+
+
 PINS = [
+    Pin(
+        "T44-schedule",
+        {
+            "law": "two modes",
+            "beta_min": 0.3,
+            "beta_max": 9.0,
+            "num_steps": 15,
+            "error": 0.2,
+        },
+        lambda: schedule_of_modes(0.3, 9.0, 15, 0.2),
+    ),
     Pin(
         "T44-schedule",
         {"beta_min": 0.3, "beta_max": 9.0, "num_steps": 30, "error": 0.2},

@@ -25,6 +25,9 @@ FAST = {  # without much compilation, here or in the oracle
     "T32-replacement",
     "T44-schedule",
     "T41-plain-start",
+    "T52-interpolants",
+    "T52-interpolants-corrected",
+    "T53-euler-moments",
     "C20-entropy",
     "C22-score-lipschitz",
     "C24-divergences",
@@ -36,7 +39,8 @@ def named(pin):
 
 
 def is_slow(pin):
-    return pin.name not in FAST or pin.case.get("dim", 1) > 1
+    compiled = pin.case.get("dim", 1) > 1 or pin.case.get("law") == "two modes"
+    return pin.name not in FAST or compiled
 
 
 @pytest.mark.parametrize(
