@@ -277,7 +277,7 @@ def draw(found, biases, printed):
     figure = gt.plotting.figure(width=7.2, height=2.9)
     left, right = figure.subplots(1, 2)
     steps, values = found.index.to_numpy(), found.to_numpy()
-    blue, orange = "C0", "C1"
+    blue, orange = "#00798c", "#edae49"
     left.plot(steps, values, "-", color=blue, label="$W_2$ of the output")
     left.plot(
         printed["K"], printed["e_K"], "o", mfc="none", color=blue, label="printed"

@@ -146,7 +146,7 @@ def draw(cells):
     }
     for axes, (name, title) in zip(panels, titles.items(), strict=True):
         for noise, colour in (("VP", "DPS"), ("VE", "PiGDM")):
-            for schedule, style in (("uniform", "o--"), ("dilated", "o-")):
+            for schedule, style in (("uniform", "s--"), ("dilated", "o-")):
                 values = [cells.at[(noise, schedule, d, SHOWN), name] for d in DIMS]
                 label = f"{noise}, {schedule}"
                 colours = {"color": gt.plotting.colour(colour), "label": label}

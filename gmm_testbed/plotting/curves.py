@@ -113,7 +113,12 @@ def legend_below(drawn: Figure, axes: Axes, columns: int) -> None:
     """One legend for the whole figure, under its panels, from what `axes` shows."""
     handles, labels = axes.get_legend_handles_labels()
     drawn.legend(
-        handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.2
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        columnspacing=1.2,
+        handlelength=2.8,  # dashes are seen beside a mark
     )
 
 
