@@ -54,7 +54,7 @@ from .tools.measured_gaussian import is_measured, lines
 
 PEAK = 0.23231  # nats, of KL averaged over y; rounded up
 _MEAN, _VARIANCE = 0.4, 0.7
-_BEYOND = 0.9  # of y from the mean of the prior, in every coordinate
+BEYOND = 0.9  # of y from the mean of the prior, in every coordinate
 _STEPS = 3060
 _DECADES, _BETWEEN = 68, 7  # of v on the coarsest grid, and from v = 1 to the end
 _TOLERANCE = 1e-4  # of the extrapolation; a share of values below 1
@@ -182,23 +182,23 @@ def exact(line: Line) -> float:
 def sde_moments(line: Line, zeta=1.0, v=0.0) -> tuple[float, float]:
     """Mean and variance of DPS, SDE, at level v."""
     w, a = line.variance + v, zeta * line.kappa * line.variance
-    mean = _BEYOND * w / line.variance * -np.expm1(-a / w)
+    mean = BEYOND * w / line.variance * -np.expm1(-a / w)
     return line.mean + mean, w**2 / (2.0 * a) * -np.expm1(-2.0 * a / w)
 
 
 def ode_moments(line: Line, zeta=1.0) -> tuple[float, float]:
     """Mean and variance of DPS, ODE, at level 0."""
     root = np.sqrt(0.5 * zeta * line.kappa)
-    mean = line.mean + _BEYOND * 2.0 * root * dawsn(root)
+    mean = line.mean + BEYOND * 2.0 * root * dawsn(root)
     return mean, line.variance * np.exp(-zeta * line.kappa)
 
 
 def kl_over_y(line: Line, mean, variance) -> float:
     r"""KL(exact || N(mean, variance)) averaged over y, whose gap of means is linear.
 
-    The gap at `_BEYOND` is scaled to \(E (y - \mu)^2 = s^2 + g^2\).
+    The gap at `BEYOND` is scaled to \(E (y - \mu)^2 = s^2 + g^2\).
     """
-    gap = (mean - line.mean) / _BEYOND - line.kappa / (1.0 + line.kappa)
+    gap = (mean - line.mean) / BEYOND - line.kappa / (1.0 + line.kappa)
     square = gap**2 * line.variance * (1.0 + 1.0 / line.kappa)
     ratio = exact(line) / variance
     return float(0.5 * (ratio - 1.0 - np.log(ratio) + square / variance))
@@ -219,7 +219,7 @@ def extrapolated(kernel, prior, A, R, zeta, axes) -> tuple[np.ndarray, np.ndarra
         zeta: factor of the guidance.
         axes: (d, k) orthonormal columns, along which means and variances are given.
     """
-    y = A @ (prior.means[0] + _BEYOND * jnp.sum(jnp.asarray(axes), axis=1))
+    y = A @ (prior.means[0] + BEYOND * jnp.sum(jnp.asarray(axes), axis=1))
     problem = InverseProblem(prior, Linear(A, R / zeta), y)
     sampler = Guided(approximations.DPS(), kernel)
     times = jnp.asarray(np.linspace(1.0, 0.0, _STEPS + 1))

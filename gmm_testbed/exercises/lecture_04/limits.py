@@ -8,23 +8,24 @@ from scipy.special import dawsn
 from ...bounds import dps_limit
 from ..exercise import Exercise
 
-_CASE = dps_limit  # prior N(mu, s^2) and y of T11, from which any other case is scaled
-
-
 def sde(kappa, zeta=1.0):
     """Mean over y and variance over s^2 of the limit, from theorem T11."""
-    mean, variance = _CASE.sde_moments(np.asarray(kappa), np.asarray(zeta))
-    return _relative(mean), variance / _CASE._VARIANCE
+    return _relative(dps_limit.sde_moments(_line(kappa), np.asarray(zeta)))
 
 
 def ode(kappa):
     """The same of the ODE."""
-    mean, variance = _CASE.ode_moments(np.asarray(kappa))
-    return _relative(mean), variance / _CASE._VARIANCE
+    return _relative(dps_limit.ode_moments(_line(kappa)))
 
 
-def _relative(mean):
-    return (mean - _CASE._MEAN) / (_CASE._Y - _CASE._MEAN)
+def _line(kappa):
+    return dps_limit.Line(np.asarray(kappa))
+
+
+def _relative(moments):
+    mean, variance = moments
+    line = dps_limit.Line(1.0)
+    return (mean - line.mean) / dps_limit.BEYOND, variance / line.variance
 
 
 # --- moments ----------------------------------------------------------------------------
