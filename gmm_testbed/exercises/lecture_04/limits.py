@@ -8,6 +8,7 @@ from scipy.special import dawsn
 from ...bounds import dps_limit
 from ..exercise import Exercise
 
+
 def sde(kappa, zeta=1.0):
     """Mean over y and variance over s^2 of the limit, from theorem T11."""
     return _relative(dps_limit.sde_moments(_line(kappa), np.asarray(zeta)))
