@@ -100,14 +100,14 @@ def test_the_flow_of_dps_has_its_moments_by_quadrature(kappa):
         p = np.sqrt(0.5 * kappa * s2 / level)
         dawson = quad(lambda u, p=p: np.exp(u**2 - p**2), 0.0, p, epsabs=1e-13)[0]
         np.testing.assert_allclose(got, kappa * dawson / p, rtol=1e-11)
-    share = (end - line.mean) / dps_limit._BEYOND
+    share = (end - line.mean) / dps_limit.BEYOND
     np.testing.assert_allclose(share, mean[0], rtol=1e-12)
 
 
 def test_limits_of_dps_solve_their_equations():
     """From w = 1e8, where the law is known to leading order, down to w = s^2."""
     kappa, zeta = 3.0, 0.7
-    line, offset = dps_limit.Line(kappa), dps_limit._BEYOND
+    line, offset = dps_limit.Line(kappa), dps_limit.BEYOND
     s2 = line.variance
     a, pull = zeta * kappa * s2, zeta * kappa * offset
 
@@ -148,7 +148,7 @@ def test_divergence_over_y_is_the_average():
     line = dps_limit.Line(kappa)
     s2 = line.variance
     mean, variance = dps_limit.sde_moments(line)
-    share = (mean - line.mean) / dps_limit._BEYOND
+    share = (mean - line.mean) / dps_limit.BEYOND
     truth, spread = s2 / (1.0 + kappa), np.sqrt(s2 * (1.0 + 1.0 / kappa))
     y = np.linspace(-9.0, 9.0, 1001) * spread
     gap = (share - kappa / (1.0 + kappa)) * y
