@@ -367,7 +367,9 @@ def test_every_theorem_was_attacked():
 def test_the_tightest_case_is_computed_again(name, key):
     """From its coordinates: the same left / right, to the digits that are kept."""
     bound = gt.bounds.CATALOGUE[name]
-    for one in gt.bounds.tightest(name):
+    searched = [one for one in gt.bounds.tightest(name) if one.setting]
+    assert searched  # others are cases of the sweep
+    for one in searched:
         claims = bound.sides(key, **one.setting)
         (found,) = [claim for claim in claims if claim.label == one.label]
         ratio = float(found.left.value) / float(found.right.value)
