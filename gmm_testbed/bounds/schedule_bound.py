@@ -29,7 +29,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import laws
-from .._checks import unsupported
 from ..algorithms import Guided
 from ..approximations import Unguided
 from ..estimate import Estimate
@@ -39,6 +38,7 @@ from ..problem import InverseProblem, Linear, Target
 from ..problem.denoisers import Prior, ScoreError
 from .base import BUILT, AbstractBound, Case, Claim, Facts, outside
 from .spaces import Between, Mixtures, OneOf
+from .tools import reverse_line
 from .tools.assumptions import has_density
 from .tools.frozen import Frozen, from_normal
 from .tools.space import two_modes
@@ -184,13 +184,7 @@ def divergence(
 
 def _on_the_line(prior, path, num_steps, error):
     """The terms, KL of the start, and KL of the output, of a mixture."""
-    if prior.dim != 1:
-        unsupported(
-            "the output of a mixture is computed on the line",
-            got=f"{prior.num_components} components, d = {prior.dim}",
-            expected="one Gaussian, or d = 1",
-            hint="give a projection of the prior",
-        )
+    reverse_line.check(prior)
     measured = Linear([[1.0]], [[1.0]])  # which nothing asks
     target = Target(InverseProblem(prior, measured, [0.0]), path)
     seen = target.seen_through(ScoreError(Prior(prior), offset=error))
