@@ -89,6 +89,7 @@ def both_sides(key, theorem, problem=None):
         "how": np.array([[claim.left.how, claim.right.how] for _, claim in made]),
         "equal": np.array([claim.equal for _, claim in made]),
         "tolerance": np.array([float(claim.tolerance) for _, claim in made]),
+        "error": np.array([float(claim.error) for _, claim in made]),
         "assumptions": np.array([_words(claim) for _, claim in made]),
         "status": np.array([claim.status for _, claim in made]),
         "asked": np.array([json.dumps(claim.asked) for _, claim in made]),
@@ -149,6 +150,7 @@ def _judged(name, arrays, seconds) -> Checked:
             tuple(json.loads(str(arrays["assumptions"][i]))),
             str(arrays["status"][i]),
             tuple(json.loads(str(arrays["asked"][i]))),
+            float(arrays["error"][i]),
         )
         claims.append(claim)
         reports.append(bounds.report(name, bound, json.loads(str(text)), claim))
