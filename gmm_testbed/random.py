@@ -73,9 +73,10 @@ def normals(
 ) -> Float[Array, "dim num"]:
     """The stream "noise" of many particles at one step, (dim, num).
 
-    On a CPU the numbers are made behind a branch that is always taken: XLA would make them
-    inside the loop over (num, dim) that uses them, where a short last axis costs up to
-    three times as much.
+    On a CPU the bits, and the numbers from them, are each made behind a branch that is
+    always taken. XLA would make both in one loop, which LLVM does not vectorise (half as
+    fast), inside the loop over (num, dim) that uses them, where a short last axis costs up
+    to three times as much.
 
     Args:
         words: (num, 2), the particles' keys.
@@ -84,18 +85,23 @@ def normals(
         dtype: float32 or float64.
     """
     num = words.shape[0]
+    coordinate = jnp.arange(dim, dtype=jnp.uint32)[:, None]
 
-    def made(words, step):
-        draw = jax.vmap(lambda own: standard_normal(own, step, dim, dtype), out_axes=1)
-        return draw(words).reshape(-1)
+    def centred(words):
+        keys = words[None, :, 0], words[None, :, 1]
+        return _centred(*keys, step, coordinate, dtype).reshape(-1)
 
-    def apart(words, step):
-        def never(words, step):
-            return jnp.full(dim * num, jnp.nan, dtype)
+    def never(_):
+        return jnp.full(dim * num, jnp.nan, dtype)
 
-        return jax.lax.cond(step >= 0, made, never, words, step)
+    def together(words):
+        return _normal(centred(words))
 
-    flat = jax.lax.platform_dependent(words, step, cpu=apart, default=made)
+    def apart(words):
+        uniform = jax.lax.cond(step >= 0, centred, never, words)
+        return jax.lax.cond(step >= 0, _normal, never, uniform)
+
+    flat = jax.lax.platform_dependent(words, cpu=apart, default=together)
     return flat.reshape(dim, num)
 
 
@@ -135,8 +141,8 @@ def standard_normal(words: Words, step, dim: int, dtype) -> Float[Array, " dim"]
         dim: how many.
         dtype: float32 or float64; the number of random bits follows from it.
     """
-    uniform = _centred(words, step, dim, dtype)
-    return jnp.sqrt(jnp.asarray(2.0, dtype)) * jax.lax.erf_inv(uniform)
+    coordinate = jnp.arange(dim, dtype=jnp.uint32)
+    return _normal(_centred(*words, step, coordinate, dtype))
 
 
 def standard_uniform(words: Words, step, dim: int, dtype) -> Float[Array, " dim"]:
@@ -144,7 +150,8 @@ def standard_uniform(words: Words, step, dim: int, dtype) -> Float[Array, " dim"
 
     They are functions of the same bits: take other words for independent numbers.
     """
-    return 0.5 * (1.0 + _centred(words, step, dim, dtype))
+    coordinate = jnp.arange(dim, dtype=jnp.uint32)
+    return 0.5 * (1.0 + _centred(*words, step, coordinate, dtype))
 
 
 def other_words(words: Words, number: int) -> Words:
@@ -153,11 +160,15 @@ def other_words(words: Words, number: int) -> Words:
     return jnp.stack(threefry(words[0], words[1], *counter))
 
 
-def _centred(words, step, dim, dtype):
-    """Uniform numbers in (-1, 1): the middles of equal cells."""
-    coordinate = jnp.arange(dim, dtype=jnp.uint32)
-    counter = jnp.broadcast_to(jnp.asarray(step).astype(jnp.uint32), (dim,))
-    high, low = threefry(words[0], words[1], coordinate, counter)
+def _normal(centred):
+    """N(0, 1) numbers from uniform ones in (-1, 1)."""
+    return jnp.sqrt(jnp.asarray(2.0, centred.dtype)) * jax.lax.erf_inv(centred)
+
+
+def _centred(key0, key1, step, coordinate, dtype):
+    """Uniform numbers in (-1, 1), the middles of equal cells, where arrays broadcast."""
+    counter = jnp.asarray(step).astype(jnp.uint32)
+    high, low = threefry(key0, key1, coordinate, counter)
     if dtype == jnp.float64:  # 52 bits, centred in their cells: never 0 or 1
         cells = high.astype(dtype) * 2.0**20 + (low >> jnp.uint32(12)).astype(dtype)
         return (cells + 0.5) * 2.0**-51 - 1.0

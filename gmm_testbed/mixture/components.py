@@ -90,12 +90,11 @@ def _squares(where, places, precisions):
 
 
 def _written_out(where, places, precisions):
+    heights = jnp.sum(places**2 * precisions, axis=1, keepdims=True)
+    squares = where**2 if precisions.shape[1] > 1 else _squared_norm(where)[None]
     steep = -2.0 * places * precisions
-    heights = jnp.sum(places**2 * precisions, axis=1)
-    if precisions.shape[1] == 1:
-        return heights + steep @ where + precisions[:, 0] * _squared_norm(where)
-    both = jnp.concatenate([steep, precisions], axis=1)
-    return heights + both @ jnp.concatenate([where, where**2])
+    both = jnp.concatenate([heights, steep, precisions], axis=1)
+    return both @ jnp.concatenate([jnp.ones_like(where[:1]), where, squares])
 
 
 def projects(basis, count):

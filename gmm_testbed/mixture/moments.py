@@ -68,9 +68,8 @@ def shared_basis(
     F = jnp.concatenate([jax.vmap(frame.each)(keep) * places, gains], axis=1)
     F = jnp.concatenate([F, jnp.ones_like(base)[:, None]], axis=1)
     terms = components.exponentials(log_terms)
-    sums = components.weighted(terms, F)
-    within = components.weighted(terms, keep * variances) / sums[-1]
-    average = sums / sums[-1]
+    sums = components.weighted(terms, jnp.concatenate([keep * variances, F], axis=1))
+    within, average = jnp.split(sums / sums[-1], [keep.shape[1]])
     where = frame.coordinates(x)
 
     def joined(sums):
