@@ -23,6 +23,7 @@ Words = UInt32[Array, "2"]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
+_LONG = 64  # numbers in a row worth a step of a loop
 _STREAMS = {"noise": 0, "component": 1}  # of every step; others are numbered by name
 
 
@@ -73,10 +74,11 @@ def normals(
 ) -> Float[Array, "dim num"]:
     """The stream "noise" of many particles at one step, (dim, num).
 
-    On a CPU the bits, and the numbers from them, are each made behind a branch that is
-    always taken. XLA would make both in one loop, which LLVM does not vectorise (half as
-    fast), inside the loop over (num, dim) that uses them, where a short last axis costs up
-    to three times as much.
+    On a CPU the bits, and the numbers from them, are made in loops of their own, a row of
+    particles at a time or, where that is short, behind branches that are always taken. XLA
+    would make both in one loop, which LLVM does not vectorise (half as fast), inside the
+    loop over (num, dim) that uses them, where a short last axis costs up to three times as
+    much; and it would hand parts of a whole array to threads that cost more to wake.
 
     Args:
         words: (num, 2), the particles' keys.
@@ -85,22 +87,30 @@ def normals(
         dtype: float32 or float64.
     """
     num = words.shape[0]
-    coordinate = jnp.arange(dim, dtype=jnp.uint32)[:, None]
+    coordinates = jnp.arange(dim, dtype=jnp.uint32)
 
-    def centred(words):
-        keys = words[None, :, 0], words[None, :, 1]
-        return _centred(*keys, step, coordinate, dtype).reshape(-1)
+    def bits(words, coordinates):
+        keys = words[:, :1].T, words[:, 1:].T
+        return _centred(*keys, step, coordinates[:, None], dtype)
 
-    def never(_):
-        return jnp.full(dim * num, jnp.nan, dtype)
+    def whole(words):
+        return bits(words, coordinates).reshape(-1)
 
     def together(words):
-        return _normal(centred(words))
+        return _normal(whole(words))
 
-    def apart(words):
-        uniform = jax.lax.cond(step >= 0, centred, never, words)
-        return jax.lax.cond(step >= 0, _normal, never, uniform)
+    def behind_branches(words):
+        def never(_):
+            return jnp.full(dim * num, jnp.nan, dtype)
 
+        centred = jax.lax.cond(step >= 0, whole, never, words)
+        return jax.lax.cond(step >= 0, _normal, never, centred)
+
+    def by_rows(words):
+        rows = jax.lax.map(lambda own: bits(words, own[None])[0], coordinates)
+        return jax.lax.map(_normal, rows).reshape(-1)
+
+    apart = by_rows if dim > 1 and num >= _LONG else behind_branches
     flat = jax.lax.platform_dependent(words, cpu=apart, default=together)
     return flat.reshape(dim, num)
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import gmm_testbed as gt
-from gmm_testbed.random import Draws, key_words, standard_normal, threefry
+from gmm_testbed.random import Draws, key_words, normals, standard_normal, threefry
 
 
 def test_words_are_those_of_the_generator_of_jax(key):
@@ -93,3 +93,15 @@ def test_parts_of_two_steps_have_numbers_of_their_own(key):
         for number in (0, 1)
     ]
     assert len(set(found)) == 4
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(("num", "dim"), [(3, 1), (3, 5), (63, 4), (64, 4), (100, 1)])
+def test_numbers_of_many_particles_are_those_of_each(num, dim, dtype):
+    """Short rows, long rows and one row are made in different loops."""
+    words = jax.random.bits(jax.random.key(0), (num, 2), dtype=jnp.uint32)
+    step = jnp.asarray(7)
+    found = jax.jit(normals, static_argnums=(2, 3))(words, step, dim, dtype)
+    each = jnp.stack([standard_normal(own, step, dim, dtype) for own in words])
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, each.T, rtol=16 * jnp.finfo(dtype).eps)
