@@ -225,5 +225,5 @@ def draw(panels):
         axes.grid(True, axis="y")
     found[0].set_ylabel("sliced $W_1$ (pale: published)")
     handles, labels = found[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    drawn.legend(handles, labels, loc="outside lower center", ncols=4)
     return drawn

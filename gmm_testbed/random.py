@@ -87,31 +87,27 @@ def normals(
         dtype: float32 or float64.
     """
     num = words.shape[0]
-    coordinates = jnp.arange(dim, dtype=jnp.uint32)
+    keys = words[None, :, 0], words[None, :, 1]
+    coordinates = jnp.arange(dim, dtype=jnp.uint32)[:, None]
 
-    def bits(words, coordinates):
-        keys = words[:, :1].T, words[:, 1:].T
-        return _centred(*keys, step, coordinates[:, None], dtype)
+    def rows(coordinates):
+        return _centred(*keys, step, coordinates, dtype)
 
-    def whole(words):
-        return bits(words, coordinates).reshape(-1)
+    def together():
+        return _normal(rows(coordinates)).reshape(-1)
 
-    def together(words):
-        return _normal(whole(words))
-
-    def behind_branches(words):
-        def never(_):
+    def behind_branches():
+        def never(*_):
             return jnp.full(dim * num, jnp.nan, dtype)
 
-        centred = jax.lax.cond(step >= 0, whole, never, words)
-        return jax.lax.cond(step >= 0, _normal, never, centred)
+        bits = jax.lax.cond(step >= 0, lambda: rows(coordinates).reshape(-1), never)
+        return jax.lax.cond(step >= 0, _normal, never, bits)
 
-    def by_rows(words):
-        rows = jax.lax.map(lambda own: bits(words, own[None])[0], coordinates)
-        return jax.lax.map(_normal, rows).reshape(-1)
+    def by_rows():
+        return jax.lax.map(_normal, jax.lax.map(rows, coordinates[:, None])).reshape(-1)
 
     apart = by_rows if dim > 1 and num >= _LONG else behind_branches
-    flat = jax.lax.platform_dependent(words, cpu=apart, default=together)
+    flat = jax.lax.platform_dependent(cpu=apart, default=together)
     return flat.reshape(dim, num)
 
 
