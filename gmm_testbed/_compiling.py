@@ -6,7 +6,7 @@ import jax
 
 
 @functools.cache
-def options(**wanted: bool | int) -> dict[str, bool | int]:
+def options(**wanted: bool | int | str) -> dict[str, bool | int | str]:
     """Those of the compiler's options that a CPU takes; none on other devices.
 
     A jaxlib that does not know an option refuses it.

@@ -92,10 +92,15 @@ def run_chains(
 
 @functools.cache
 def _program(several: bool) -> Callable:
-    """The jitted loop; several methods at once run a seventh faster one by one."""
+    """The jitted loop.
+
+    Of several methods a CPU is told to save memory: it then works on one after the other
+    and hands no part of a step to other threads, which takes a fifth less time.
+    """
     if not several:
         return eqx.filter_jit(_chains)
-    taken = _compiling.options(xla_cpu_enable_concurrency_optimized_scheduler=False)
+    order = "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"
+    taken = _compiling.options(xla_cpu_scheduler_type=order)
     return eqx.filter_jit(_chains, compiler_options=taken)
 
 
