@@ -86,11 +86,15 @@ def drawn(key, dim, measurements, noise):
 def chains(case, methods, num):
     """The outputs (r, n) of methods after `num` steps with one noise."""
     times = gt.time_grid(case.target.path, num, t_min=1e-3)
-
     ended = {name: MeanLast(method, times[-1]) for name, method in methods.items()}
+    size = NUM // 2
+    if "TMPD" in methods:  # has arrays of particles times measurements: keep them short
+        size = NUM // max(2, case.target.problem.measurement.dim_y)
 
     def part(key):
-        found = gt.sample_together(key, ended, case.target, times, NUM // 2)
+        found = gt.sample_together(
+            key, ended, case.target, times, NUM // 2, batch_size=size
+        )
         return jax.device_get({name: samples.x for name, samples in found.items()})
 
     return joined(by_two(part, jax.random.split(case.key)))
