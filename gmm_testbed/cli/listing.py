@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from .. import bounds, methods, plotting, study
+from .. import methods, plotting, study
 from .. import testbeds as problems
 from .app import app, polite
 
@@ -44,6 +44,8 @@ def tables() -> Iterator[Table]:
         ]
         columns = ("name", "cost a step", "order", "what it is [reference]")
         yield listing(title, columns, rows)
+    from .. import bounds  # which takes half a second
+
     rows = [
         (name, bound.facts.status, f"{bound.facts.statement} [{bound.facts.source}]")
         for name, bound in bounds.CATALOGUE.items()

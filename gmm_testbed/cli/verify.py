@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .. import bounds, plotting, sweep
-from ..study import verify
+from .. import plotting, sweep
 from .app import STORE, Paper, Store, app, polite
 from .run import run_study
 
@@ -50,6 +49,9 @@ def verify_command(
     NAMES are of the catalogue, as T36-early-stopping or T36, or my_module:my_bound of your
     own: a function that gives both sides, or a class as those of gmm_testbed.bounds.
     """
+    from .. import bounds  # takes half a second, in which other commands have begun
+    from ..study import verify
+
     if attack:
         attacked(names or list(bounds.CATALOGUE), seconds)
         return
@@ -70,6 +72,8 @@ def attacked(names: list[str], seconds: float) -> None:
     Exit code 1 if one is violated that should hold, or one that is refuted as printed has
     survived.
     """
+    from .. import bounds
+
     screen, wrong = plotting.tables.console(), []
     for name in names:
         full, bound = bounds.find(name)

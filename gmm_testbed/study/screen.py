@@ -81,6 +81,7 @@ def show(
             sweep.write(rows, output / f"{name}.csv")
             named[name] = name, rows
         written["as CSV", ("csv",)] = list(named)
+    made = origins(study, store)  # while others draw
     with noting(errors, "figures"):
         for one in drawn.values():
             one.saved.result()
@@ -100,7 +101,7 @@ def show(
     _require_there(files)
     if files:
         command = f"gmm-testbed run {study.name}"
-        write_sidecar(files, output, origins(study, store), command)
+        write_sidecar(files, output, made, command)
     store.require_there()
     for name, text in errors.items():
         screen.print(f"{name}() of {study.file} failed:\n{text}")

@@ -18,8 +18,8 @@ SIDECAR = "provenance.json"
 
 def origins(study: Study, store: Store) -> list[Provenance]:
     """What computed the cells of a study, the most cells first."""
-    cells = {_cell(row): _origin(row) for row in _rows(study, store)}
-    return [one for one, _ in Counter(cells.values()).most_common()]
+    cells = {_cell(row): row for row in _rows(study, store)}
+    return [one for one, _ in Counter(map(_origin, cells.values())).most_common()]
 
 
 def metadata(study: Study, store: Store) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What an experiment gives for a cell, and what is kept of it."""
 
 import enum
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,6 +158,15 @@ class Row(NamedTuple):
     sources: str | None
     ended: str
     digest: str | None
+
+    @classmethod
+    def read(cls, fields: list, parse: Callable[[str], dict]) -> "Row":
+        """The row of what a file has: its cell is text, and SQLite has no NaN."""
+        named = dict(zip(cls._fields, fields, strict=True))
+        if named["value"] is None and named["metric"] is not None:
+            named["value"] = math.nan
+        named["cell"] = dict(parse(named["cell"]))
+        return cls(**named)
 
 
 def plain(text: object) -> str:

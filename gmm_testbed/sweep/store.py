@@ -6,8 +6,8 @@ that it was in and no other. The file must be on a local disk.
 """
 
 import datetime
+import functools
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,6 +33,13 @@ class Taken(NamedTuple):
 
     mine: set[str]
     held: set[str]
+
+
+class _Frames(NamedTuple):
+    """Frames of a store, kept for as long as it does not change: studies ask often."""
+
+    state: tuple[int, int]
+    made: dict
 
 
 class Store:
@@ -62,6 +69,7 @@ class Store:
         self._file = opened(self.path)
         self._inode = database.inode(self.path)
         self._arrays = Arrays(self.path, self._file)
+        self._frames = _Frames((-1, -1), {})
 
     @property
     def folder(self) -> Path:
@@ -198,13 +206,14 @@ class Store:
             given += [precision]
         condition = " AND ".join(where) or "1"
         found = self._file.execute(f"SELECT * FROM results WHERE {condition}", given)
+        parse = functools.cache(json.loads)  # once a cell, which has many rows
         if not isinstance(experiment, Experiment):
-            return [_row(fields) for _, *fields in found]
+            return [Row.read(fields, parse) for _, *fields in found]
         jobs = experiment.jobs(precision)
         groups = {job.identity: [] for job in jobs}
         for identity, *fields in found:
             if identity in groups:  # else of a declaration that is no longer this one
-                groups[identity].append(_row(fields))
+                groups[identity].append(Row.read(fields, parse))
         return [row for group in groups.values() for row in group]
 
     def frame(
@@ -235,6 +244,14 @@ class Store:
         Example:
             >>> store.frame(made).query("steps == 100")["value"]  # doctest: +SKIP
         """
+        asked = experiments, precision or precision_in_use()
+        if self._frames.state != (state := self._state()):
+            self._frames = _Frames(state, {})
+        if asked not in self._frames.made:
+            self._frames.made[asked] = self._frame(experiments, precision)
+        return self._frames.made[asked].copy()
+
+    def _frame(self, experiments, precision):
         from .frame import long
 
         rows = [
@@ -242,6 +259,11 @@ class Store:
         ]
         declared = [e.grid for e in experiments if isinstance(e, Experiment)]
         return long(rows, [label for grid in declared for label in grid])
+
+    def _state(self) -> tuple[int, int]:
+        """Differs after every change: through this connection, and through others."""
+        (others,) = self._file.execute("PRAGMA data_version").fetchone()
+        return self._file.total_changes, others
 
     def wide(
         self,
@@ -321,11 +343,3 @@ class Store:
     def _insert(self, table, values):
         marks = ", ".join("?" * len(values))
         self._file.execute(f"INSERT INTO {table} VALUES ({marks})", tuple(values))
-
-
-def _row(fields) -> Row:
-    row = Row(*fields)
-    value = row.value
-    if row.metric is not None and value is None:  # SQLite has no NaN
-        value = math.nan
-    return row._replace(cell=json.loads(fields[2]), value=value)
