@@ -178,3 +178,20 @@ def test_arrays_by_the_digest_of_a_frame(store):
 def test_pandas_is_not_imported_before_a_frame_is_asked_for():
     code = "import sys, gmm_testbed; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_frame_is_that_of_the_store_as_it_is_now(store):
+    """After a change through this store, through another, or of a frame that was given."""
+    assert len(store.frame("drawn")) == 0
+    run(drawn, store)
+    frame = store.frame("drawn")
+    assert len(frame) == len(store.frame("drawn")) == 4
+    frame["value"] = 0.0
+    assert set(store.frame("drawn")["value"]) == {1.0, 2.0}
+    with gt.sweep.Store(store.path) as other:
+        gt.sweep.run(drawn, other, force=True, show=False)
+        run(laws, other)
+    assert len(store.frame()) > 4
+    assert store.frame(drawn)["wall_seconds"].tolist() == [
+        row.wall_seconds for row in store.rows(drawn)
+    ]
