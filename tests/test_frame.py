@@ -1,6 +1,7 @@
 """Frames of a store: their columns, kinds, order, and what is missing."""
 
 import math
+import sqlite3
 import subprocess
 import sys
 
@@ -192,6 +193,9 @@ def test_a_frame_is_that_of_the_store_as_it_is_now(store):
         gt.sweep.run(drawn, other, force=True, show=False)
         run(laws, other)
     assert len(store.frame()) > 4
+    with sqlite3.connect(store.path) as file:
+        file.execute("UPDATE cells SET precision = 'float32' WHERE seed = 3")
+    assert [len(store.frame("drawn", precision=p)) for p in (None, "float64")] == [4, 2]
     assert store.frame(drawn)["wall_seconds"].tolist() == [
         row.wall_seconds for row in store.rows(drawn)
     ]

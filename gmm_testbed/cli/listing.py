@@ -44,7 +44,7 @@ def tables() -> Iterator[Table]:
         ]
         columns = ("name", "cost a step", "order", "what it is [reference]")
         yield listing(title, columns, rows)
-    from .. import bounds  # which takes half a second
+    from .. import bounds  # not at the top: other commands would wait for it
 
     rows = [
         (name, bound.facts.status, f"{bound.facts.statement} [{bound.facts.source}]")

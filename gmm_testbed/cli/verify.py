@@ -49,7 +49,7 @@ def verify_command(
     NAMES are of the catalogue, as T36-early-stopping or T36, or my_module:my_bound of your
     own: a function that gives both sides, or a class as those of gmm_testbed.bounds.
     """
-    from .. import bounds  # takes half a second, in which other commands have begun
+    from .. import bounds  # not at the top: other commands would wait for it
     from ..study import verify
 
     if attack:

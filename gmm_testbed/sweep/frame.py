@@ -41,11 +41,10 @@ def long(rows: Sequence[Row], labels: Iterable[str] = ()) -> pd.DataFrame:
     columns = {"experiment": pd.Series([row.experiment for row in rows], dtype=str)}
     for label in labels:
         columns[label] = typed([row.cell.get(label) for row in rows])
-    by_field = (
-        dict(zip(Row._fields, zip(*rows, strict=True), strict=True)) if rows else {}
-    )
+    fields = list(zip(*rows, strict=True)) or [()] * len(Row._fields)
+    by_field = dict(zip(Row._fields, fields, strict=True))
     for name in FIELDS:
-        values = by_field.get(name, ())
+        values = by_field[name]
         kind = float if name in NUMBERS else int if name == "seed" else None
         columns[name] = pd.Series(values, dtype=kind)
     return pd.DataFrame(columns)

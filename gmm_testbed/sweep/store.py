@@ -244,7 +244,7 @@ class Store:
         Example:
             >>> store.frame(made).query("steps == 100")["value"]  # doctest: +SKIP
         """
-        asked = experiments, precision or precision_in_use()
+        asked = experiments, precision, precision_in_use()
         if self._frames.state != (state := self._state()):
             self._frames = _Frames(state, {})
         if asked not in self._frames.made:

@@ -115,7 +115,7 @@ def test_a_solution_uses_names_that_the_lecture_has(path):
 def test_a_lecture_runs(path, capsys, monkeypatch):
     """As given every verdict is "not attempted"; with the solutions all are right.
 
-    Both in one kernel, with nothing left of the first but compiled programs.
+    Both in one kernel, so that programs are compiled once; the second begins without names.
     """
     root = path.parents[1]
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(root / ".jax_cache"))
