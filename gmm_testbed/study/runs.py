@@ -27,6 +27,8 @@ from . import files
 from .files import Study
 
 STORE = Path("results/experiments.sqlite")
+# Threads of NumPy's matrix products, by the library that it was built with.
+_THREADS_OF_BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 _UNFINISHED = (Status.FAILED, Status.TIMED_OUT)
 
 
@@ -149,7 +151,11 @@ def executing(
 
 
 class Apart(Executor):
-    """Processes that each compute the cells of one value of a label, `Study.apart`."""
+    """Processes that each compute the cells of one value of a label, `Study.apart`.
+
+    NumPy has one thread in each, unless the environment says otherwise: they share the
+    cores already, and more threads of small products only wait for each other.
+    """
 
     def __init__(self, study: Study):
         self._label = study.apart
@@ -160,17 +166,18 @@ class Apart(Executor):
             value: ProcessPoolExecutor(1, context, _end_with_parent) for value in values
         }
         self._turns = itertools.cycle(self._pools.values())
+        with shielding(), _one_thread():
+            for pool in self._pools.values():
+                pool.submit(_import)
 
     def submit(self, function, where, jobs, *rest):
         """Has the jobs of a cell computed by the process of its value."""
         pool = self._pools[jobs[0].cell[self._label]]
-        with shielding():  # a process is started where there is none
-            return pool.submit(function, where, jobs, *rest)
+        return pool.submit(function, where, jobs, *rest)
 
     def by_turns(self, function: Callable, *given: Any) -> Future:
         """Has anything done by one of the processes, each in its turn."""
-        with shielding():
-            return next(self._turns).submit(function, *given)
+        return next(self._turns).submit(function, *given)
 
     def kill(self):
         """Ends the processes at once, in the midst of what they do."""
@@ -197,6 +204,22 @@ class Apart(Executor):
         """Ends the processes."""
         for pool in self._pools.values():
             pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _import() -> None:
+    """Does nothing: a process that is asked for it has the package when cells come."""
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes that are started inside have one thread of NumPy, if none was asked for."""
+    missing = [name for name in _THREADS_OF_BLAS if name not in os.environ]
+    os.environ.update(dict.fromkeys(missing, "1"))
+    try:
+        yield
+    finally:
+        for name in missing:
+            del os.environ[name]
 
 
 def _end_with_parent() -> None:
