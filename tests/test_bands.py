@@ -55,12 +55,13 @@ def test_steps_are_repeated_sums_also_where_means_cross(at_once):
         np.testing.assert_allclose(found[row], density, rtol=1e-12)
 
 
+@pytest.mark.parametrize("least", [0.05, 0.5], ids=["of many scales", "of one scale"])
 @pytest.mark.parametrize("coarse", [1.0, 40.0], ids=["fine", "too coarse to step"])
-def test_equal_steps_give_the_same_sums(coarse, at_once):
+def test_equal_steps_give_the_same_sums(coarse, least, at_once):
     rng = np.random.default_rng(7)
     points = np.concatenate([np.linspace(-3.0, 3.0, 128), rng.uniform(-1, 1, 32)])
     mean, weight = 0.9 * points + 0.1, rng.uniform(0.0, 0.1, 160)
-    scale = rng.uniform(0.05, 0.5, 160) / coarse
+    scale = rng.uniform(least, 0.5, 160) / coarse
     density = rng.exponential(size=160)
     exact = plain(density * weight, mean, scale, points)
     found = bands.density((density * weight, mean, scale), points, 128)
