@@ -63,10 +63,13 @@ def floating(value: Any) -> Array:
     Raises:
         InputError: if it is complex.
     """
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    if isinstance(value, float | np.floating | np.ndarray):
+        if np.asarray(value).dtype.kind == "f":  # one conversion, and by NumPy
+            return jnp.asarray(np.asarray(value, dtype))
     array = jnp.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         check_real(array)
-    dtype = jax.dtypes.canonicalize_dtype(float)
     if array.dtype == dtype and not array.weak_type:
         return array
     return jnp.asarray(array, dtype)

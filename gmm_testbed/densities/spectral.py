@@ -9,21 +9,24 @@ The nodes are one apart here; callers scale. NumPy arrays give NumPy arrays, and
 nothing.
 """
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.fft import next_fast_len
 
 Nodes = Float[Array | np.ndarray, " n"]
 
 
 def upsampled(values: Nodes, factor: int) -> Array | np.ndarray:
     """Values at every 1/factor of a cell, ((n - 1) factor + 1,); zero outside."""
-    return _filtered(values, lambda angle: np.ones_like(angle), factor)
+    return _filtered(values, np.ones_like, factor)
 
 
 def derivative(values: Nodes, factor: int = 1) -> Array | np.ndarray:
     """Derivative at every 1/factor of a cell; the values must die out at both ends."""
-    return _filtered(values, lambda angle: 1j * angle, factor)
+    return _filtered(values, _slope, factor)
 
 
 def running_integral(values: Nodes) -> Nodes:
@@ -35,30 +38,44 @@ def running_integral(values: Nodes) -> Nodes:
     rounding of the largest (absolutely, not relatively in the left tail).
     """
     trapezoid = values.cumsum() - 0.5 * values
-    return trapezoid + _filtered(values, lambda angle: -1j * _lack(angle), 1)
+    return trapezoid + _filtered(values, _lack, 1)
+
+
+def _slope(angle: np.ndarray) -> np.ndarray:
+    return 1j * angle
 
 
 def _lack(angle: np.ndarray) -> np.ndarray:
-    """1/angle - cot(angle/2)/2, by its series where the two nearly cancel."""
+    """(1/angle - cot(angle/2)/2) / i, by its series where the two nearly cancel."""
     near = angle < 0.1
     safe = np.where(near, 1.0, angle)
     square = angle**2
     series = angle / 12 * (1 + square / 60 * (1 + square / 42 * (1 + square / 40)))
-    return np.where(near, series, 1 / safe - 0.5 / np.tan(safe / 2))
+    return -1j * np.where(near, series, 1 / safe - 0.5 / np.tan(safe / 2))
 
 
 def _filtered(values, symbol, factor):
     """Multiplies the spectrum by symbol(angle), angles in radians a cell.
 
-    The zeros that double the length keep the two ends from meeting.
+    The zeros that double the length, or a little more where that has large prime factors,
+    keep the two ends from meeting.
     """
     count = values.shape[0]
-    weights = symbol(2 * np.pi * np.fft.rfftfreq(2 * count)).astype(np.complex128)
+    length = 2 * next_fast_len(count, real=True)
+    xp = np if isinstance(values, np.ndarray) else jnp
+    spectrum = xp.fft.rfft(values, length)
+    weights = _weights(symbol, length, factor > 1)
+    spectrum = spectrum * xp.asarray(weights, spectrum.dtype)
+    fine = factor * xp.fft.irfft(spectrum, length * factor)
+    return fine[: (count - 1) * factor + 1]
+
+
+@functools.lru_cache(maxsize=32)
+def _weights(symbol, length: int, finer: bool) -> np.ndarray:
+    """The symbol at the frequencies of so many nodes."""
+    weights = symbol(2 * np.pi * np.fft.rfftfreq(length)).astype(np.complex128)
     # The highest frequency stands for both signs: half of it survives between nodes,
     # and an odd symbol has nothing there.
-    weights[-1] = weights[-1].real * (0.5 if factor > 1 else 1.0)
-    xp = np if isinstance(values, np.ndarray) else jnp
-    spectrum = xp.fft.rfft(values, 2 * count)
-    spectrum = spectrum * xp.asarray(weights, spectrum.dtype)
-    fine = factor * xp.fft.irfft(spectrum, 2 * count * factor)
-    return fine[: (count - 1) * factor + 1]
+    weights[-1] = weights[-1].real * (0.5 if finer else 1.0)
+    weights.flags.writeable = False  # every caller has the same array
+    return weights

@@ -10,6 +10,7 @@ The distribution function of the law is read at every eighth of a cell, by Fouri
 curvatures.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..densities import curves, spectral
 from ..densities.line import LineDensity
 from ..densities.line_parts import Parts
 
-PARTS = 8  # of a cell
+PARTS, QUARTERS = 8, 4  # of a cell
 _STEPS = (
     2  # along the coupling for W2, for a cell of the law and for one of the mixture
 )
@@ -60,6 +61,24 @@ class HostDensity:
         self.slope = spectral.derivative(values, PARTS) / self.cell
         inside = self.part * spectral.running_integral(self.density)
         self.below = inside + 0.5 * self.escaped
+        self._beside = {}
+
+    def beside(self, mixture: Parts) -> tuple[np.ndarray, np.ndarray]:
+        """Mass of a mixture to the left of each eighth, and its density there; kept."""
+        if id(mixture) not in self._beside:
+            seen = mixture.tail(self.fine), np.exp(mixture.log_density(self.fine))
+            self._beside[id(mixture)] = (
+                mixture,
+                seen,
+            )  # held, so that no other has its id
+        return self._beside[id(mixture)][1]
+
+    @functools.cached_property
+    def root(self) -> tuple[np.ndarray, np.ndarray]:
+        """Root of the density at every quarter of a cell, and its derivative."""
+        root = np.exp(0.5 * self.log_density)
+        slope = spectral.derivative(root, QUARTERS) / self.cell
+        return spectral.upsampled(root, QUARTERS), slope
 
     def read(self, x: np.ndarray, *columns: np.ndarray) -> tuple[np.ndarray, ...]:
         """Value and slope at x (k,) of a function known at the eighths.
@@ -125,7 +144,7 @@ def kl_from(law: HostDensity, mixture: Parts) -> float:
 
 def tv(law: HostDensity, mixture: Parts) -> float:
     """Total variation distance, in [0, 1]."""
-    below, p = mixture.tail(law.fine), np.exp(mixture.log_density(law.fine))
+    below, p = law.beside(mixture)
     gap, slope = law.below - below, (law.density - p) * law.part
     cells = curves.variation(gap, slope)
     # In no cell more than both masses, which matters where a cell hides a mode.
@@ -136,20 +155,18 @@ def tv(law: HostDensity, mixture: Parts) -> float:
 
 def fisher(law: HostDensity, mixture: Parts) -> float:
     """Fisher divergence of the law from the mixture, one over length squared."""
-    factor, root = 4, np.exp(0.5 * law.log_density)
-    points = np.linspace(law.x[0], law.x[-1], factor * (len(law.x) - 1) + 1)
-    gradient = spectral.derivative(root, factor) / law.cell
-    score = mixture.with_score(points)[1]
-    rest = gradient - 0.5 * spectral.upsampled(root, factor) * score
-    return 4.0 * law.cell / factor * float(rest @ rest)
+    root, slope = law.root
+    points = np.linspace(law.x[0], law.x[-1], len(root))
+    rest = slope - 0.5 * root * mixture.with_score(points)[1]
+    return 4.0 * law.cell / QUARTERS * float(rest @ rest)
 
 
 def w1(law: HostDensity, mixture: Parts) -> float:
     """Wasserstein-1 distance, a length; mixtures of atoms are welcome."""
     if mixture.atomic:
         return _w1_atoms(law, mixture)
-    gap = law.below - mixture.tail(law.fine)
-    slope = law.density - np.exp(mixture.log_density(law.fine))
+    below, p = law.beside(mixture)
+    gap, slope = law.below - below, law.density - p
     area = _accumulated(gap, slope, law.part)
     inside = float(curves.variation(area, gap * law.part).sum())
     ends = mixture.integrated(law.x[0]) + mixture.integrated(law.x[-1], -1.0)

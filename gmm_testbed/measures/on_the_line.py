@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from ..densities import spectral
 from ..densities.line_parts import Parts, shares
 from ..diagnostics import failures
 from ..divergences import on_the_host as host
@@ -92,8 +91,7 @@ def at_the_end(law: HostDensity, target: Target, t: ArrayLike) -> dict[str, Any]
 
 def _likely_region(law: HostDensity, truth: Exact) -> tuple[float, float]:
     """Masses of the region of `diagnostics.hallucinated_likelihood_mass`."""
-    root, cell = np.exp(0.5 * law.log_density), law.cell / _FINER
-    square = spectral.upsampled(root, _FINER) ** 2
+    square, cell = law.root[0] ** 2, law.cell / host.QUARTERS
     points = np.linspace(law.x[0], law.x[-1], len(square))
     log_prior, slope = truth.prior.with_score(points)
     log_posterior, steep = truth.posterior.with_score(points)
