@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 
 # jaxlib 0.10 can deadlock on one or two cores; more threads avoid it.
 export NPROC ?= 4
+# The tests run in two processes, which have a core each: threads of NumPy would only wait.
+test test-slow: export OPENBLAS_NUM_THREADS ?= 1
 
 .PHONY: demo test test-slow mutants lint docs clean
 

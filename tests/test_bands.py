@@ -55,6 +55,39 @@ def test_steps_are_repeated_sums_also_where_means_cross(at_once):
         np.testing.assert_allclose(found[row], density, rtol=1e-12)
 
 
+def crowded(rng):
+    """Sources that are crowded near zero, and points in equal steps and others."""
+    mean = np.concatenate([np.linspace(-4.0, 4.0, 600), 0.05 * rng.normal(size=600)])
+    points = np.concatenate([np.linspace(-4.0, 4.0, 640), rng.uniform(-0.1, 0.1, 160)])
+    return mean, np.full(1200, 0.05), points
+
+
+def test_windows_are_in_groups_where_sources_crowd_in_one_place(at_once):
+    rng = np.random.default_rng(9)
+    mean, scale, points = crowded(rng)
+    found = bands._windows(mean[None], scale[None], points[None])
+    groups = bands._groups(found.width)
+    assert len(groups) > 1
+    assert sorted(np.concatenate([runs for runs, _ in groups])) == list(range(50))
+    mass = rng.exponential(size=1200)
+    exact = plain(mass, mean, scale, points)
+    found = bands.density((mass, mean, scale), points, 640)
+    np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-15 * exact.max())
+
+
+def test_steps_are_in_groups_where_sources_crowd_in_one_place(at_once):
+    rng = np.random.default_rng(10)
+    points = np.stack([crowded(rng)[2]] * 3)
+    mean, scale = 0.9 * points, np.full(points.shape, 0.05)
+    weight, density = rng.uniform(0.0, 0.1, points.shape), rng.exponential(size=800)
+    assert len(bands._groups(bands._windows(mean, scale, points).width)) > 1
+    found = bands.steps(density, weight, mean, scale, points, 640)
+    for row in range(3):
+        density = plain(density * weight[row], mean[row], scale[row], points[row])
+        atol = 1e-15 * density.max()
+        np.testing.assert_allclose(found[row], density, rtol=2e-12, atol=atol)
+
+
 @pytest.mark.parametrize("least", [0.05, 0.5], ids=["of many scales", "of one scale"])
 @pytest.mark.parametrize("coarse", [1.0, 40.0], ids=["fine", "too coarse to step"])
 def test_equal_steps_give_the_same_sums(coarse, least, at_once):

@@ -327,6 +327,18 @@ def test_an_experiment_on_a_cluster(tmp_path, monkeypatch, invoke):
     assert numbers()[0] == here and numbers()[1].isdisjoint({this, other})
 
 
+@pytest.mark.parametrize("given", [None, "3"], ids=["nothing said", "three asked for"])
+def test_processes_of_a_study_have_one_thread_of_numpy(given, monkeypatch):
+    """Unless the environment says otherwise; that of the driver stays as it is."""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    with study.executing(study.get("demo")) as executor:
+        found = executor.by_turns(os.getenv, "OPENBLAS_NUM_THREADS").result()
+    assert found == (given or "1")
+    assert os.environ.get("OPENBLAS_NUM_THREADS") == given
+
+
 def test_a_failed_cell_is_named_and_nothing_is_judged(tmp_path, monkeypatch, invoke):
     broken = FILE.replace("if n == 2:", "if n == 3:\n        1 / 0\n    if n == 2:")
     write(tmp_path, text=broken)
