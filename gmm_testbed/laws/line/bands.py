@@ -202,16 +202,17 @@ def _group(found: Windows, targets, part, runs, width: int, uniform: int) -> Gro
             np.broadcast_to(row[..., None], shape) for row in (inverse, step)
         )
     else:
-        inverse, step = (_seen(row, first, width) for row in (inverse, step))
+        rows = inverse, step, np.exp(-(step**2))
+        inverse, step, fall = (_seen(row, first, width) for row in rows)
     if spaced:
         offset = x[:, :spaced, _MIDDLE, None] - mean[:, :spaced]
         offset *= inverse[:, :spaced]
-        steps = step[:, :spaced], values[:, :, :spaced]
+        step, regular = step[:, :spaced], values[:, :, :spaced]
         if alike:
             factor = np.ones(x.shape)
-            factor[:, :spaced] = _by_powers(offset, *steps)
+            factor[:, :spaced] = _by_powers(offset, step, regular)
         else:
-            _stepwise(offset, *steps)
+            _stepwise(offset, step, fall[:, :spaced], regular)
     others = np.moveaxis(x[:, spaced:], 2, 0)[..., None] - mean[:, spaced:]
     others *= inverse[:, spaced:]
     np.square(others, out=others)
@@ -221,13 +222,11 @@ def _group(found: Windows, targets, part, runs, width: int, uniform: int) -> Gro
     return Group(runs, near, values, factor)
 
 
-def _stepwise(offset, step, values) -> None:
+def _stepwise(offset, step, fall, values) -> None:
     """exp(-(offset + k step)^2 / 2), k = -8, ..., 7, into values (16, c, runs, width)."""
-    start = _bell(offset, step)
-    fall = np.exp(-(step**2))
+    values[_MIDDLE] = _bell(offset, step)
     up = np.exp(-(offset + 0.5 * step) * step)
     down = fall / up
-    values[_MIDDLE] = start
     for k in range(_MIDDLE + 1, _RUN):
         np.multiply(values[k - 1], up, out=values[k])
         up *= fall
