@@ -64,15 +64,14 @@ def floating(value: Any) -> Array:
         InputError: if it is complex.
     """
     dtype = jax.dtypes.canonicalize_dtype(float)
-    if isinstance(value, float | np.floating | np.ndarray):
-        if np.asarray(value).dtype.kind == "f":  # one conversion, and by NumPy
-            return jnp.asarray(np.asarray(value, dtype))
+    of_numpy = isinstance(value, float | np.generic | np.ndarray)
+    if of_numpy and np.asarray(value).dtype.kind == "f":
+        return jnp.asarray(np.asarray(value, dtype))  # one conversion, and by NumPy
     array = jnp.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         check_real(array)
-    if array.dtype == dtype and not array.weak_type:
-        return array
-    return jnp.asarray(array, dtype)
+    same = array.dtype == dtype and not array.weak_type
+    return array if same else jnp.asarray(array, dtype)
 
 
 def promoted(tree: Any) -> Any:

@@ -14,7 +14,6 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.fft import next_fast_len
 
 Nodes = Float[Array | np.ndarray, " n"]
 
@@ -60,6 +59,8 @@ def _filtered(values, symbol, factor):
     The zeros that double the length, or a little more where that has large prime factors,
     keep the two ends from meeting.
     """
+    from scipy.fft import next_fast_len  # scripts that only sample wait for no SciPy
+
     count = values.shape[0]
     length = 2 * next_fast_len(count, real=True)
     xp = np if isinstance(values, np.ndarray) else jnp
