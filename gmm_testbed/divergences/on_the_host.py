@@ -65,12 +65,9 @@ class HostDensity:
 
     def beside(self, mixture: Parts) -> tuple[np.ndarray, np.ndarray]:
         """Mass of a mixture to the left of each eighth, and its density there; kept."""
-        if id(mixture) not in self._beside:
+        if id(mixture) not in self._beside:  # it is kept too: no other gets its id
             seen = mixture.tail(self.fine), np.exp(mixture.log_density(self.fine))
-            self._beside[id(mixture)] = (
-                mixture,
-                seen,
-            )  # held, so that no other has its id
+            self._beside[id(mixture)] = mixture, seen
         return self._beside[id(mixture)][1]
 
     @functools.cached_property

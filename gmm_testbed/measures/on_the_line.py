@@ -23,7 +23,7 @@ from ..problem import Target
 FOLLOWED = 20  # times on the way
 _FINER = 4  # times as many nodes at least, for where a region ends
 _A_SCALE = 3.0  # nodes that a standard deviation of what is exact spans
-_MOST = 1 << 16  # nodes
+_MOST, _AT_ONCE = 1 << 16, 1 << 22  # nodes; numbers in an array of components and nodes
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 _HERMITE = _NODES, _WEIGHTS / _WEIGHTS.sum()
 
@@ -143,10 +143,10 @@ def in_time(law: LineLaw, target: Target) -> tuple[np.ndarray, dict[str, np.ndar
     Against the exact marginal of the same time: total variation, spread, mode weights,
     hallucinated masses; and W1 from the posterior itself, at time 0. What stopping there
     would give; times are closest together near the data. They are by the trapezoidal rule
-    on the grids that carried the law, finer where the exact law is narrow: to 1e-3. The
-    hallucinated mass of a likelihood, whose region ends inside cells and where the part of
-    the prior on the grid ends, is good to 2e-2 of itself, and to .1 for a law that is far
-    wider than the exact one.
+    on the grids that carried the law, finer where the exact law is narrow (up to 65,536
+    nodes, fewer with more than 64 components), to 1e-3. The hallucinated mass of a
+    likelihood, whose region ends inside cells and knows the part of the prior on the grid
+    only, is good to 2e-2 of itself, and to .1 for a law far wider than the exact one.
     """
     share = np.linspace(1.0, 0.0, FOLLOWED) ** 2
     index = np.unique(np.round(law.num_steps * (1.0 - share)).astype(int))
@@ -188,8 +188,9 @@ def _in_step(x, cell, law, truth: Exact) -> dict[str, float]:
 def _finer(count: int, cell: float, posterior: Parts, data: Parts) -> int:
     """Parts of a cell, so that the narrowest of what is exact spans a few."""
     scales = np.concatenate([posterior.scales, data.scales])
-    needed = cell / (scales[scales > 0].min() / _A_SCALE)
-    return int(min(max(_FINER, math.ceil(needed)), max(_FINER, _MOST // count)))
+    needed = math.ceil(_A_SCALE * cell / scales[scales > 0].min())
+    most = min(_MOST, _AT_ONCE // len(posterior.means)) // count
+    return max(_FINER, min(needed, most))
 
 
 def _exact_masses(prior: Parts, posterior: Parts) -> np.ndarray:
